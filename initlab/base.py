@@ -1,0 +1,191 @@
+"""The vocabulary: every type that crosses a module boundary.
+
+Letters, used in every shape of this package: `B` batch, `L` layers (of weights,
+the output layer included), `n_l` width of layer l, `S` seeds, `T` recorded
+steps. Layers are counted from 1; `n_0` is the width of the input.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+from typing import Annotated, Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+Array = jax.Array
+ArrayLike = jax.Array | np.ndarray
+Key = jax.Array
+Shape = Sequence[int]
+Axes = int | tuple[int, ...]
+
+# The elementwise nonlinearity of a network, and its inputs' common name `pre`.
+Activation = Callable[[Array], Array]
+
+
+class UserError(ValueError):
+  """A mistake of the person at the keyboard, told in one clear sentence.
+
+  Library functions raise it for bad arguments; `launch` prints its message as
+  the only line and exits with status 1.
+  """
+
+
+class Initializer(Protocol):
+  """Draws one array: JAX's own protocol, so Flax, Haiku and Equinox take it."""
+
+  def __call__(self, key: Key, shape: Shape, dtype: Any = ..., /) -> Array: ...
+
+
+class Layer(NamedTuple):
+  """One dense layer, applied as `x @ w + b`.
+
+  w: `[n_in, n_out]` weights.
+  b: `[n_out]` biases.
+  """
+
+  w: Array
+  b: Array
+
+
+Params = tuple[Layer, ...]
+
+
+class Trace(NamedTuple):
+  """Everything a forward pass computes, one entry a layer.
+
+  pre: `L` arrays `[B, n_l]`, the nonlinearity's inputs (`s` in the papers).
+  post: `L` arrays `[B, n_l]`, its outputs (`z`); the last layer is linear, so
+    its `post` is its `pre`: the logits.
+  """
+
+  pre: tuple[Array, ...]
+  post: tuple[Array, ...]
+
+
+class Batch(NamedTuple):
+  """Examples.
+
+  x: `[B, n_0]` float32 inputs.
+  y: `[B]` int32 class labels.
+  """
+
+  x: Array
+  y: Array
+
+
+class Law(NamedTuple):
+  """The distribution that a scheme declares for the weights of one layer.
+
+  family: 'uniform', 'normal', 'truncated_normal' (cut at two standard
+    deviations of the parent normal), 'orthogonal', 'sparse' or 'fixed'. Entries
+    of the first three are independent and identically distributed; a 'fixed'
+    array does not depend on the key.
+  variance: mean square of an entry, E[w^2]; the mean itself is zero in every
+    family but 'fixed'.
+  """
+
+  family: str
+  variance: float
+
+
+class Scheme(NamedTuple):
+  """A named initializer with what it declares about itself.
+
+  make: factory `(**knobs) -> Initializer`; knobs it does not have are refused.
+  law: `(n_in, n_out, **knobs) -> Law` of a dense `[n_in, n_out]` kernel.
+  knobs: names of the knobs that both of the above take.
+  bias: None for zero biases; otherwise a factory `() -> (key, (n_in, n_out),
+    dtype) -> [n_out]` for schemes that reproduce a framework's whole layer.
+  bias_variance: `(n_in, n_out) -> float`, the variance of those biases.
+  source: paper and equation, or framework and version.
+  """
+
+  make: Callable[..., Initializer]
+  law: Callable[..., Law]
+  knobs: tuple[str, ...]
+  source: str
+  bias: Callable[[], Initializer] | None = None
+  bias_variance: Callable[[int, int], float] = lambda n_in, n_out: 0.0
+
+
+class Dataset(NamedTuple):
+  """Something that can be trained on.
+
+  input_size: `n_0`.
+  num_classes: the number of labels.
+  split: `(name, size, data_dir) -> Batch`, the first `size` examples (all of
+    them for None; refused for generated sets) of the fixed split 'train',
+    'valid' or 'test'. A split is a fact like a file: no seed of a run enters it.
+  draw: `(key, size) -> Batch` of fresh examples, traceable by `jit` and
+    `vmap`; None for sets of a finite size.
+  doc: one line for `--help`: what it is, its inputs' range, its source.
+  """
+
+  input_size: int
+  num_classes: int
+  split: Callable[[str, int | None, str], Batch]
+  draw: Callable[[Key, int], Batch] | None
+  doc: str
+
+
+# What the fields of an experiment's Result hold, for one seed. The names of the
+# axes tell `store` which rows of the tidy table a value belongs to.
+PerNetwork = Annotated[Array, ()]  # []
+PerLayer = Annotated[Array, ('layer',)]  # [L]
+PerLayerSample = Annotated[Array, ('layer', 'value')]  # [L, V]
+
+
+def knob(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
+  """A field of a Config, written once: flag, sweep and table follow it."""
+  return dataclasses.field(
+    default=default, metadata={'help': help, 'choices': tuple(choices)}
+  )
+
+
+class Panel(NamedTuple):
+  """One picture of an experiment, as data.
+
+  field: the field of Result to draw.
+  title: what the reader sees, a full phrase.
+  label: of the measured axis, with the unit.
+  kind: 'depth' draws a per-layer measure against depth with an interval over
+    seeds and the theory as a line; 'histogram' draws the distribution of a
+    PerLayerSample field, one small picture a setting, one curve a layer.
+  log: whether the measured axis is logarithmic.
+  """
+
+  field: str
+  title: str
+  label: str
+  kind: str = 'depth'
+  log: bool = False
+
+
+class Experiment(NamedTuple):
+  """All that `launch` needs to turn one page of code into a program.
+
+  name: of the module, `python -m experiments.<name>`.
+  doc: the module's docstring.
+  config: a frozen dataclass, one `knob` a field.
+  smoke: a Config so small that the tests run the whole program with it.
+  result: a NamedTuple class, its fields annotated PerLayer and so on.
+  load: `(config, data_dir) -> data`, any pytree; raises UserError.
+  run: `(config, key, data) -> result`, pure, for one seed.
+  panels: what to draw.
+  predict: `(config, data) -> {field: value}`, what theory says of a field, in
+    the shape of the field, NaN where it says nothing.
+  verdict: `(config, results, predicted) -> lines`; results have a leading `[S]`.
+  """
+
+  name: str
+  doc: str
+  config: type
+  smoke: Any
+  result: type
+  load: Callable[[Any, str], Any]
+  run: Callable[[Any, Key, Any], Any]
+  panels: tuple[Panel, ...]
+  predict: Callable[[Any, Any], dict[str, Any]] = lambda config, data: {}
+  verdict: Callable[[Any, Any, dict[str, Any]], list[str]] = (
+    lambda config, results, predicted: []
+  )
