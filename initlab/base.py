@@ -115,7 +115,7 @@ class Dataset(NamedTuple):
   num_classes: the number of labels.
   split: `(name, size, data_dir) -> Batch`, the first `size` examples (all of
     them for None; refused for generated sets) of the fixed split 'train',
-    'valid' or 'test'. A split is a fact like a file: no seed of a run enters it.
+    'valid' or 'test'. A split is a fact, like a file: no seed enters it.
   draw: `(key, size) -> Batch` of fresh examples, traceable by `jit` and
     `vmap`; None for sets of a finite size.
   doc: one line for `--help`: what it is, its inputs' range, its source.
@@ -140,6 +140,23 @@ def knob(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
   return dataclasses.field(
     default=default, metadata={'help': help, 'choices': tuple(choices)}
   )
+
+
+class Outcome(NamedTuple):
+  """One setting with what was measured over its seeds and what theory says.
+
+  config: the setting, an instance of the experiment's Config.
+  label: what tells it from the other settings of the sweep ('glorot, relu').
+  seeds: `[S]` the seeds, ascending.
+  measured: field of Result -> `[S, ...]` float array.
+  predicted: field -> `[...]` float array; fields without a theory are absent.
+  """
+
+  config: Any
+  label: str
+  seeds: np.ndarray
+  measured: dict[str, np.ndarray]
+  predicted: dict[str, np.ndarray]
 
 
 class Panel(NamedTuple):
@@ -174,7 +191,7 @@ class Experiment(NamedTuple):
   panels: what to draw.
   predict: `(config, data) -> {field: value}`, what theory says of a field, in
     the shape of the field, NaN where it says nothing.
-  verdict: `(config, results, predicted) -> lines`; results have a leading `[S]`.
+  verdict: `outcome -> lines`, the answer in words and numbers.
   """
 
   name: str
@@ -186,6 +203,4 @@ class Experiment(NamedTuple):
   run: Callable[[Any, Key, Any], Any]
   panels: tuple[Panel, ...]
   predict: Callable[[Any, Any], dict[str, Any]] = lambda config, data: {}
-  verdict: Callable[[Any, Any, dict[str, Any]], list[str]] = (
-    lambda config, results, predicted: []
-  )
+  verdict: Callable[[Outcome], list[str]] = lambda outcome: []
