@@ -5,8 +5,9 @@ the output layer included), `n_l` width of layer l, `S` seeds, `T` recorded
 steps. Layers are counted from 1; `n_0` is the width of the input.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import difflib
 from typing import Annotated, Any, NamedTuple, Protocol
 
 import jax
@@ -21,6 +22,9 @@ Axes = int | tuple[int, ...]
 # The elementwise nonlinearity of a network, and its inputs' common name `pre`.
 Activation = Callable[[Array], Array]
 
+# The cost of one example: `(logits [K], label []) -> []`.
+ExampleLoss = Callable[[Array, Array], Array]
+
 
 class UserError(ValueError):
   """A mistake of the person at the keyboard, told in one clear sentence.
@@ -28,6 +32,30 @@ class UserError(ValueError):
   Library functions raise it for bad arguments; `launch` prints its message as
   the only line and exits with status 1.
   """
+
+
+def lookup(table: Mapping[str, Any], what: str, name: str) -> Any:
+  """The entry of that name.
+
+  Args:
+    table: one of the package's tables.
+    what: its entries are called, for the message: 'activation'.
+    name: the key wanted.
+
+  Raises:
+    UserError: there is none; the message says what is near and what there is.
+
+  Examples:
+    >>> lookup({'tanh': 1, 'relu': 2}, 'activation', 'tahn')
+    Traceback (most recent call last):
+    initlab.base.UserError: unknown activation 'tahn', did you mean 'tanh'? One
+    of: tanh, relu
+  """
+  if name in table:
+    return table[name]
+  near = difflib.get_close_matches(name, table, n=1)
+  hint = f', did you mean {near[0]!r}?' if near else '.'
+  raise UserError(f'unknown {what} {name!r}{hint} One of: {", ".join(table)}')
 
 
 class Initializer(Protocol):
@@ -60,6 +88,26 @@ class Trace(NamedTuple):
 
   pre: tuple[Array, ...]
   post: tuple[Array, ...]
+
+
+class Signals(NamedTuple):
+  """What goes up and what comes down a network, for one batch.
+
+  x: `[B, n_0]` the inputs, z_0.
+  pre, post: as in Trace.
+  gradient: `L` arrays `[B, n_l]`, dC/ds_l of each example's own cost.
+  loss: `[B]`, each example's cost.
+  """
+
+  x: Array
+  pre: tuple[Array, ...]
+  post: tuple[Array, ...]
+  gradient: tuple[Array, ...]
+  loss: Array
+
+
+# A pure measurement of a network: `[L]`, one number a layer, or `[]`.
+Probe = Callable[[Params, Activation, Signals], Array]
 
 
 class Batch(NamedTuple):

@@ -1,0 +1,129 @@
+"""The costs a network is trained on, and what they do to random logits."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from initlab import base
+
+# Beyond this deviation of the logits a softmax is nearly one-hot, and its
+# moments follow their first-order expansion in 1 / deviation.
+_ONE_HOT = 12.0
+
+
+class Loss(NamedTuple):
+  """A cost of one example, and its averages over random logits.
+
+  per_example: `(logits [K], label []) -> []`.
+  expected: `(variance [...], mean, K) -> [...]`, E C for K logits that are
+    independent N(mean, variance), whatever the label.
+  gradient_square: likewise `(1/K) E |dC/ds|^2`, of one logit's gradient.
+  unit: of the cost.
+  """
+
+  per_example: Callable[[base.Array, base.Array], base.Array]
+  expected: Callable[[np.ndarray, float, int], np.ndarray]
+  gradient_square: Callable[[np.ndarray, float, int], np.ndarray]
+  unit: str
+
+
+def cross_entropy(logits: base.Array, label: base.Array) -> base.Array:
+  """C = -log softmax(s)_y, in nats.
+
+  References:
+    Glorot & Bengio, 2010, section 2.3: -log P(y|x).
+  """
+  return optax.softmax_cross_entropy_with_integer_labels(logits, label)
+
+
+def squared_error(logits: base.Array, label: base.Array) -> base.Array:
+  """C = |s - e_y|^2 / 2 against the one-hot label e_y.
+
+  References:
+    Glorot & Bengio, 2010, section 4.1, the quadratic cost of figure 5.
+  """
+  return 0.5 * ((logits - jax.nn.one_hot(label, logits.shape[-1])) ** 2).sum()
+
+
+def expected_cross_entropy(
+  variance: np.ndarray, mean: float, size: int
+) -> np.ndarray:
+  """E log sum_k exp(s_k) - E s_y for s_k independent N(mean, variance).
+
+  With S = sum_k exp(s_k), Frullani's integral gives
+  E log S = int_0^inf (exp(-t) - E exp(-t S)) dt / t, one integral of one-
+  dimensional Gaussian averages. The mean cancels.
+  """
+  del mean
+
+  def beyond(value, deviation):
+    return value * deviation / _ONE_HOT
+
+  def integrand(t, s, weights):
+    laplace = weights @ np.exp(-np.outer(np.exp(s), t))
+    return np.exp(-t) - laplace**size
+
+  return _softmax_average(integrand, beyond, variance)
+
+
+def cross_entropy_gradient_square(
+  variance: np.ndarray, mean: float, size: int
+) -> np.ndarray:
+  """(1/K) E |p - e_y|^2 = E p_1^2 + (1 - 2/K) / K, p = softmax(s).
+
+  For s_k independent N(mean, variance), E p_y = 1/K by symmetry, and with
+  1/S^2 = int_0^inf t exp(-t S) dt,
+  E p_1^2 = int_0^inf t E[exp(2 s - t e^s)] (E exp(-t e^s))^(K-1) dt.
+  """
+  del mean
+
+  def beyond(value, deviation):
+    return 1 / size - (1 / size - value) * _ONE_HOT / deviation
+
+  def integrand(t, s, weights):
+    damped = np.exp(-np.outer(np.exp(s), t))
+    tilted = (weights * np.exp(2 * s)) @ damped
+    return t**2 * tilted * (weights @ damped) ** (size - 1)
+
+  second_moment = _softmax_average(integrand, beyond, variance)
+  return second_moment + (1 - 2 / size) / size
+
+
+def _softmax_average(
+  integrand: Callable[..., np.ndarray],
+  beyond: Callable[[float, float], float],
+  variance: np.ndarray,
+) -> np.ndarray:
+  """The integral over log t of `integrand(t, s, weights)`, a variance each."""
+
+  def at(deviation: float) -> float:
+    capped = min(deviation, _ONE_HOT)
+    z, step_z = np.linspace(-10, 10, 65 + int(60 * capped), retstep=True)
+    weights = step_z * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    ends = -10 * capped - 40, 10 * capped + 6
+    log_t, step_t = np.linspace(*ends, 256 + int(80 * capped), retstep=True)
+    value = step_t * integrand(np.exp(log_t), capped * z, weights).sum()
+    return float(value if deviation <= _ONE_HOT else beyond(value, deviation))
+
+  return np.vectorize(at, otypes=[float])(np.sqrt(variance))
+
+
+LOSSES: dict[str, Loss] = {
+  'cross_entropy': Loss(
+    cross_entropy,
+    expected_cross_entropy,
+    cross_entropy_gradient_square,
+    unit='nats',
+  ),
+  'squared_error': Loss(
+    squared_error,
+    lambda variance, mean, size: (
+      0.5 * (size * (variance + mean**2) + 1 - 2 * mean)
+    ),
+    lambda variance, mean, size: variance + mean**2 + (1 - 2 * mean) / size,
+    unit='squared logits',
+  ),
+}

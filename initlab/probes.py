@@ -1,0 +1,259 @@
+"""Pure measurements of a network: one number a layer, or one in all.
+
+Every probe looks at the same `Signals`, so a batch goes up and down once. Means
+and standard deviations of a layer are taken over its units and the examples
+together. Sums of squares are scaled first: float32 would lose a signal below
+1e-19 that a deep network still carries.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from initlab import activations, base, keys
+
+_LANCZOS_STEPS = 24
+_SAMPLE_SIZE = 400
+
+
+def activation_mean(params, activation, signals: base.Signals) -> base.Array:
+  """Mean of z_l."""
+  del params, activation
+  return _stack(jnp.mean, signals.post)
+
+
+def activation_std(params, activation, signals: base.Signals) -> base.Array:
+  """Standard deviation of z_l, of the logits in the last layer.
+
+  References:
+    Glorot & Bengio, 2010, eq. 5 and figures 3 and 6.
+  """
+  del params, activation
+  return _stack(_std, signals.post)
+
+
+def gradient_std(params, activation, signals: base.Signals) -> base.Array:
+  """Standard deviation of dC/ds_l, C the cost of one example.
+
+  References:
+    Glorot & Bengio, 2010, eq. 6 and figure 7.
+  """
+  del params, activation
+  return _stack(_std, signals.gradient)
+
+
+def weight_gradient_std(params, activation, signals: base.Signals):
+  """Standard deviation of dC/dw_l, C the cost of one example.
+
+  An entry is z_{l-1,j} dC/ds_{l,k}; the spread is over j, k and the examples.
+
+  References:
+    Glorot & Bengio, 2010, eq. 3, 7 and 14, figure 8.
+  """
+  del params, activation
+
+  def spread(z: base.Array, gradient: base.Array) -> base.Array:
+    z_max, gradient_max = _largest(z), _largest(gradient)
+    z, gradient = z / z_max, gradient / gradient_max
+    square = jnp.mean(z**2, axis=1) * jnp.mean(gradient**2, axis=1)
+    mean = jnp.mean(z, axis=1) * jnp.mean(gradient, axis=1)
+    variance = jnp.maximum(jnp.mean(square) - jnp.mean(mean) ** 2, 0.0)
+    return z_max * gradient_max * jnp.sqrt(variance)
+
+  return _stack(spread, _inputs(signals), signals.gradient)
+
+
+def gradient_norm(params, activation, signals: base.Signals) -> base.Array:
+  """Frobenius norm of dC/dw_l, C the mean cost of the batch."""
+  del params, activation
+
+  def norm(z: base.Array, gradient: base.Array) -> base.Array:
+    z_max, gradient_max = _largest(z), _largest(gradient)
+    mean = (z / z_max).T @ (gradient / gradient_max) / len(z)
+    return z_max * gradient_max * jnp.sqrt(jnp.sum(mean**2))
+
+  return _stack(norm, _inputs(signals), signals.gradient)
+
+
+def gradient_norm_ratio(params, activation, signals: base.Signals):
+  """Norm of dC/dw of the first layer over that of the last, `[]`."""
+  norms = gradient_norm(params, activation, signals)
+  return norms[0] / norms[-1]
+
+
+def mean_singular_value(params, activation, signals: base.Signals):
+  """Arithmetic mean of the singular values of J_l = dz_l / dz_{l-1}.
+
+  J_l = diag(f'(s_l)) w_l^T for one example; the mean is over its
+  min(n_in, n_out) singular values and over 8 examples of the batch. It is the
+  trace of (J J^T)^1/2 by stochastic Lanczos quadrature: 24 steps from one fixed
+  vector of signs an example, with the exactly known trace of J J^T as control
+  variate.
+
+  References:
+    Glorot & Bengio, 2010, eq. 17 and the text after it (0.8 and 0.5).
+    Ubaru, Chen & Saad, Fast estimation of tr(f(A)) via stochastic Lanczos
+    quadrature, 2017.
+  """
+  last = len(params) - 1
+  means = []
+  for index, ((w, _), s) in enumerate(zip(params, signals.pre, strict=True)):
+    s = s[jacobian_examples(len(s))]
+    if index < last:
+      slopes = activations.derivative(activation)(s)
+    else:
+      slopes = jnp.ones_like(s)
+    means.append(_mean_singular_value(w, slopes))
+  return jnp.stack(means)
+
+
+def jacobian_examples(batch_size: int) -> slice:
+  """Which examples of a batch the Jacobian is taken at: 8, evenly spread."""
+  step = max(1, batch_size // 8)
+  return slice(0, 8 * step, step)
+
+
+def saturated(params, activation, signals: base.Signals) -> base.Array:
+  """Share of units and examples where |f'(s_l)| < 0.1 sup |f'|.
+
+  For tanh that is |z| > 0.949, for the sigmoid z outside (0.026, 0.974), for
+  ReLU the inactive half. Zero in the last layer, which is linear.
+  """
+  del params
+  limit = activations.SATURATED_SLOPE * activations.steepest_slope(activation)
+  slope = activations.derivative(activation)
+  share = lambda s: jnp.mean((jnp.abs(slope(s)) < limit).astype(s.dtype))
+  return _hidden(share, signals)
+
+
+def dead(params, activation, signals: base.Signals) -> base.Array:
+  """Share of units whose slope f'(s_l) is zero on every example of the batch.
+
+  No example of the batch moves such a unit's incoming weights. Zero in the last
+  layer, which is linear.
+  """
+  del params
+  slope = activations.derivative(activation)
+  share = lambda s: jnp.mean(jnp.all(slope(s) == 0, axis=0).astype(s.dtype))
+  return _hidden(share, signals)
+
+
+def loss(params, activation, signals: base.Signals) -> base.Array:
+  """Mean cost of the batch, `[]`; ln(classes) for an even softmax, in nats."""
+  del params, activation
+  return jnp.mean(signals.loss)
+
+
+def activation_sample(params, activation, signals: base.Signals):
+  """400 values of z_l, spread over examples and units, `[L, 400]`."""
+  del params, activation
+  return _stack(_sample, signals.post)
+
+
+def gradient_sample(params, activation, signals: base.Signals) -> base.Array:
+  """400 values of dC/ds_l, spread over examples and units, `[L, 400]`."""
+  del params, activation
+  return _stack(_sample, signals.gradient)
+
+
+def weight_gradient_sample(params, activation, signals: base.Signals):
+  """400 entries of dC/dw_l of single examples, evenly spread, `[L, 400]`."""
+  del params, activation
+
+  def sample(z: base.Array, gradient: base.Array) -> base.Array:
+    count = jnp.arange(_SAMPLE_SIZE)
+    example = count % len(z)
+    unit_in = _spread(z.shape[1])
+    unit_out = (count * 7919) % gradient.shape[1]
+    return z[example, unit_in] * gradient[example, unit_out]
+
+  return _stack(sample, _inputs(signals), signals.gradient)
+
+
+def _stack(measure, *layers) -> base.Array:
+  return jnp.stack([measure(*each) for each in zip(*layers, strict=True)])
+
+
+def _hidden(measure, signals: base.Signals) -> base.Array:
+  measured = [measure(s) for s in signals.pre[:-1]]
+  return jnp.stack([*measured, jnp.zeros((), signals.x.dtype)])
+
+
+def _inputs(signals: base.Signals) -> tuple[base.Array, ...]:
+  return (signals.x, *signals.post[:-1])
+
+
+def _largest(x: base.Array) -> base.Array:
+  return jnp.maximum(jnp.max(jnp.abs(x)), jnp.finfo(x.dtype).tiny)
+
+
+def _std(x: base.Array) -> base.Array:
+  largest = _largest(x)
+  return largest * jnp.std(x / largest)
+
+
+def _spread(size: int) -> base.Array:
+  return jnp.arange(_SAMPLE_SIZE) * size // _SAMPLE_SIZE
+
+
+def _sample(x: base.Array) -> base.Array:
+  return x.ravel()[_spread(x.size)]
+
+
+def _mean_singular_value(w: base.Array, slopes: base.Array) -> base.Array:
+  """The quadrature, for `[n_in, n_out]` weights and `[E, n_out]` slopes."""
+  n_in, n_out = w.shape
+  if n_out <= n_in:
+    gram = lambda v: slopes * ((slopes * v) @ w.T @ w)
+  else:
+    gram = lambda v: (slopes**2 * (v @ w)) @ w.T
+  side, examples = min(n_in, n_out), len(slopes)
+  steps = min(side, _LANCZOS_STEPS)
+  signs_key = keys.stream(keys.root(0), 'singular values')
+  start = jax.random.rademacher(signs_key, (examples, side), w.dtype)
+  start = start / jnp.sqrt(jnp.asarray(side, w.dtype))
+
+  def step(carry, index):
+    basis, v = carry
+    basis = basis.at[index].set(v)
+    u = gram(v)
+    alpha = jnp.sum(u * v, axis=-1)
+    for _ in range(2):
+      overlaps = jnp.einsum('kes,es->ke', basis, u)
+      u = u - jnp.einsum('ke,kes->es', overlaps, basis)
+    beta = jnp.linalg.norm(u, axis=-1)
+    v = u / jnp.maximum(beta, jnp.finfo(w.dtype).tiny)[:, None]
+    return (basis, v), (alpha, beta)
+
+  basis = jnp.zeros((steps, examples, side), w.dtype)
+  _, (alpha, beta) = jax.lax.scan(step, (basis, start), jnp.arange(steps))
+  tridiagonal = jax.vmap(
+    lambda a, b: jnp.diag(a) + jnp.diag(b[:-1], 1) + jnp.diag(b[:-1], -1)
+  )(alpha.T, beta.T)
+  nodes, vectors = jnp.linalg.eigh(tridiagonal)
+  weights = vectors[:, 0, :] ** 2
+  roots = jnp.sqrt(jnp.maximum(nodes, 0.0))
+  average = lambda x: jnp.sum(weights * x, axis=-1, keepdims=True)
+  centre = lambda x: x - average(x)
+  noise = (jnp.finfo(w.dtype).eps * average(nodes)) ** 2
+  slope = average(centre(nodes) * centre(roots)) / jnp.maximum(
+    average(centre(nodes) ** 2), noise + jnp.finfo(w.dtype).tiny
+  )
+  mean_square = (slopes**2 @ jnp.sum(w**2, axis=0)[:, None]) / side
+  return jnp.mean(average(roots) - slope * (average(nodes) - mean_square))
+
+
+PROBES: dict[str, base.Probe] = {
+  'activation_mean': activation_mean,
+  'activation_std': activation_std,
+  'gradient_std': gradient_std,
+  'weight_gradient_std': weight_gradient_std,
+  'gradient_norm': gradient_norm,
+  'gradient_norm_ratio': gradient_norm_ratio,
+  'mean_singular_value': mean_singular_value,
+  'saturated': saturated,
+  'dead': dead,
+  'loss': loss,
+  'activation_sample': activation_sample,
+  'gradient_sample': gradient_sample,
+  'weight_gradient_sample': weight_gradient_sample,
+}

@@ -1,0 +1,261 @@
+"""What the papers predict a probe to be.
+
+Mean field, example by example: given the input x, the pre-activations of layer
+l are Gaussian across units, with mean b (the constant bias) and variance
+
+    q_l = n_{l-1} Var[w_l] E z_{l-1}^2 + Var[b_l],      E z_0^2 = |x|^2 / n_0,
+
+and going down, with independent weights,
+
+    E (dC/ds_l)^2 = n_{l+1} Var[w_{l+1}] E (dC/ds_{l+1})^2 E f'(s_l)^2.
+
+Averages over the batch are taken last: images differ in |x|^2, and one average
+q is off by several percent where each image's own is exact as widths grow.
+Averages over units are those of a wide layer: the standard deviation of a few
+units that share a mean, as logits may, falls short of it by up to 1/(2 n_l).
+
+References:
+  Glorot & Bengio, 2010, eq. 5-7 and 14 (with their index slips mended).
+  Schoenholz, Gilmer, Ganguli & Sohl-Dickstein, Deep information propagation,
+  2017, sections 2 and 4, for the nonlinear recursions.
+"""
+
+from collections.abc import Callable, Sequence
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from initlab import activations, base, losses, probes
+
+_GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(96)
+
+
+class WeightLaw(NamedTuple):
+  """What theory has to know of one layer.
+
+  n_in, n_out: its widths.
+  weights: the law that its scheme declares.
+  bias_variance: of its biases, beyond their common constant.
+  """
+
+  n_in: int
+  n_out: int
+  weights: base.Law
+  bias_variance: float
+
+
+def layers(
+  scheme: base.Scheme, widths: Sequence[int], **knobs: float
+) -> tuple[WeightLaw, ...]:
+  """The laws of the layers of a network, for one scheme and its knobs."""
+  return tuple(
+    WeightLaw(
+      n_in,
+      n_out,
+      scheme.law(n_in, n_out, **knobs),
+      scheme.bias_variance(n_in, n_out),
+    )
+    for n_in, n_out in itertools.pairwise(widths)
+  )
+
+
+def predict(
+  laws: Sequence[WeightLaw],
+  x: np.ndarray,
+  activation: base.Activation,
+  loss: losses.Loss,
+  *,
+  bias: float = 0.0,
+) -> dict[str, np.ndarray]:
+  """The expected values of the probes of the same names.
+
+  Args:
+    laws: `L` layers.
+    x: `[B, n_0]` inputs.
+    activation: f.
+    loss: the cost C.
+    bias: the constant in every bias.
+
+  Returns:
+    Probe name -> `[L]`, or `[]` for 'loss'. Empty where the weights are fixed,
+    so that there is nothing random to average over.
+  """
+  if any(law.weights.family == 'fixed' for law in laws):
+    return {}
+  variances, moments = _upward(laws, x, activation, bias)
+  gradients = _downward(laws, variances[-1], moments, loss, bias)
+  inputs = [_Moments.of_data(x), *moments[:-1]]
+  jacobian = [
+    _mean_singular_value(law, q[probes.jacobian_examples(len(q))], f, bias)
+    for law, q, f in zip(
+      laws,
+      variances,
+      [activation] * (len(laws) - 1) + [activations.identity],
+      strict=True,
+    )
+  ]
+  saturated = [
+    np.mean(activations.saturated_share(activation, q, bias))
+    for q in variances[:-1]
+  ]
+  return {
+    'activation_mean': np.array([np.mean(m.first) for m in moments]),
+    'activation_std': np.array(
+      [np.sqrt(np.mean(m.second) - np.mean(m.first) ** 2) for m in moments]
+    ),
+    'gradient_std': np.array([np.sqrt(np.mean(g)) for g in gradients]),
+    'weight_gradient_std': np.array(
+      [
+        np.sqrt(np.mean(z.second * g))
+        for z, g in zip(inputs, gradients, strict=True)
+      ]
+    ),
+    'mean_singular_value': np.array(jacobian),
+    'saturated': np.array([*saturated, 0.0]),
+    'loss': np.array(
+      np.mean(loss.expected(variances[-1], bias, laws[-1].n_out))
+    ),
+  }
+
+
+class _Moments(NamedTuple):
+  """E z, E z^2 and E f'(s)^2 of one layer, `[B]` each."""
+
+  first: np.ndarray
+  second: np.ndarray
+  slope: np.ndarray
+
+  @classmethod
+  def of_data(cls, x: np.ndarray) -> '_Moments':
+    x = np.asarray(x, float)
+    return cls(x.mean(axis=1), (x**2).mean(axis=1), np.ones(len(x)))
+
+
+def _upward(
+  laws: Sequence[WeightLaw],
+  x: np.ndarray,
+  activation: base.Activation,
+  bias: float,
+) -> tuple[list[np.ndarray], list[_Moments]]:
+  """The variances q_l `[B]` and the moments of every layer, going up."""
+  below, variances, moments = _Moments.of_data(x), [], []
+  for index, law in enumerate(laws, 1):
+    q = law.n_in * law.weights.variance * below.second + law.bias_variance
+    f = activations.identity if index == len(laws) else activation
+    below = _Moments(*activations.moments(f, q, bias))
+    variances.append(q)
+    moments.append(below)
+  return variances, moments
+
+
+def _downward(
+  laws: Sequence[WeightLaw],
+  top_variance: np.ndarray,
+  moments: Sequence[_Moments],
+  loss: losses.Loss,
+  bias: float,
+) -> list[np.ndarray]:
+  """E (dC/ds_l)^2 `[B]` of every layer, first layer first."""
+  square = loss.gradient_square(top_variance, bias, laws[-1].n_out)
+  squares = [square]
+  for law, below in zip(laws[:0:-1], moments[-2::-1], strict=True):
+    square = law.n_out * law.weights.variance * square * below.slope
+    squares.append(square)
+  return squares[::-1]
+
+
+def _mean_singular_value(
+  law: WeightLaw, q: np.ndarray, activation: base.Activation, bias: float
+) -> float:
+  """E of the mean singular value of diag(f'(s)) w^T, over examples `[E]`.
+
+  With eigenvalues x of the smaller Gram matrix of J,
+  E sqrt(x) = (2/pi) int_0^inf E[x / (x + u^2)] du.
+  """
+  nodes, weights = activations.gaussian_nodes(q, bias)
+  squares = activations.evaluate(activation, nodes)[1] ** 2
+  share = _SPECTRA.get(law.weights.family)
+  if share is None:
+    return np.nan
+  scale = max(law.n_in, law.n_out) * law.weights.variance
+  scale = np.sqrt(scale * np.mean(np.sum(weights * squares, -1)))
+  if scale == 0:
+    return 0.0
+  angle = (_GAUSS_NODES + 1) * np.pi / 4
+  u = scale * np.tan(angle)
+  step = _GAUSS_WEIGHTS * np.pi / 4 * scale / np.cos(angle) ** 2
+  shares = [
+    share(law, u**2, weight[None], square[None])
+    for weight, square in zip(weights, squares, strict=True)
+  ]
+  return float(2 / np.pi * np.mean(np.array(shares) @ step))
+
+
+def _share_independent(
+  law: WeightLaw, t: np.ndarray, weights: np.ndarray, squares: np.ndarray
+) -> np.ndarray:
+  """E[x / (x + t)] for independent entries: the Marchenko-Pastur law.
+
+  With c = n_out / n_in and tau = n_in Var[w] f'(s)^2, the transform m(t) of the
+  n_in-sided Gram matrix solves m (t + c E[tau / (1 + tau m)]) = 1.
+
+  References:
+    Silverstein & Bai, On the empirical distribution of eigenvalues of a class
+    of large dimensional random matrices, 1995, eq. 1.2.
+  """
+  tau = law.n_in * law.weights.variance * squares
+  ratio = law.n_out / law.n_in
+
+  def excess(log_m: np.ndarray) -> np.ndarray:
+    m = np.exp(log_m)
+    damped = np.sum(weights * tau / (1 + tau * m[:, None]), axis=-1)
+    return m * (t + ratio * damped) - 1
+
+  spread = np.sum(weights * tau) * ratio
+  m = np.exp(_bisect(excess, -np.log(t + spread), -np.log(t)))
+  return (1 - t * m) * law.n_in / min(law.n_in, law.n_out)
+
+
+def _share_orthogonal(
+  law: WeightLaw, t: np.ndarray, weights: np.ndarray, squares: np.ndarray
+) -> np.ndarray:
+  """E[x / (x + t)] for orthogonal weights: the slopes, freely compressed.
+
+  With n_out <= n_in the squared singular values are g^2 f'(s)^2 themselves.
+  With n_out > n_in they are the compression of that law to the share
+  n_in / n_out of its space.
+
+  References:
+    Nica & Speicher, On the multiplication of free n-tuples of noncommutative
+    random variables, 1996, section 1.
+  """
+  tau = max(law.n_in, law.n_out) * law.weights.variance * squares
+  share = min(1.0, law.n_in / law.n_out)
+  mean = np.sum(weights * tau)
+  transform = lambda y: np.sum(weights / (y[:, None] + tau), axis=-1)
+
+  def excess(y: np.ndarray) -> np.ndarray:
+    return y - t - (1 - share) / transform(y)
+
+  y = _bisect(excess, t, (t + (1 - share) * mean) / share)
+  return 1 - t * transform(y) / share
+
+
+def _bisect(
+  rising: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+  """Zeros of an elementwise rising function, to 2^-50 of the bracket."""
+  for _ in range(50):
+    middle = (low + high) / 2
+    below = rising(middle) < 0
+    low, high = np.where(below, middle, low), np.where(below, high, middle)
+  return (low + high) / 2
+
+
+_SPECTRA = {
+  'uniform': _share_independent,
+  'normal': _share_independent,
+  'truncated_normal': _share_independent,
+  'orthogonal': _share_orthogonal,
+}
