@@ -1,0 +1,498 @@
+"""One run as a page a person reads, and the same as text in a terminal.
+
+Both are made of the same tables. The verdict comes first, then how the settings
+compare, then the numbers layer by layer, then all that decides the bits. Every
+estimate is `stats.mean` over seeds, the numbers of the pictures.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import csv as csv_format
+import dataclasses
+import html
+from importlib import resources
+import io
+import itertools
+import math
+import re
+import string
+import textwrap
+from typing import NamedTuple
+
+import numpy as np
+
+from initlab import base, plots, stats
+
+_ROWS = 12  # layers up to which a table shows them all
+_READING = (
+  'How to read: a measured number is a mean over seeds ± half the width of its '
+  '95% interval (Student t, the seed as the unit), rounded up. A ratio is a '
+  'geometric mean over seeds; a seed draws the same random numbers in every '
+  'setting, so an interval that leaves out 1 is a difference. Theory is what '
+  'the papers predict. A dash: not defined there, or not finite for any seed. '
+  'The last layer, "out", is the output.'
+)
+
+
+class Column(NamedTuple):
+  """A column of a table; neighbours with the same group share a heading."""
+
+  group: str
+  head: str
+  cells: list[str]
+
+
+class Table(NamedTuple):
+  """Cells as text, so that page and terminal say the same.
+
+  title: one line.
+  index: what names the rows.
+  columns: the rest.
+  """
+
+  title: str
+  index: Column
+  columns: list[Column]
+
+
+def text(
+  experiment: base.Experiment,
+  outcomes: Sequence[base.Outcome],
+  facts: Mapping[str, str],
+  width: int = 80,
+) -> str:
+  """The report for a terminal or a pipe.
+
+  Args:
+    experiment: the program that ran.
+    outcomes: its settings, at least one; the others are compared to the first.
+    facts: what decides the bits, and where the files are; printed as given.
+    width: columns of the terminal. Tables that are wider are cut into pieces.
+
+  Returns:
+    Lines of plain text.
+  """
+  parts = [f'{experiment.name}: {_first_line(experiment)}']
+  for outcome in outcomes:
+    lines = [*experiment.verdict(outcome), *remarks(outcome)]
+    parts.append(
+      '\n'.join(
+        [
+          f'{outcome.label} ({_seeds(outcome)})',
+          *(_wrap(line, width, '  ', '    ') for line in lines),
+        ]
+      )
+    )
+  parts += [
+    f'{table.title}\n\n{_grid(table, width)}' for table in tables(outcomes)
+  ]
+  parts.append(_wrap(_READING, width, '', ''))
+  margin = max(map(len, facts), default=0) + 2
+  parts.append(
+    '\n'.join(
+      _wrap(fact, width, name.ljust(margin), ' ' * margin)
+      for name, fact in facts.items()
+    )
+  )
+  return '\n\n'.join(parts) + '\n'
+
+
+def page(
+  experiment: base.Experiment,
+  outcomes: Sequence[base.Outcome],
+  facts: Mapping[str, str],
+  figures: Sequence[str],
+) -> str:
+  """The report as one HTML page that needs no other file and no network.
+
+  Args:
+    experiment: the program that ran.
+    outcomes: its settings, at least one; the others are compared to the first.
+    facts: what decides the bits, and where the files are; printed as given.
+    figures: one SVG document a panel of the experiment, in its order.
+
+  Returns:
+    The HTML document.
+
+  Raises:
+    ValueError: there are more or fewer figures than panels.
+  """
+  pictures = [
+    _figure_html(place, panel, outcomes, svg)
+    for place, (panel, svg) in enumerate(
+      zip(experiment.panels, figures, strict=True)
+    )
+  ]
+  template = resources.files('initlab').joinpath('page.html').read_text('utf-8')
+  return string.Template(template).substitute(
+    name=html.escape(experiment.name),
+    summary=html.escape(_first_line(experiment)),
+    question=html.escape(_question(experiment)),
+    doc=html.escape(experiment.doc.strip()),
+    verdicts='\n'.join(_verdict_html(experiment, each) for each in outcomes),
+    figures='\n'.join(pictures),
+    tables='\n'.join(map(_table_html, tables(outcomes))),
+    reading=html.escape(_READING),
+    facts='\n'.join(
+      f'<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>'
+      for name, fact in facts.items()
+    ),
+    settings=_table_html(_configs(outcomes)),
+  )
+
+
+def csv(outcomes: Sequence[base.Outcome]) -> str:
+  """The summary as a tidy table, one row a setting, layer and measure.
+
+  Args:
+    outcomes: the settings.
+
+  Returns:
+    CSV with the columns setting, measure, layer (from 1; empty for a measure of
+    the whole network), value, low, high (of the 95% interval over seeds), seeds
+    (that were finite) and theory. What is unknown is empty. Samples, `[S, L,
+    V]`, are left out.
+  """
+  file = io.StringIO()
+  write = csv_format.writer(file, lineterminator='\n').writerow
+  write(
+    ('setting', 'measure', 'layer', 'value', 'low', 'high', 'seeds', 'theory')
+  )
+  for outcome in outcomes:
+    for field in _fields(outcome, 1) + _fields(outcome, 2):
+      estimate = stats.mean(outcome.measured[field])
+      theory = np.broadcast_to(_theory(outcome, field), estimate.value.shape)
+      for place in np.ndindex(estimate.value.shape):
+        numbers = [part[place] for part in (*estimate[:3], theory)]
+        cells = [f'{x:.9g}' if np.isfinite(x) else '' for x in numbers]
+        layer = [index + 1 for index in place] or ['']
+        write(
+          [
+            outcome.label,
+            field,
+            *layer,
+            *cells[:3],
+            estimate.n[place],
+            cells[3],
+          ]
+        )
+  return file.getvalue()
+
+
+def tables(outcomes: Sequence[base.Outcome]) -> list[Table]:
+  """The tables of a run: the comparison, the networks, then layer by layer."""
+  found = [_ratios(outcomes), _networks(outcomes), *map(_layers, outcomes)]
+  return [table for table in found if table.index.cells and table.columns]
+
+
+def remarks(outcome: base.Outcome) -> list[str]:
+  """What a reader must know of a setting beside its verdict.
+
+  Args:
+    outcome: one setting.
+
+  Returns:
+    Lines: how far the measurement is from theory where it is farthest, and
+    which measures were not finite for how many of the seeds.
+  """
+  gaps, lines = [], []
+  for field in _fields(outcome, 2) + _fields(outcome, 1):
+    name = _name(field)
+    values = outcome.measured[field]
+    value, theory = stats.mean(values).value, _theory(outcome, field)
+    gaps += [
+      (value[place] / theory[place] - 1, _at(name, place))
+      for place in np.ndindex(value.shape)
+      if np.isfinite(value[place] * theory[place]) and theory[place] != 0
+    ]
+    finite = np.isfinite(values)
+    lost = ~finite & (finite.any(0) | np.isinf(values).any(0))
+    if lost.any():
+      seeds = lost.reshape(len(lost), -1).any(1).sum()
+      layers = np.flatnonzero(lost.any(0)) + 1
+      where = f', layers {layers[0]} to {layers[-1]}' if lost.ndim == 2 else ''
+      lines.append(
+        f'{name}: not finite for {seeds} of {len(lost)} seeds{where}; the '
+        'summary leaves them out'
+      )
+  if gaps:
+    gap, where = max(gaps, key=lambda pair: abs(pair[0]))
+    lines.insert(0, f'farthest from theory: {gap:+.1%} ({where})')
+  return lines
+
+
+def _ratios(outcomes: Sequence[base.Outcome]) -> Table:
+  """The other settings over the first, at the first and the last layer."""
+  first, *others = outcomes
+  index: list[str] = []
+  columns = [Column(each.label, 'ratio', []) for each in others]
+  for field in _fields(first, 2) + _fields(first, 1):
+    known = np.argwhere(np.isfinite(stats.mean(first.measured[field]).value))
+    for place in dict.fromkeys(
+      map(tuple, known[[0, -1]] if len(known) else ())
+    ):
+      index.append(_at(_name(field), place))
+      for column, other in zip(columns, others, strict=True):
+        column.cells.append(_ratio(field, place, other, first))
+  title = f'Ratio to {first.label}, paired by seed [95% interval]'
+  return Table(title, Column('', 'measure', index), columns)
+
+
+def _ratio(
+  field: str, place: tuple[int, ...], other: base.Outcome, first: base.Outcome
+) -> str:
+  if other.measured[field].shape[1:] != first.measured[field].shape[1:]:
+    return 'other depth'
+  _, *rows = np.intersect1d(other.seeds, first.seeds, return_indices=True)
+  pair = [
+    each.measured[field][row][:, *place]
+    for each, row in zip((other, first), rows, strict=True)
+  ]
+  value, low, high, n, _ = stats.paired_ratio(
+    *(np.where(values > 0, values, np.nan) for values in pair)
+  )
+  if n < 2:
+    return f'{value:.4g}' if n else '-'
+  size = math.floor(math.log10(value))
+  if not -4 < size < 5:
+    return f'{value:.2e} [{low:.2e}, {high:.2e}]'
+  digits = min(_decimals((high - low) / 2), max(0, 4 - size))
+  return f'{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]'
+
+
+def _networks(outcomes: Sequence[base.Outcome]) -> Table:
+  columns = []
+  for field in _fields(outcomes[0], 1):
+    cells = [_cell(*stats.mean(each.measured[field])[:3]) for each in outcomes]
+    theory = np.array([_theory(each, field) for each in outcomes])
+    columns += _measured(_name(field), cells, theory)
+  index = [each.label for each in outcomes]
+  return Table('Whole network', Column('', 'setting', index), columns)
+
+
+def _layers(outcome: base.Outcome) -> Table:
+  fields = _fields(outcome, 2)
+  depth = max((outcome.measured[each].shape[1] for each in fields), default=0)
+  rows = np.arange(depth)
+  title = f'{outcome.label}, layer by layer ({_seeds(outcome)})'
+  if depth > _ROWS:
+    rows = np.unique(np.linspace(0, depth - 1, _ROWS - 2).round().astype(int))
+    title += f'; {len(rows)} of {depth} layers, all are in the table file'
+  columns = []
+  for field in fields:
+    estimate = stats.mean(outcome.measured[field])
+    theory = _theory(outcome, field)
+    columns += _measured(
+      _name(field),
+      [_cell(*(part[row] for part in estimate[:3])) for row in rows],
+      theory[rows],
+    )
+  index = [str(row + 1) for row in rows[:-1]] + [f'{depth} out']
+  return Table(title, Column('', 'layer', index), columns)
+
+
+def _measured(name: str, cells: list[str], theory: np.ndarray) -> list[Column]:
+  """The columns of one measure; theory only where there is one."""
+  columns = [Column(name, 'measured', cells)]
+  if np.isfinite(theory).any():
+    said = [f'{x:.4g}' if np.isfinite(x) else '-' for x in theory]
+    columns.append(Column(name, 'theory', said))
+  return columns
+
+
+def _cell(value: float, low: float, high: float) -> str:
+  """A value and half its interval, rounded up to its first digit.
+
+  Examples:
+    >>> _cell(0.07341, 0.07329, 0.07353)
+    '0.0734 ±0.0002'
+    >>> _cell(7.341e-6, 7.329e-6, 7.353e-6)
+    '7.34e-06 ±2e-08'
+    >>> _cell(0.07341, float('nan'), float('nan'))
+    '0.07341'
+  """
+  half = (high - low) / 2
+  if not np.isfinite(half):
+    return f'{value:.4g}' if np.isfinite(value) else '-'
+  if not value and not half:
+    return '0 ±0'
+  size = math.floor(math.log10(abs(value) or half))
+  unit = 10.0**size if not -4 < size < 5 else 1.0
+  digits = min(_decimals(half / unit), max(0, 3 - size if unit == 1 else 3))
+  half = math.ceil(round(half / unit * 10**digits, 6)) / 10**digits
+  if unit == 1:
+    return f'{value:.{digits}f} ±{half:.{digits}f}'
+  return f'{value:.{digits}e} ±{half * unit:.0e}'
+
+
+def _decimals(half: float) -> int:
+  """Decimal places up to the first digit of the half-width, at most 9."""
+  return max(0, -math.floor(math.log10(max(half, 1e-9))))
+
+
+def _fields(outcome: base.Outcome, axes: int) -> list[str]:
+  """Fields with that many axes: 1 for a whole network, 2 for layers."""
+  return [
+    field for field, values in outcome.measured.items() if values.ndim == axes
+  ]
+
+
+def _theory(outcome: base.Outcome, field: str) -> np.ndarray:
+  shape = outcome.measured[field].shape[1:]
+  return np.broadcast_to(outcome.predicted.get(field, np.nan), shape)
+
+
+def _name(field: str) -> str:
+  """The field in words: what the flags, files and docs call it, too."""
+  return field.replace('_', ' ')
+
+
+def _at(name: str, place: tuple[int, ...]) -> str:
+  return ', layer '.join([name, *(str(index + 1) for index in place)])
+
+
+def _seeds(outcome: base.Outcome) -> str:
+  count = len(outcome.seeds)
+  if count == 1:
+    return f'seed {outcome.seeds[0]} alone, so no interval'
+  return f'{count} seeds, {outcome.seeds[0]} to {outcome.seeds[-1]}'
+
+
+def _first_line(experiment: base.Experiment) -> str:
+  return experiment.doc.strip().partition('\n')[0]
+
+
+def _question(experiment: base.Experiment) -> str:
+  """The paragraph 'Question:' of the docstring, or its first line."""
+  found = re.search(r'^Question:(.*?)(?=^\S|\Z)', experiment.doc, re.M | re.S)
+  if not found:
+    return _first_line(experiment)
+  return ' '.join(found.group(1).split())
+
+
+def _configs(outcomes: Sequence[base.Outcome]) -> Table:
+  """Every knob of every setting, first those in which settings differ."""
+  knobs = [each.name for each in dataclasses.fields(outcomes[0].config)]
+  values = {
+    knob: [str(getattr(each.config, knob)) for each in outcomes]
+    for knob in knobs
+  }
+  knobs.sort(key=lambda knob: len(set(values[knob])) == 1)
+  columns = [
+    Column(each.label, 'value', [values[knob][place] for knob in knobs])
+    for place, each in enumerate(outcomes)
+  ]
+  return Table('Every setting in full', Column('', 'knob', knobs), columns)
+
+
+def _wrap(line: str, width: int, first: str, others: str) -> str:
+  return textwrap.fill(
+    line,
+    width,
+    initial_indent=first,
+    subsequent_indent=others,
+    break_long_words=False,
+    break_on_hyphens=False,
+  )
+
+
+def _grid(table: Table, width: int) -> str:
+  """The table as text, cut between groups into pieces that fit the width."""
+  index = _block([table.index], str.ljust)
+  pieces = [index]
+  for _, group in itertools.groupby(table.columns, lambda each: each.group):
+    block = _block(list(group), str.rjust)
+    if len(pieces[-1][-1]) + 3 + len(block[-1]) > width:
+      pieces.append(index)
+    pieces[-1] = _beside(pieces[-1], block)
+  return '\n\n'.join(
+    '\n'.join(line.rstrip() for line in piece) for piece in pieces
+  )
+
+
+def _block(
+  columns: Sequence[Column], align: Callable[[str, int], str]
+) -> list[str]:
+  """Lines of equal length: the group's name, a rule, the heads, the cells."""
+  padded = []
+  for column in columns:
+    cells = [column.head, *column.cells]
+    size = max(map(len, cells))
+    padded.append([align(cell, size) for cell in cells])
+  rows = ['  '.join(cells) for cells in zip(*padded, strict=True)]
+  size = max(map(len, [rows[0], *columns[0].group.split()]))
+  name = textwrap.wrap(columns[0].group, size) or ['']
+  side = align if len(columns) == 1 else str.ljust
+  return [
+    *(side(line, size) for line in name),
+    '-' * size,
+    *(row.rjust(size) for row in rows),
+  ]
+
+
+def _beside(left: list[str], right: list[str]) -> list[str]:
+  """Two blocks side by side, their last lines level."""
+  height = max(len(left), len(right))
+  level = [
+    [' ' * len(block[-1])] * (height - len(block)) + block
+    for block in (left, right)
+  ]
+  return ['   '.join(pair) for pair in zip(*level, strict=True)]
+
+
+def _verdict_html(experiment: base.Experiment, outcome: base.Outcome) -> str:
+  verdict = _items(experiment.verdict(outcome), 'verdict')
+  notes = _items(remarks(outcome), 'notes')
+  return (
+    f'<section class="card"><h3>{html.escape(outcome.label)} '
+    f'<small>{_seeds(outcome)}</small></h3>{verdict}{notes}</section>'
+  )
+
+
+def _items(lines: Sequence[str], kind: str) -> str:
+  items = ''.join(f'<li>{html.escape(line)}</li>' for line in lines)
+  return f'<ul class="{kind}">{items}</ul>' if lines else ''
+
+
+def _figure_html(
+  place: int, panel: base.Panel, outcomes: Sequence[base.Outcome], svg: str
+) -> str:
+  name = html.escape(f'{panel.title}: {panel.label}')
+  caption = html.escape(plots.caption(panel, outcomes))
+  return (
+    f'<figure><div class="picture" role="img" aria-label="{name}">'
+    f'{_inline(svg, f"figure{place}-")}</div>'
+    f'<figcaption>{caption}</figcaption></figure>'
+  )
+
+
+def _inline(svg: str, prefix: str) -> str:
+  """The <svg> element, its ids made unique within a page by the prefix."""
+  element = svg[svg.index('<svg') :]
+  return re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{prefix}', element)
+
+
+def _table_html(table: Table) -> str:
+  groups = itertools.groupby(table.columns, lambda each: each.group)
+  top = ''.join(
+    f'<th scope="colgroup" colspan="{len(list(columns))}">'
+    f'{html.escape(name)}</th>'
+    for name, columns in groups
+  )
+  heads = ''.join(
+    f'<th scope="col">{html.escape(each.head)}</th>' for each in table.columns
+  )
+  rows = '\n'.join(
+    f'<tr><th scope="row">{html.escape(name)}</th>'
+    + ''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)
+    + '</tr>'
+    for name, *cells in zip(
+      table.index.cells, *(each.cells for each in table.columns), strict=True
+    )
+  )
+  title = html.escape(table.title)
+  return (
+    f'<div class="scroll" role="region" tabindex="0" aria-label="{title}">'
+    f'<table>\n<caption>{title}</caption>\n<thead><tr><th scope="col" '
+    f'rowspan="2">{html.escape(table.index.head)}</th>{top}</tr>\n'
+    f'<tr>{heads}</tr></thead>\n<tbody>{rows}</tbody>\n</table></div>'
+  )

@@ -1,0 +1,202 @@
+"""The figures of `plots`: drawn, in full, the same bits twice, for hard input.
+
+Warnings are errors here, so that a figure that is drawn at all was drawn
+without one. `study` is a realistic fake of a sweep, for other tests as well.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from initlab import base, plots
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  init: str = base.knob('glorot', 'the scheme')
+  widths: tuple[int, ...] = base.knob((1000,) * 5, 'the hidden widths')
+  bias: float = base.knob(0.0, 'the constant of the biases')
+
+
+GAINS = {'standard': 3**-0.5, 'glorot': 1.0, 'he': 2**0.5, 'zeros': 0.0}
+PANELS = (
+  base.Panel('activation_std', 'Activations', 'deviation of z', log=True),
+  base.Panel('gradient_std', 'Gradients', 'deviation of dC/ds', log=True),
+  base.Panel('mean_singular_value', 'Layer Jacobians', 'mean singular value'),
+  base.Panel('saturated', 'Saturated units', 'share'),
+  base.Panel('activation_sample', 'Figure 6', 'z', kind='histogram'),
+  base.Panel('gradient_sample', 'Figure 7', 'dC/ds', 'histogram', log=True),
+)
+
+
+def outcome(init: str, seeds: int = 32, layers: int = 6) -> base.Outcome:
+  """One setting as the variance experiment would measure it."""
+  rng = np.random.default_rng(7)
+  gain, layer = GAINS[init] ** (6 / layers), np.arange(layers)
+  up, down = 0.5 * gain ** (layer + 1), 0.08 * gain ** (layers - 1 - layer)
+  noise = np.exp(0.01 * rng.standard_normal((2, seeds, layers)))
+  normal = rng.standard_normal((2, seeds, layers, 100))
+  hidden = np.where(layer < layers - 1, 1.0, np.nan)
+  return base.Outcome(
+    config=Config(init=init, widths=(1000,) * (layers - 1)),
+    label=init,
+    seeds=np.arange(seeds),
+    measured={
+      'activation_std': up * noise[0],
+      'gradient_std': down * noise[1],
+      'weight_gradient_std': up * down * noise[1],
+      'mean_singular_value': 0.849 * gain * noise[0] * hidden,
+      'saturated': np.maximum(0, up - 0.5) * noise[1] * hidden,
+      'loss': 2.21 + 0.02 * rng.standard_normal(seeds),
+      'activation_sample': np.tanh(up[:, None] * normal[0]),
+      'gradient_sample': down[:, None] * normal[1],
+    },
+    predicted={
+      'activation_std': up,
+      'gradient_std': down,
+      'mean_singular_value': 0.849 * gain * hidden,
+      'loss': np.log(9.0),
+    },
+  )
+
+
+def study(*inits: str, **size: int) -> list[base.Outcome]:
+  return [outcome(init, **size) for init in inits]
+
+
+def words(figure) -> str:
+  """All text of a figure."""
+  from matplotlib.text import Text
+
+  return ' | '.join(text.get_text() for text in figure.findobj(Text))
+
+
+@pytest.mark.parametrize('panel', PANELS, ids=lambda panel: panel.field)
+def test_a_figure_names_its_axes_settings_and_seeds(panel):
+  text = words(plots.figure(panel, study('standard', 'glorot', 'he')))
+  for word in (panel.title, panel.label, 'standard', 'glorot', 'he'):
+    assert word in text
+  assert 'mean of 32 seeds, 95% interval' in text
+
+
+def test_theory_is_named_where_there_is_one():
+  outcomes = study('glorot')
+  assert '| theory' in words(plots.figure(PANELS[0], outcomes))
+  assert '| theory' not in words(plots.figure(PANELS[3], outcomes))
+  assert 'theory' in plots.caption(PANELS[0], outcomes)
+  assert 'theory' not in plots.caption(PANELS[3], outcomes)
+
+
+@pytest.mark.parametrize('panel', PANELS[::4], ids=lambda panel: panel.kind)
+def test_a_second_drawing_is_the_same_bit_for_bit(panel):
+  outcomes = study('standard', 'glorot', seeds=3)
+  first, second = (plots.figure(panel, outcomes) for _ in range(2))
+  assert plots.svg(first) == plots.svg(second)
+  assert plots.svg(first) == plots.svg(first)
+  assert plots.png(first) == plots.png(second)
+  assert plots.png(first).startswith(b'\x89PNG')
+
+
+def test_an_svg_tells_neither_the_time_nor_the_tool():
+  svg = plots.svg(plots.figure(PANELS[0], study('glorot')))
+  assert 'date' not in svg and 'metadata' not in svg
+  assert 'matplotlib.org' not in svg
+
+
+def test_no_global_state_of_the_plotting_library_is_touched():
+  import matplotlib
+
+  before = dict(matplotlib.rcParams)
+  plots.svg(plots.figure(PANELS[0], study('glorot')))
+  assert dict(matplotlib.rcParams) == before
+
+
+def hard_inputs() -> dict[str, list[base.Outcome]]:
+  broken = outcome('he')
+  for field in ('activation_std', 'gradient_std'):
+    broken.measured[field][:, 2] = np.nan
+    broken.measured[field][3, 4:] = np.inf
+  broken.measured['gradient_sample'][3] = np.nan
+  silent = outcome('glorot')
+  for values in silent.measured.values():
+    values[...] = np.nan
+  return {
+    'one seed': study('glorot', 'he', seeds=1),
+    'two seeds': study('glorot', seeds=2),
+    'zeros among others': study('glorot', 'zeros'),
+    'zeros alone': study('zeros'),
+    'not finite': [broken],
+    'never finite': [outcome('he'), silent],
+    'nothing at all': [silent],
+    'one layer': study('glorot', layers=1),
+    'two layers': study('glorot', 'he', layers=2),
+    'deep': study('standard', 'he', seeds=4, layers=1000),
+    'two depths': [outcome('he', layers=3), outcome('he', layers=30)],
+    'no theory': [outcome('he')._replace(predicted={})],
+    'many settings': study('he')
+    + [
+      outcome('glorot', seeds=3)._replace(label=f'gain={i}') for i in range(12)
+    ],
+    'odd labels': [outcome('he')._replace(label='$a_b <& "c"')],
+  }
+
+
+@pytest.mark.parametrize('name', hard_inputs())
+def test_hard_input_is_drawn_without_a_warning(name):
+  outcomes = hard_inputs()[name]
+  for panel in PANELS[1], PANELS[2], PANELS[5]:
+    figure = plots.figure(panel, outcomes)
+    text = words(figure)
+    assert all(each.label in text for each in outcomes)
+
+
+def test_a_single_seed_is_said_to_have_no_interval():
+  figure = plots.figure(PANELS[0], study('glorot', seeds=1))
+  assert '1 seed, no interval' in words(figure)
+
+
+def test_lost_seeds_are_counted():
+  broken = outcome('he')
+  broken.measured['gradient_std'][:2, 3] = np.nan
+  figure = plots.figure(PANELS[1], [broken])
+  assert 'mean of 30 to 32 seeds' in words(figure)
+
+
+def test_zeros_on_a_log_axis_are_told():
+  figure = plots.figure(PANELS[1], study('glorot', 'zeros'))
+  assert 'zero' in words(figure).split(' | ')
+  assert figure.axes[0].get_yscale() == 'log'
+
+
+def test_many_layers_are_a_selection_of_histograms_from_first_to_last():
+  figure = plots.figure(PANELS[4], study('glorot', seeds=2, layers=101))
+  legend = figure.axes[0].get_legend()
+  shown = [text.get_text() for text in legend.get_texts()]
+  assert len(shown) == 6 and shown[0] == '1' and shown[-1] == '100'
+
+
+def test_histograms_share_their_horizontal_axis_and_are_normalised():
+  figure = plots.figure(PANELS[4], study('standard', 'he'))
+  low, high = zip(*(axes.get_xlim() for axes in figure.axes), strict=True)
+  assert len(set(low)) == len(set(high)) == 1
+  for axes in figure.axes:
+    for line in axes.lines:
+      x, y = line.get_data()
+      mass = float(np.sum(y) * (x[1] - x[0]))
+      # All but the 0.2% beyond the outer quantiles, of 3,200 values.
+      assert 0.995 < mass <= 1.0
+
+
+def test_labels_never_overlap_and_stay_inside():
+  places = plots._spread([(0.5, 0.1 * i) for i in range(9)], 0.1)
+  assert np.all(np.diff(places) >= 0.1 - 1e-12)
+  assert places.min() >= 0 and places.max() <= 1
+  np.testing.assert_allclose(
+    plots._spread([(0.2, 0), (0.9, 0)], 0.1), [0.2, 0.9]
+  )
+
+
+def test_an_unknown_kind_is_refused():
+  with pytest.raises(KeyError, match='pie'):
+    plots.figure(PANELS[0]._replace(kind='pie'), study('glorot'))
