@@ -25,7 +25,7 @@ pandas reads every file there whose name, or whose folder's, does not start with
 `_` or `.`: whatever else is put beside the settings must start with one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 import contextlib
 import hashlib
 import itertools
@@ -427,7 +427,7 @@ def _checked(seeds: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _told(verb: str, path: pathlib.Path) -> Iterator[None]:
+def _told(verb: str, path: pathlib.Path) -> Generator[None, None, None]:
   """Turns what the system says into one sentence."""
   try:
     yield
@@ -452,8 +452,8 @@ def _intact(path: pathlib.Path, read: Callable[[pathlib.Path], Any]) -> Any:
       raise base.UserError(f'cannot read {path}: {error.strerror}') from error
     reason = str(error).partition('\n')[0]
   aside = path.with_name(f'.{path.name}.corrupt')
-  with _told('set aside', path):
-    os.replace(path, aside)
+  with _told('set aside', path), contextlib.suppress(FileNotFoundError):
+    os.replace(path, aside)  # Unless another process was first.
   warnings.warn(
     f'{path} is broken ({reason}): it is set aside as {aside.name}, and what '
     'it held is missing',
@@ -507,7 +507,8 @@ def _merged(shards: Sequence[_Shard]) -> _Shard:
 
 def _float32(field: str, values: Any) -> np.ndarray:
   values = np.asarray(values)
-  exact = values.astype(np.float32)
+  with np.errstate(over='ignore'):
+    exact = values.astype(np.float32)
   if not np.array_equal(exact, values, equal_nan=True):
     raise base.UserError(
       f'field {field} has {values.dtype} values that float32 cannot hold'

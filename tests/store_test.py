@@ -225,6 +225,7 @@ def test_another_setting_is_refused_with_what_differs(tmp_path):
     (made([1, 2]), 'loss .*shape'),
     (made([1])._replace(std=np.ones([1, 2])), r'std .*shape|values .*shape'),
     (made([1])._replace(loss=np.array([1e-300])), 'loss .*float64.*float32'),
+    (made([1])._replace(loss=np.array([1e300])), 'loss .*float64.*float32'),
     (made([1])._replace(loss=np.array([2**24 + 1])), 'loss .*int64.*float32'),
     (made([1], layers=2), 'std has seeds of shapes'),
   ],
