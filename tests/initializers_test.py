@@ -1,0 +1,518 @@
+"""Every scheme against the law that it declares, on several kernels."""
+
+from collections.abc import Callable
+import inspect
+import math
+from typing import Any, NamedTuple
+
+from absl.testing import parameterized
+import checks
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+
+from initlab import base, initializers, kernels, keys
+
+
+class Kernel(NamedTuple):
+  """A kernel with its fans and its matrices, written by hand."""
+
+  shape: tuple[int, ...]
+  axes: kernels.Axes
+  n_in: int
+  n_out: int
+  matrices: checks.Matrices
+
+
+_KERNELS = {
+  'square': Kernel((32, 32), {}, 32, 32, lambda w: w),
+  'tall': Kernel((64, 16), {}, 64, 16, lambda w: w),
+  'wide': Kernel((16, 64), {}, 16, 64, lambda w: w),
+  'convolution': Kernel(
+    (3, 3, 4, 20),
+    {'in_axis': -2, 'out_axis': -1},
+    36,
+    180,
+    lambda w: w.reshape(-1, 36, 20),
+  ),
+  'attention': Kernel(
+    (24, 4, 8),
+    {'in_axis': 0, 'out_axis': (1, 2)},
+    24,
+    32,
+    lambda w: w.reshape(-1, 24, 32),
+  ),
+  'stack': Kernel(
+    (4, 16, 24),
+    {'in_axis': -2, 'out_axis': -1, 'batch_axis': 0},
+    16,
+    24,
+    lambda w: w.reshape(-1, 16, 24),
+  ),
+}
+_RANDOM = tuple(
+  name
+  for name, scheme in initializers.SCHEMES.items()
+  if scheme.law(8, 8).family != 'fixed'
+)
+# One of each way to draw; the others share its code.
+_WAYS = (
+  'he_uniform',
+  'he_normal',
+  'he_truncated_normal',
+  'random_walk',
+  'orthogonal_rescaled',
+  'sparse',
+  'identity',
+  'zero',
+)
+_WITH_GAIN = tuple(
+  name
+  for name, scheme in initializers.SCHEMES.items()
+  if 'gain' in scheme.knobs
+)
+
+
+def _takes_axes(make: Callable[..., Any]) -> bool:
+  return 'axes' in inspect.signature(make).parameters
+
+
+def _law(name: str, kernel: Kernel, **knobs: Any) -> base.Law:
+  # The orthogonal family is about the matrix, whose columns are the out axes;
+  # a receptive field multiplies the fan-out of the other families only.
+  scheme = initializers.SCHEMES[name]
+  n_in, n_out = kernel.n_in, kernel.n_out
+  if scheme.law(n_in, n_out).family in ('orthogonal', 'sparse'):
+    n_in, n_out = kernel.matrices(np.zeros((1, *kernel.shape))).shape[1:]
+  return scheme.law(n_in, n_out, **knobs)
+
+
+def _draw(name: str, shape: Any = (33, 17), dtype: Any = jnp.float32, seed=0):
+  make = initializers.SCHEMES[name].make
+  return make()(keys.root(seed), shape, dtype)
+
+
+class SchemesTest(parameterized.TestCase):
+  @parameterized.product(
+    name=tuple(initializers.SCHEMES), kernel=tuple(_KERNELS)
+  )
+  def test_draws_follow_the_law(self, name: str, kernel: str):
+    case, make = _KERNELS[kernel], initializers.SCHEMES[name].make
+    if case.axes and not _takes_axes(make):
+      self.skipTest('the scheme has no axes')
+    checks.check(
+      make(**case.axes),
+      _law(name, case),
+      case.shape,
+      case.matrices,
+      # One kernel a scheme is looked at closely enough to see 1%.
+      draws=2**19 if kernel == 'tall' else 2**16,
+    )
+
+  @parameterized.parameters(*_WITH_GAIN)
+  def test_gain_multiplies_the_weights(self, name: str):
+    case, make = _KERNELS['wide'], initializers.SCHEMES[name].make
+    law = _law(name, case, gain=0.3)
+    checks.check(make(gain=0.3), law, case.shape, draws=2**16)
+
+  @parameterized.parameters(*_RANDOM)
+  def test_low_precision_is_neither_coarse_nor_biased(self, name: str):
+    case, make = _KERNELS['tall'], initializers.SCHEMES[name].make
+    checks.check_low_precision(make(), _law(name, case), case.shape)
+
+  @parameterized.parameters(*initializers.SCHEMES)
+  def test_casts_last(self, name: str):
+    for dtype in (jnp.bfloat16, jnp.float16):
+      w = _draw(name, dtype=dtype)
+      chex.assert_type(w, dtype)
+      chex.assert_trees_all_equal(w, _draw(name).astype(dtype))
+
+  @parameterized.parameters(*initializers.SCHEMES)
+  def test_compiled_and_vmapped_draws_are_the_same_bits(self, name: str):
+    initializer = initializers.SCHEMES[name].make()
+    draw = lambda seed: initializer(keys.at(keys.root(1), seed), (33, 17))
+    seeds = jnp.arange(3, dtype=jnp.uint32)
+    alone = jnp.stack([draw(seed) for seed in seeds])
+    compiled = jax.jit(lambda seeds: (draw(seeds[1]), jax.vmap(draw)(seeds)))
+    chex.assert_trees_all_equal(compiled(seeds), (alone[1], alone))
+    chex.assert_trees_all_equal(jax.vmap(draw)(seeds), alone)
+
+  @parameterized.parameters(*initializers.SCHEMES)
+  def test_raw_and_typed_keys_agree(self, name: str):
+    initializer = initializers.SCHEMES[name].make()
+    raw = initializer(jax.random.PRNGKey(5), (6, 4), jnp.float32)
+    typed = initializer(jax.random.key(5), (6, 4), jnp.float32)
+    chex.assert_trees_all_equal(raw, typed)
+
+  @parameterized.parameters(*initializers.SCHEMES)
+  def test_has_no_entries_where_the_shape_has_none(self, name: str):
+    for shape in ((0, 4), (4, 0), (0, 0)):
+      for dtype in (jnp.float32, jnp.bfloat16):
+        w = _draw(name, shape, dtype)
+        chex.assert_shape(w, shape)
+        chex.assert_type(w, dtype)
+
+  @parameterized.parameters(*_WAYS)
+  def test_the_smallest_kernels_are_finite(self, name: str):
+    for shape in ((1, 1), (1, 3)):
+      w = _draw(name, shape)
+      chex.assert_shape(w, shape)
+      chex.assert_tree_all_finite(w)
+
+  @parameterized.product(
+    name=tuple(initializers.SCHEMES),
+    dtype=(jnp.complex64, jnp.int32, jnp.bool_),
+  )
+  def test_refuses_what_is_not_a_real_float(self, name: str, dtype: Any):
+    with pytest.raises(base.UserError, match='real floats'):
+      _draw(name, dtype=dtype)
+
+  @parameterized.parameters(*initializers.SCHEMES)
+  def test_refuses_bad_shapes(self, name: str):
+    with pytest.raises(base.UserError, match='negative'):
+      _draw(name, (4, -1))
+    with pytest.raises(base.UserError, match='integers'):
+      _draw(name, (4, 2.5))
+
+  @parameterized.parameters(*_WAYS)
+  def test_draws_in_float64_where_that_is_enabled(self, name: str):
+    with jax.enable_x64(True):
+      w = _draw(name, dtype=jnp.float64)
+      chex.assert_type(w, jnp.float64)
+      if name in _RANDOM:
+        assert (w != w.astype(jnp.float32).astype(jnp.float64)).mean() > 0.4
+
+  @parameterized.parameters(*initializers.SCHEMES)
+  def test_knobs_are_those_of_the_factory_with_the_same_defaults(self, name):
+    scheme = initializers.SCHEMES[name]
+    parameters = inspect.signature(scheme.make).parameters
+    assert set(scheme.knobs) <= set(parameters)
+    defaults = {knob: parameters[knob].default for knob in scheme.knobs}
+    assert scheme.law(20, 30) == scheme.law(20, 30, **defaults)
+    with pytest.raises(TypeError):
+      scheme.make(no_such_knob=1)
+    with pytest.raises(TypeError):
+      scheme.law(20, 30, no_such_knob=1)
+
+  @parameterized.parameters(
+    *((name, knob) for name in _RANDOM
+      for knob in initializers.SCHEMES[name].knobs)
+  )  # fmt: skip
+  def test_refuses_bad_knobs(self, name: str, knob: str):
+    make = initializers.SCHEMES[name].make
+    for bad in (math.nan, math.inf, 1e39, 'large', [1.0]):
+      with pytest.raises(base.UserError, match=knob):
+        make(**{knob: bad})
+    if knob != 'slope':
+      with pytest.raises(base.UserError, match=knob):
+        make(**{knob: -1})
+
+  @parameterized.parameters(*(name for name in _WAYS if name in _WITH_GAIN))
+  def test_gain_may_be_traced(self, name: str):
+    make = initializers.SCHEMES[name].make
+    draw = jax.jit(lambda gain: make(gain)(keys.root(0), (6, 4)))
+    for gain in (0.0, 0.5, 3.0):
+      # A traced gain meets the fans in float32: two roundings of 2^-24 each.
+      chex.assert_trees_all_close(
+        draw(gain), make(gain)(keys.root(0), (6, 4)), rtol=2**-22
+      )
+    slope = jax.grad(lambda gain: jnp.sum(make(gain)(keys.root(0), (6, 4))))
+    chex.assert_trees_all_close(
+      slope(2.0), jnp.sum(make(1.0)(keys.root(0), (6, 4))), rtol=1e-5
+    )
+
+  @parameterized.parameters(*_RANDOM)
+  def test_rank_above_two_needs_axes(self, name: str):
+    make = initializers.SCHEMES[name].make
+    if not _takes_axes(make):
+      self.skipTest('the scheme has no axes')
+    for axes in ({}, {'in_axis': 1}, {'out_axis': 2}, {'batch_axis': 0}):
+      with pytest.raises(base.UserError, match='in_axis=0, out_axis='):
+        make(**axes)(keys.root(0), (4, 5, 6))
+    for shape in ((), (3,)):
+      with pytest.raises(base.UserError, match='rank'):
+        make()(keys.root(0), shape)
+
+
+class KernelsTest(parameterized.TestCase):
+  @parameterized.parameters(*_KERNELS)
+  def test_fans(self, kernel: str):
+    case = _KERNELS[kernel]
+    assert kernels.fans(case.shape, **case.axes) == (case.n_in, case.n_out)
+
+  @parameterized.parameters(
+    ({'in_axis': 3, 'out_axis': 1}, 'out of range'),
+    ({'in_axis': -4, 'out_axis': 1}, 'out of range'),
+    ({'in_axis': 0, 'out_axis': 0}, 'overlaps'),
+    ({'in_axis': 0, 'out_axis': -3}, 'overlaps'),
+    ({'in_axis': (0, 0), 'out_axis': 1}, 'overlaps'),
+    ({'in_axis': 0, 'out_axis': 1, 'batch_axis': (1,)}, 'overlaps'),
+  )
+  def test_refuses_bad_axes(self, axes: kernels.Axes, message: str):
+    with pytest.raises(base.UserError, match=message):
+      kernels.fans((4, 5, 6), **axes)
+
+  @parameterized.parameters('fan_in', 'fan_out', 'fan_avg', 'fan_geo_avg')
+  def test_modes(self, mode: str):
+    case = _KERNELS['convolution']
+    fan = {
+      'fan_in': 36,
+      'fan_out': 180,
+      'fan_avg': 108,
+      'fan_geo_avg': math.sqrt(36 * 180),
+    }[mode]
+    for distribution in kernels.DISTRIBUTIONS:
+      checks.check(
+        initializers.variance_scaling(1.5, mode, distribution, **case.axes),
+        base.Law(distribution, 1.5**2 / fan),
+        case.shape,
+        draws=2**16,
+      )
+
+  def test_refuses_unknown_modes_and_distributions(self):
+    with pytest.raises(base.UserError, match='fan_geo_avg'):
+      initializers.variance_scaling(1.0, 'fan_on')
+    with pytest.raises(base.UserError, match='truncated_normal'):
+      initializers.variance_scaling(1.0, 'fan_in', 'gaussian')
+
+  def test_resolve(self):
+    assert initializers.resolve('he') == initializers.SCHEMES['he']
+    for family in ('glorot', 'lecun', 'he', 'prelu'):
+      for distribution in kernels.DISTRIBUTIONS:
+        scheme = initializers.resolve(family, distribution)
+        assert scheme == initializers.SCHEMES[f'{family}_{distribution}']
+        assert scheme.law(4, 6).family == distribution
+    with pytest.raises(base.UserError, match="did you mean 'glorot'"):
+      initializers.resolve('glorott')
+    with pytest.raises(base.UserError, match='glorot, lecun, he, prelu'):
+      initializers.resolve('orthogonal', 'normal')
+    with pytest.raises(base.UserError, match='unknown distribution'):
+      initializers.resolve('glorot', 'gaussian')
+
+  def test_jax_functions_take_them(self):
+    # A module that follows JAX's protocol, as Flax and Equinox do.
+    initializer: jax.nn.initializers.Initializer = initializers.he_normal()
+    w = initializer(jax.random.key(0), (8, 4), jnp.bfloat16)
+    chex.assert_type(w, jnp.bfloat16)
+    chex.assert_type(initializer(jax.random.key(0), (8, 4)), jnp.float32)
+    chex.assert_type(initializer(jax.random.key(0), [8, 4], float), jnp.float32)
+
+
+class StructureTest(parameterized.TestCase):
+  def test_rescaled_orthogonal_keeps_the_mean_square(self):
+    x = jax.random.normal(keys.root(3), (1, 24))
+    for n_out in (8, 96):
+      draw = lambda seed, n_out=n_out: initializers.orthogonal_rescaled()(
+        keys.at(keys.root(4), seed), (24, n_out)
+      )
+      w = jax.jit(jax.vmap(draw))(jnp.arange(512, dtype=jnp.uint32))
+      ratio = jnp.mean(jnp.square(x @ w), (1, 2)) / jnp.mean(jnp.square(x))
+      if n_out < 24:
+        # |xQ|^2 / |x|^2 is Beta(n_out / 2, (24 - n_out) / 2).
+        std = scipy.stats.beta.std(n_out / 2, (24 - n_out) / 2) * 24 / n_out
+        assert abs(np.mean(ratio) - 1) < checks.Z * std / math.sqrt(len(w))
+      else:
+        # Orthonormal rows keep the length of every x, draw by draw.
+        chex.assert_trees_all_close(ratio, jnp.ones_like(ratio), rtol=1e-5)
+
+  def test_orthogonal_convolution_is_orthogonal_as_a_matrix(self):
+    w = initializers.orthogonal(2.0, in_axis=1, out_axis=0)(
+      keys.root(0), (10, 3, 2, 2)
+    )
+    m = w.transpose(2, 3, 1, 0).reshape(12, 10)
+    chex.assert_trees_all_close(m.T @ m, 4 * jnp.eye(10), atol=4e-5)
+
+  def test_delta_orthogonal_keeps_the_norm_of_an_image(self):
+    for size in (3, 4, 5):
+      kernel = initializers.delta_orthogonal(1.5)(
+        keys.root(0), (size, size, 4, 6)
+      )
+      image = jax.random.normal(keys.root(1), (1, 7, 7, 4))
+      out = jax.lax.conv_general_dilated(
+        image,
+        kernel,
+        (1, 1),
+        'SAME',
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+      )
+      chex.assert_trees_all_close(
+        jnp.sum(jnp.square(out), -1),
+        1.5**2 * jnp.sum(jnp.square(image), -1),
+        rtol=1e-5,
+      )
+
+  def test_delta_orthogonal_refuses_what_cannot_be(self):
+    initializer = initializers.delta_orthogonal()
+    with pytest.raises(base.UserError, match='narrow'):
+      initializer(keys.root(0), (3, 3, 6, 4))
+    with pytest.raises(base.UserError, match='rank'):
+      initializer(keys.root(0), (4, 6))
+    chex.assert_shape(initializer(keys.root(0), (3, 3, 0, 4)), (3, 3, 0, 4))
+
+  def test_sparse_has_that_many_inputs_a_unit(self):
+    w = _draw('sparse', (33, 17))
+    chex.assert_trees_all_equal(jnp.count_nonzero(w, axis=0), jnp.full(17, 15))
+    assert len({column.tobytes() for column in np.asarray(w != 0).T}) == 17
+    dense = _draw('sparse', (1, 3))
+    assert jnp.all(dense != 0)
+
+  def test_sparse_refuses_a_fraction_of_a_weight(self):
+    for bad in (1.5, -1):
+      with pytest.raises(base.UserError, match='nonzeros'):
+        initializers.sparse(bad)
+
+  @parameterized.parameters((4, 4), (9, 4))
+  def test_zero_is_a_partial_identity_where_it_does_not_widen(self, *shape):
+    w = initializers.zero()(keys.root(0), shape)
+    chex.assert_trees_all_equal(w, jnp.eye(*shape))
+
+  @parameterized.parameters((4, 8), (3, 8), (4, 5), (1, 2), (8, 16))
+  def test_zero_widens_by_hadamard(self, n_in: int, n_out: int):
+    w = np.asarray(initializers.zero()(keys.root(0), (n_in, n_out)))
+    size = 2 ** math.ceil(math.log2(n_out))
+    hadamard = np.ones((1, 1))
+    while len(hadamard) < size:
+      hadamard = np.kron(np.array([[1, 1], [1, -1]]), hadamard)
+    np.testing.assert_allclose(
+      w, hadamard[:n_in, :n_out] / math.sqrt(size), rtol=2**-23
+    )
+    if n_out == size:  # the norm of every input is kept
+      np.testing.assert_allclose(w @ w.T, np.eye(n_in), atol=1e-6)
+
+  def test_zero_breaks_the_rank_of_the_partial_identity(self):
+    # One gradient step from each on a widening linear pair, 2 to 16 to 2.
+    x = jax.random.normal(keys.root(0), (32, 2))
+    y = jax.random.normal(keys.root(1), (32, 2))
+
+    def rank(initializer: base.Initializer) -> int:
+      params = tuple(
+        initializer(keys.root(0), shape)
+        for shape in ((2, 16), (16, 16), (16, 2))
+      )
+      out = lambda p: jax.nn.relu(jax.nn.relu(x @ p[0]) @ p[1])
+      loss = lambda p: jnp.mean(jnp.square(out(p) @ p[2] - y))
+      for _ in range(5):
+        steps = jax.grad(loss)(params)
+        params = jax.tree.map(lambda p, g: p - 0.1 * g, params, steps)
+      return int(jnp.linalg.matrix_rank(params[1] - jnp.eye(16)))
+
+    assert rank(initializers.identity()) <= 2
+    assert rank(initializers.zero()) > 2
+
+  def test_identity_and_zero_are_matrices(self):
+    for make in (initializers.identity, initializers.zero):
+      with pytest.raises(base.UserError, match='rank 2'):
+        make()(keys.root(0), (3, 3, 4, 4))
+
+  def test_glorot_is_bounded_by_equation_16(self):
+    bound = math.sqrt(6 / (400 + 25))
+    w = initializers.glorot_uniform()(keys.root(0), (400, 25))
+    # The largest of n uniform draws is within 23 / n of 1 but for e^-11.
+    assert bound * (1 - 23 / w.size) < float(jnp.max(w)) < bound
+    assert -bound <= float(jnp.min(w)) < -bound * (1 - 23 / w.size)
+    np.testing.assert_array_equal(
+      w, initializers.ng_epsilon()(keys.root(0), (400, 25))
+    )
+
+
+class TheoryTest(parameterized.TestCase):
+  def test_truncated_std(self):
+    assert (
+      pytest.approx(scipy.stats.truncnorm.std(-2, 2), rel=1e-12)
+      == kernels.TRUNCATED_STD
+    )
+
+  def test_sussillo_and_abbott(self):
+    # g = sqrt(n_in Var[w]) as computed from the paper's formula: n = 100, 1000.
+    walk = initializers.SCHEMES['random_walk'].law
+    assert math.sqrt(100 * walk(100, 100).variance) == pytest.approx(
+      1.431709, abs=1e-6
+    )
+    assert math.sqrt(1000 * walk(1000, 9).variance) == pytest.approx(
+      1.415916, abs=1e-6
+    )
+    linear = initializers.SCHEMES['random_walk_linear'].law
+    assert math.sqrt(100 * linear(100, 9).variance) == pytest.approx(
+      math.exp(1 / 200)
+    )
+
+  def test_random_walk_has_no_drift_in_linear_networks(self):
+    # ln |xW|^2 / |x|^2 has mean psi(n/2) + ln(2 g^2 / n), near 0, and variance
+    # psi_1(n/2), n = 64. Its mean over N layers is known to sqrt(psi_1 / N).
+    n, layers = 64, 4096
+    draw = lambda seed: initializers.random_walk_linear()(
+      keys.at(keys.root(0), seed), (n, n)
+    )
+    w = jax.vmap(draw)(jnp.arange(layers, dtype=jnp.uint32))
+    x = jnp.ones((1, n)) / math.sqrt(n)
+    step = jnp.log(jnp.sum(jnp.square(x @ w), (1, 2)))
+    drift = scipy.special.digamma(n / 2) + math.log(2 / n) + 1 / n
+    error = math.sqrt(scipy.special.polygamma(1, n / 2) / layers)
+    assert abs(float(jnp.mean(step)) - drift) < checks.Z * error
+    assert abs(drift) < 1e-3
+
+  def test_selu_has_its_fixed_point_at_its_variance(self):
+    # q = n_in Var[w] E[f(sqrt(q) z)^2] at q = 1, and the mean stays 0.
+    scale, alpha = 1.0507009873554805, 1.6732632423543772
+    f = lambda z: scale * (z if z > 0 else alpha * math.expm1(z))
+    moment = lambda power: sum(
+      scipy.integrate.quad(
+        lambda z: f(z) ** power * scipy.stats.norm.pdf(z), *interval
+      )[0]
+      for interval in ((-12, 0), (0, 12))
+    )
+    q = 50 * initializers.SCHEMES['selu'].law(50, 20).variance
+    assert q == 1.0
+    assert moment(1) == pytest.approx(0, abs=1e-9)
+    assert q * moment(2) == pytest.approx(1, abs=1e-9)
+
+  @parameterized.parameters(
+    ('flax', 1.0), ('haiku', 0.774), ('torch', 1 / 3), ('equinox', 1 / 3),
+    ('keras', 4 / 3), ('standard', 1 / 3), ('glorot', 4 / 3), ('he', 2.0),
+    ('prelu', 2 / (1 + 0.25**2)),
+  )  # fmt: skip
+  def test_variance_times_fan_in(self, name: str, expected: float):
+    law = initializers.SCHEMES[name].law(1024, 512)
+    assert 1024 * law.variance == pytest.approx(expected, abs=5e-4)
+
+  @parameterized.parameters(*initializers.SCHEMES)
+  def test_biases(self, name: str):
+    scheme = initializers.SCHEMES[name]
+    if scheme.bias is None:
+      assert scheme.bias_variance(40, 1024) == 0
+      return
+    assert name in ('torch', 'equinox')
+    bias = scheme.bias()
+    chex.assert_shape(bias(keys.root(0), (0, 3)), (3,))
+    checks.check(
+      lambda key, shape, dtype: bias(key, (40, *shape), dtype),
+      base.Law('uniform', scheme.bias_variance(40, 1024)),
+      (1024,),
+    )
+
+
+def _network(key: base.Key) -> tuple[base.Array, ...]:
+  initializer = initializers.orthogonal()
+  return tuple(
+    initializer(keys.at(key, layer), (12, 12)) for layer in range(20)
+  )
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize('devices', [1, 2])
+def test_orthogonal_never_hangs(devices: int):
+  """64 seeds of 20 layers: what deadlocks in jaxlib 0.10.0 to 0.11.0."""
+  mesh = jax.sharding.Mesh(np.array(jax.devices()[:devices]), ('seeds',))
+  spec = jax.sharding.PartitionSpec('seeds')
+  init = lambda seed: _network(keys.at(keys.root(0), seed))
+  many = jax.jit(
+    jax.shard_map(jax.vmap(init), mesh=mesh, in_specs=spec, out_specs=spec)
+  )
+  seeds = jnp.arange(64, dtype=jnp.uint32)
+  for _ in range(20):
+    networks = jax.block_until_ready(many(seeds))
+  chex.assert_trees_all_equal(jax.tree.map(lambda w: w[7], networks), init(7))
