@@ -106,7 +106,8 @@ def gain(activation: base.Activation | str) -> float:
   """
   if isinstance(activation, str):
     activation = base.lookup(ACTIVATIONS, 'activation', activation)
-  _, second, _ = moments(activation, np.ones(()))
+  with np.errstate(over='ignore', invalid='ignore'):
+    _, second, _ = moments(activation, np.ones(()))
   if not 0 < second < np.inf:
     raise base.UserError(f'no gain: the activation has E f(z)^2 = {second:g}')
   return float(second**-0.5)

@@ -5,9 +5,10 @@ the output layer included), `n_l` width of layer l, `S` seeds, `T` recorded
 steps. Layers are counted from 1; `n_0` is the width of the input.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import difflib
+import itertools
 from typing import Annotated, Any, NamedTuple, Protocol
 
 import jax
@@ -183,11 +184,24 @@ PerLayer = Annotated[Array, ('layer',)]  # [L]
 PerLayerSample = Annotated[Array, ('layer', 'value')]  # [L, V]
 
 
-def knob(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
+def knob(default: Any, help: str, choices: Iterable[str] = ()) -> Any:
   """A field of a Config, written once: flag, sweep and table follow it."""
   return dataclasses.field(
     default=default, metadata={'help': help, 'choices': tuple(choices)}
   )
+
+
+def written(value: Any) -> str:
+  """A knob's value as its flag takes it.
+
+  Examples:
+    >>> written('tanh'), written((784, 256, 256, 10))
+    ('tanh', '784-256x2-10')
+  """
+  if not isinstance(value, tuple):
+    return str(value)
+  groups = [(w, len(list(same))) for w, same in itertools.groupby(value)]
+  return '-'.join(f'{w}x{n}' if n > 1 else str(w) for w, n in groups)
 
 
 class Outcome(NamedTuple):
@@ -236,6 +250,7 @@ class Experiment(NamedTuple):
   result: a NamedTuple class, its fields annotated PerLayer and so on.
   load: `(config, data_dir) -> data`, any pytree; raises UserError.
   run: `(config, key, data) -> result`, pure, for one seed.
+  parameters: `config -> int`, how many numbers one network has.
   panels: what to draw.
   predict: `(config, data) -> {field: value}`, what theory says of a field, in
     the shape of the field, NaN where it says nothing.
@@ -249,6 +264,7 @@ class Experiment(NamedTuple):
   result: type
   load: Callable[[Any, str], Any]
   run: Callable[[Any, Key, Any], Any]
+  parameters: Callable[[Any], int]
   panels: tuple[Panel, ...]
   predict: Callable[[Any, Any], dict[str, Any]] = lambda config, data: {}
   verdict: Callable[[Outcome], list[str]] = lambda outcome: []

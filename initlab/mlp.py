@@ -17,6 +17,8 @@ def init(
   initializer: base.Initializer,
   bias: base.Initializer | None = None,
   dtype: typing.Any = jnp.float32,
+  *,
+  shift: float = 0.0,
 ) -> base.Params:
   """Draws every layer of a network.
 
@@ -29,6 +31,7 @@ def init(
     initializer: draws the `[n_in, n_out]` weights of each layer.
     bias: `(key, (n_in, n_out), dtype) -> [n_out]`; zeros if None.
     dtype: of the parameters.
+    shift: a constant that is added to every bias.
 
   Returns:
     `L` layers.
@@ -48,7 +51,7 @@ def init(
       b = jnp.zeros(shape[1:], dtype)
     else:
       b = bias(keys.stream(layer_key, 'b'), shape, dtype)
-    layers.append(base.Layer(w, b))
+    layers.append(base.Layer(w, b + jnp.asarray(shift, dtype)))
   return tuple(layers)
 
 

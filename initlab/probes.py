@@ -137,7 +137,7 @@ def dead(params, activation, signals: base.Signals) -> base.Array:
   return _hidden(share, signals)
 
 
-def loss(params, activation, signals: base.Signals) -> base.Array:
+def cost(params, activation, signals: base.Signals) -> base.Array:
   """Mean cost of the batch, `[]`; ln(classes) for an even softmax, in nats."""
   del params, activation
   return jnp.mean(signals.loss)
@@ -252,7 +252,7 @@ PROBES: dict[str, base.Probe] = {
   'mean_singular_value': mean_singular_value,
   'saturated': saturated,
   'dead': dead,
-  'loss': loss,
+  'cost': cost,
   'activation_sample': activation_sample,
   'gradient_sample': gradient_sample,
   'weight_gradient_sample': weight_gradient_sample,

@@ -78,7 +78,7 @@ def predict(
     bias: the constant in every bias.
 
   Returns:
-    Probe name -> `[L]`, or `[]` for 'loss'. Empty where the weights are fixed,
+    Probe name -> `[L]`, or `[]` for 'cost'. Empty where the weights are fixed,
     so that there is nothing random to average over.
   """
   if any(law.weights.family == 'fixed' for law in laws):
@@ -113,7 +113,7 @@ def predict(
     ),
     'mean_singular_value': np.array(jacobian),
     'saturated': np.array([*saturated, 0.0]),
-    'loss': np.array(
+    'cost': np.array(
       np.mean(loss.expected(variances[-1], bias, laws[-1].n_out))
     ),
   }
@@ -128,6 +128,7 @@ class _Moments(NamedTuple):
 
   @classmethod
   def of_data(cls, x: np.ndarray) -> '_Moments':
+    """Those of `[B, n_0]` inputs, over the units of each example."""
     x = np.asarray(x, float)
     return cls(x.mean(axis=1), (x**2).mean(axis=1), np.ones(len(x)))
 

@@ -1,0 +1,1 @@
+"""The programs of the laboratory: `python -m experiments.<name>`."""

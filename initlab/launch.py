@@ -1,0 +1,355 @@
+"""The impure shell of every program: flags, devices, progress, errors.
+
+    main(EXPERIMENT)
+
+reads the flags, which follow from the experiment's Config, configures JAX, runs
+the study and prints its report. No other module reads a flag or touches
+`jax.config`.
+"""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+import dataclasses
+import itertools
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import sys
+import textwrap
+import typing
+from typing import Any
+import warnings
+
+from absl import flags
+import jax
+import jaxlib
+import numpy as np
+
+from initlab import base, datasets, keys, report, study
+
+# jaxlib versions whose CPU LAPACK calls deadlock under vmap, unless the thread
+# pool is larger than the number of calls.
+_DEADLOCKING = re.compile(r'0\.10\.|0\.11\.0$')
+
+_PRECISIONS = ('highest', 'high', 'default')
+
+# name -> (default, help)
+_FLAGS = {
+  'seeds': (
+    '0:32',
+    'the repetitions: 0:32 for thirty-two, 17 for that one alone, 0:8,17,40:50',
+  ),
+  'root_seed': ('0', 'the integer that all keys come from'),
+  'lanes': (
+    'auto',
+    'how many seeds a device advances at once; 1 is the exact mode; auto goes '
+    'by backend and network size, never by a timing',
+  ),
+  'devices': ('all', 'how many devices to use; on a CPU there is one a core'),
+  'matmul_precision': (
+    'highest',
+    'of float32 products: highest, high or default (the last two are TF32 or '
+    'bfloat16 on accelerators)',
+  ),
+  'out': ('results', 'the folder of all results'),
+  'data_dir': (
+    'auto',
+    'the folder of downloaded data sets; auto is $INITLAB_DATA_DIR, or else '
+    '~/.cache/initlab/data',
+  ),
+  'compile_cache': (
+    '~/.cache/initlab/xla',
+    'where compiled programs are kept for the next run; none keeps none',
+  ),
+}
+
+
+def main(
+  experiment: base.Experiment, argv: Sequence[str] | None = None
+) -> typing.NoReturn:
+  """Runs a program and exits: 0 done, 1 an error, 130 interrupted.
+
+  Args:
+    experiment: the page of code to turn into a program.
+    argv: the command line, `sys.argv` if None.
+  """
+  argv = sys.argv if argv is None else argv
+  try:
+    _main(experiment, argv)
+  except (base.UserError, flags.Error) as error:
+    message = ' '.join(str(error).split())
+    print(f'{experiment.name}: error: {message}', file=sys.stderr)
+    sys.exit(1)
+  except KeyboardInterrupt:
+    print(
+      f'\n{experiment.name}: interrupted; what was finished is saved, and the '
+      'same command goes on from there',
+      file=sys.stderr,
+    )
+    sys.exit(130)
+  except BrokenPipeError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
+  sys.exit(0)
+
+
+def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
+  values = define_flags(experiment)
+  if {'--help', '-h', '-help', '--helpfull', '--helpshort'} & set(argv[1:]):
+    print(help_text(experiment, values, _columns()))
+    return
+  rest = values(argv)[1:]
+  if rest:
+    raise base.UserError(f'{rest[0]!r} is not a flag; --help lists them')
+  settings = read_settings(experiment, values)
+  command = ['python', '-m', f'experiments.{experiment.name}', *argv[1:]]
+  options = read_options(values, shlex.join(command))
+  with warnings.catch_warnings():
+    warnings.showwarning = _show_warning
+    configure(options.matmul_precision, str(values['compile_cache'].value))
+    outcomes, facts = study.run(experiment, settings, options, _progress)
+  print(report.text(experiment, outcomes, facts, _columns()), end='')
+  if len(options.seeds) == 1:
+    seed = options.seeds[0]
+    print(f'\none seed has no interval; --seeds=0:{max(seed, 2)} runs many')
+
+
+# The command line.
+
+
+def define_flags(experiment: base.Experiment) -> flags.FlagValues:
+  """One flag a knob of the Config, and those of the launcher."""
+  values = flags.FlagValues()
+  for field in dataclasses.fields(experiment.config):
+    flags.DEFINE_string(
+      field.name,
+      base.written(field.default),
+      field.metadata['help'],
+      flag_values=values,
+      module_name='setting',
+    )
+  for name, (default, text) in _FLAGS.items():
+    flags.DEFINE_string(
+      name, default, text, flag_values=values, module_name='launch'
+    )
+  return values
+
+
+def help_text(
+  experiment: base.Experiment, values: flags.FlagValues, width: int
+) -> str:
+  """What --help prints."""
+  lines = [experiment.doc.strip(), '']
+  lines += ['Settings; each takes a comma list, and the sweep is the product:']
+  for field in dataclasses.fields(experiment.config):
+    lines += _flag_help(values[field.name], field.metadata['choices'], width)
+  lines += ['', 'Launching:']
+  for name in _FLAGS:
+    lines += _flag_help(values[name], (), width)
+  return '\n'.join(lines)
+
+
+def _flag_help(flag: flags.Flag, choices: Sequence[str], width: int) -> list:
+  text = f'{flag.help}; default {flag.default}'
+  if choices:
+    text += f'. One of {", ".join(choices)}'
+  return [
+    f'  --{flag.name}',
+    *textwrap.wrap(
+      text,
+      width,
+      initial_indent=' ' * 6,
+      subsequent_indent=' ' * 6,
+      break_on_hyphens=False,
+    ),
+  ]
+
+
+def read_settings(
+  experiment: base.Experiment, values: flags.FlagValues
+) -> list[Any]:
+  """The product of all comma lists, as Configs; the last flag varies fastest.
+
+  Raises:
+    UserError: a value that its knob does not take, an empty list, or a setting
+      that the Config refuses.
+  """
+  fields = dataclasses.fields(experiment.config)
+  hints = typing.get_type_hints(experiment.config)
+  lists = []
+  for field in fields:
+    words = str(values[field.name].value).split(',')
+    parsed = [_parsed(field, hints[field.name], word.strip()) for word in words]
+    lists.append(list(dict.fromkeys(parsed)))
+  names = [field.name for field in fields]
+  return [
+    experiment.config(**dict(zip(names, point, strict=True)))
+    for point in itertools.product(*lists)
+  ]
+
+
+def _parsed(field: dataclasses.Field, hint: Any, word: str) -> Any:
+  """One value of a flag; a UserError names flag, value and what is allowed."""
+  where = f'--{field.name}={word}'
+  if not word:
+    raise base.UserError(f'--{field.name}: there is an empty value in the list')
+  choices = field.metadata['choices']
+  if choices:
+    try:
+      base.lookup(dict.fromkeys(choices), field.name, word)
+    except base.UserError as error:
+      raise base.UserError(f'{where}: {error}') from None
+    return word
+  if typing.get_origin(hint) is tuple:
+    return _widths(where, word)
+  kinds = {int: 'an integer', float: 'a finite number', str: 'a word'}
+  try:
+    value = hint(word)
+    if hint is float and not np.isfinite(value):
+      raise ValueError
+  except ValueError:
+    raise base.UserError(f'{where}: it takes {kinds[hint]}') from None
+  return value
+
+
+def _widths(where: str, word: str) -> tuple[int, ...]:
+  """'784-256x5-10' -> (784, 256, 256, 256, 256, 256, 10)."""
+  widths = []
+  for part in word.split('-'):
+    match = re.fullmatch(r'(\d+)(?:x(\d+))?', part)
+    if not match:
+      raise base.UserError(
+        f'{where}: widths look like 1000x5 or 500-1000-500, each at least 1'
+      )
+    widths += [int(match[1])] * int(match[2] or 1)
+  return tuple(widths)
+
+
+def read_options(values: flags.FlagValues, command: str) -> study.Options:
+  """The launcher's own flags, checked.
+
+  Raises:
+    UserError: a value that its flag does not take.
+  """
+  value = {name: str(values[name].value).strip() for name in _FLAGS}
+  precision = value['matmul_precision']
+  if precision not in _PRECISIONS:
+    raise base.UserError(
+      f'--matmul_precision={precision}: one of {", ".join(_PRECISIONS)}'
+    )
+  root_seed = _natural('root_seed', value['root_seed'])
+  if root_seed >= keys.SEED_LIMIT:
+    raise base.UserError(f'--root_seed={root_seed}: it is under 2**32')
+  data_dir = value['data_dir']
+  return study.Options(
+    seeds=read_seeds(value['seeds']),
+    root_seed=root_seed,
+    lanes=_natural('lanes', value['lanes'], least=1, word='auto'),
+    devices=_natural('devices', value['devices'], least=1, word='all'),
+    matmul_precision=precision,
+    out=pathlib.Path(value['out']).expanduser(),
+    data_dir=datasets.default_data_dir() if data_dir == 'auto' else data_dir,
+    command=command,
+  )
+
+
+def read_seeds(text: str) -> np.ndarray:
+  """The seeds of `--seeds`, `[S]` ascending, each once.
+
+  Args:
+    text: a comma list of seeds and of ranges first:end, the end left out.
+
+  Raises:
+    UserError: not such a list, an empty range, or a seed outside 32 bits.
+
+  Examples:
+    >>> read_seeds('0:4,17').tolist()
+    [0, 1, 2, 3, 17]
+  """
+  seeds = set()
+  for part in text.split(','):
+    match = re.fullmatch(r'\s*(\d+)\s*(?::\s*(\d+)\s*)?', part)
+    if not match:
+      raise base.UserError(
+        f'--seeds={text}: it takes seeds and ranges, such as 0:32 or 0:8,17'
+      )
+    first, end = int(match[1]), int(match[2] or int(match[1]) + 1)
+    if end > keys.SEED_LIMIT:
+      raise base.UserError(f'--seeds={part}: a seed is under 2**32')
+    if first >= end:
+      raise base.UserError(f'--seeds={part}: there is no seed in this range')
+    seeds.update(range(first, end))
+  return np.array(sorted(seeds), np.uint32)
+
+
+def _natural(name: str, text: str, least: int = 0, word: str = '') -> int:
+  """A whole number, or 0 for the word that stands in its place."""
+  if word and text == word:
+    return 0
+  if not text.isascii() or not text.isdigit() or int(text) < least:
+    choice = f', or {word}' if word else ''
+    raise base.UserError(
+      f'--{name}={text}: it takes a whole number from {least}{choice}'
+    )
+  return int(text)
+
+
+# The machine.
+
+
+def configure(matmul_precision: str, compile_cache: str) -> None:
+  """Sets what decides the bits, before the first device is touched."""
+  if _DEADLOCKING.match(jaxlib.__version__) and 'NPROC' not in os.environ:
+    os.environ['NPROC'] = '16'
+    warnings.warn(
+      f'jaxlib {jaxlib.__version__} deadlocks on CPUs in vmapped linear '
+      'algebra; a larger thread pool (NPROC=16) avoids that, another version '
+      'is better',
+      stacklevel=2,
+    )
+  jax.config.update('jax_default_prng_impl', 'threefry2x32')
+  jax.config.update('jax_threefry_partitionable', True)
+  jax.config.update('jax_default_matmul_precision', matmul_precision)
+  with contextlib.suppress(RuntimeError):  # once a backend is up, it stays
+    jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
+  keep = compile_cache != 'none'
+  jax.config.update('jax_enable_compilation_cache', keep)
+  if keep:
+    folder = os.path.expanduser(compile_cache)
+    jax.config.update('jax_compilation_cache_dir', folder)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Any]:
+  """Yields `advance(label, count)`: a bar on a terminal, nothing in a pipe."""
+  if not total or not sys.stderr.isatty():
+    yield lambda label, count: None
+    return
+  from rich import console, progress
+
+  with progress.Progress(
+    progress.TextColumn('{task.description}'),
+    progress.BarColumn(),
+    progress.MofNCompleteColumn(),
+    progress.TextColumn('seeds'),
+    progress.TimeElapsedColumn(),
+    progress.TimeRemainingColumn(),
+    console=console.Console(stderr=True),
+    transient=True,
+  ) as bar:
+    task = bar.add_task('', total=total)
+    yield lambda label, count: bar.update(
+      task, description=label, advance=count
+    )
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+  del category, filename, lineno, file, line
+  print(f'warning: {message}', file=sys.stderr)
+
+
+def _columns() -> int:
+  return max(60, min(120, shutil.get_terminal_size((100, 24)).columns))

@@ -1,0 +1,283 @@
+"""A study: settings x seeds computed, resumed, saved and written up.
+
+What is done is what is stored, so the same study run again, after an
+interruption or with more seeds, computes only what is missing. Nothing here
+reads a flag or the clock.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import hashlib
+import importlib.metadata
+import pathlib
+import platform
+import re
+from typing import Any, NamedTuple
+
+import jax
+import jaxlib
+import numpy as np
+
+from initlab import base, keys, plots, report, store, sweeps
+
+# Seeds with room in one file, at least.
+_BLOCK = 64
+
+# `(label, count)`: so many more seeds of the setting of that label are stored.
+Advance = Callable[[str, int], None]
+
+
+class Options(NamedTuple):
+  """What is asked of a study beside its settings.
+
+  seeds: `[S]` ascending.
+  root_seed: that all keys come from.
+  lanes: seeds a device advances at once; 0 leaves it to `sweeps.auto_lanes`.
+  devices: how many to use; 0 uses all.
+  matmul_precision: of float32 products, as `launch` has configured it.
+  out: the folder of all results.
+  data_dir: the folder of downloaded data sets.
+  command: the command line that asks for just this.
+  """
+
+  seeds: np.ndarray
+  root_seed: int
+  lanes: int
+  devices: int
+  matmul_precision: str
+  out: pathlib.Path
+  data_dir: str
+  command: str
+
+
+class _Task(NamedTuple):
+  """One setting with its name among the others, its data and its folder."""
+
+  config: Any
+  label: str
+  data: Any
+  folder: store.Setting
+
+
+def run(
+  experiment: base.Experiment,
+  settings: Sequence[Any],
+  options: Options,
+  advance: Callable[[int], Any],
+) -> tuple[list[base.Outcome], dict[str, str]]:
+  """Computes what is missing, and writes the report of the whole.
+
+  Args:
+    experiment: the program.
+    settings: Configs, at least one.
+    options: the rest.
+    advance: given the number of missing seeds of all settings, a context
+      manager of an `Advance`.
+
+  Returns:
+    One Outcome a setting, and the facts that the report names.
+
+  Raises:
+    UserError: data, a folder or a device that is not to be had. Nothing has
+      been computed then, but for a disk that fills up on the way.
+  """
+  devices = _devices(options.devices)
+  tasks = [
+    _Task(
+      config,
+      label,
+      experiment.load(config, options.data_dir),
+      _open(experiment, config, label, options, devices[0]),
+    )
+    for config, label in zip(settings, labels(settings), strict=True)
+  ]
+  absent = [store.missing(task.folder, options.seeds) for task in tasks]
+  with advance(sum(map(len, absent))) as progress:
+    for task, seeds in zip(tasks, absent, strict=True):
+      if len(seeds):
+        _fill(experiment, task, seeds, options, devices, progress)
+  outcomes = [_outcome(experiment, task, options.seeds) for task in tasks]
+  place = _place(experiment, tasks, options)
+  facts = _facts(experiment, tasks, options, devices, place)
+  _publish(experiment, outcomes, facts, place)
+  return outcomes, facts
+
+
+def labels(settings: Sequence[Any]) -> list[str]:
+  """What tells each setting from the others; the first knob of a single one."""
+  names = [field.name for field in dataclasses.fields(settings[0])]
+  varying = [
+    name
+    for name in names
+    if len({getattr(config, name) for config in settings}) > 1
+  ]
+
+  def label(config: Any) -> str:
+    words = []
+    for name in varying or names[:1]:
+      value = getattr(config, name)
+      text = base.written(value)
+      words.append(text if isinstance(value, str) else f'{name} {text}')
+    return ', '.join(words)
+
+  return [label(config) for config in settings]
+
+
+def seeds_written(seeds: np.ndarray) -> str:
+  """Ascending seeds as the flag --seeds takes them.
+
+  Examples:
+    >>> seeds_written(np.array([0, 1, 2, 3, 17]))
+    '0:4,17'
+  """
+  runs = np.split(seeds, np.flatnonzero(np.diff(seeds) != 1) + 1)
+  return ','.join(
+    f'{run[0]}:{int(run[-1]) + 1}' if len(run) > 1 else str(run[0])
+    for run in runs
+  )
+
+
+def _devices(count: int) -> list[Any]:
+  devices = jax.local_devices()
+  if count > len(devices):
+    raise base.UserError(
+      f'--devices={count}: this machine has {len(devices)} '
+      f'({devices[0].device_kind})'
+    )
+  return devices[: count or None]
+
+
+def _open(
+  experiment: base.Experiment,
+  config: Any,
+  label: str,
+  options: Options,
+  device: Any,
+) -> store.Setting:
+  lanes = options.lanes or sweeps.auto_lanes(
+    device.platform, experiment.parameters(config)
+  )
+  bits = {
+    'root_seed': options.root_seed,
+    'lanes': lanes,
+    'device': device.device_kind,
+    'jax': jax.__version__,
+    'jaxlib': jaxlib.__version__,
+    'matmul_precision': options.matmul_precision,
+    'dtype': 'float32',
+  }
+  return store.open_setting(
+    options.out,
+    experiment.name,
+    label,
+    config,
+    bits,
+    experiment.result,
+    block=max(_BLOCK, lanes),
+    environment=_environment(),
+  )
+
+
+def _environment() -> dict[str, str]:
+  return {
+    'initlab': importlib.metadata.version('initlab'),
+    'python': platform.python_version(),
+    'numpy': np.__version__,
+    'platform': platform.platform(),
+  }
+
+
+def _fill(
+  experiment: base.Experiment,
+  task: _Task,
+  seeds: np.ndarray,
+  options: Options,
+  devices: Sequence[Any],
+  progress: Advance,
+) -> None:
+  """Runs seeds until all of them are stored.
+
+  More than once around only where another process, writing the same block at
+  the same moment, replaced a shard by one without our seeds.
+  """
+  engine = sweeps.engine(
+    lambda key, data: experiment.run(task.config, key, data),
+    lanes=task.folder.identity['bits']['lanes'],
+    devices=devices,
+  )
+  root_key = keys.root(options.root_seed)
+  progress(task.label, 0)
+  while len(seeds):
+    for chunk, result in sweeps.results(engine, root_key, seeds, task.data):
+      store.write(task.folder, chunk, result)
+      progress(task.label, len(chunk))
+    seeds = store.missing(task.folder, seeds)
+
+
+def _outcome(
+  experiment: base.Experiment, task: _Task, seeds: np.ndarray
+) -> base.Outcome:
+  return base.Outcome(
+    config=task.config,
+    label=task.label,
+    seeds=seeds,
+    measured=store.read(task.folder, seeds),
+    predicted=experiment.predict(task.config, task.data),
+  )
+
+
+def _place(
+  experiment: base.Experiment, tasks: Sequence[_Task], options: Options
+) -> pathlib.Path:
+  """The report's folder, named by what it reports and by what made it."""
+  names = [task.folder.path.name for task in tasks]
+  content = [importlib.metadata.version('initlab'), *names]
+  digest = hashlib.sha256('\n'.join(content).encode())
+  digest.update(options.seeds.tobytes())
+  words = re.sub(r'[^\w.]+', '-', '-'.join(task.label for task in tasks))[:60]
+  name = f'{experiment.name}-{words}-{digest.hexdigest()[:8]}'
+  return options.out / 'reports' / name
+
+
+def _facts(
+  experiment: base.Experiment,
+  tasks: Sequence[_Task],
+  options: Options,
+  devices: Sequence[Any],
+  place: pathlib.Path,
+) -> dict[str, str]:
+  """What a reader needs to run it again, and where the files are."""
+  every = [task.folder.identity['bits'] for task in tasks]
+  bits = every[0]
+  environment = ', '.join(f'{k} {v}' for k, v in _environment().items())
+  return {
+    'command': options.command,
+    'seeds': f'{seeds_written(options.seeds)} ({len(options.seeds)} in all)',
+    'root seed': str(options.root_seed),
+    'lanes': ', '.join(str(each['lanes']) for each in every),
+    'devices': f'{len(devices)} x {bits["device"]}',
+    'precision': f'{bits["dtype"]}, matmul {bits["matmul_precision"]}',
+    'versions': f'jax {bits["jax"]}, jaxlib {bits["jaxlib"]}, {environment}',
+    'rows': str(options.out / experiment.name),
+    'page': str(place / 'report.html'),
+  }
+
+
+def _publish(
+  experiment: base.Experiment,
+  outcomes: Sequence[base.Outcome],
+  facts: dict[str, str],
+  place: pathlib.Path,
+) -> None:
+  """Writes pictures, table and, last, the page; once for the same content."""
+  page = place / 'report.html'
+  if page.exists():
+    return
+  vectors = []
+  for panel in experiment.panels:
+    figure = plots.figure(panel, outcomes)
+    vectors.append(plots.svg(figure))
+    store.write_text(place / f'{panel.field}.svg', vectors[-1])
+    store.write_bytes(place / f'{panel.field}.png', plots.png(figure))
+  store.write_text(place / 'summary.csv', report.csv(outcomes))
+  store.write_text(page, report.page(experiment, outcomes, facts, vectors))

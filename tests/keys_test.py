@@ -1,0 +1,86 @@
+"""The tree of keys: golden values, and independence of company."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from initlab import base, keys
+
+_GOLDEN_ROOT = [0, 7]
+_GOLDEN_SEED = [276534068, 1641862660]
+_GOLDEN_INIT = [1234633631, 3483677370]
+_GOLDEN_LAYER = [2865292859, 2155343405]
+_GOLDEN_WEIGHTS = [3210104672, 659732126]
+_GOLDEN_DATA = [2179629071, 3203280868]
+_GOLDEN_NORMAL = [1.622642159461975, 2.0252647399902344, -0.4335944354534149]
+
+
+def _data(key):
+  return np.asarray(jax.random.key_data(key))
+
+
+def test_golden_keys():
+  """A change of these numbers changes every result the lab ever gave."""
+  root = keys.root(7)
+  seed = keys.at(root, 3)
+  init = keys.stream(seed, 'init')
+  golden = {
+    'root': (root, _GOLDEN_ROOT),
+    'seed': (seed, _GOLDEN_SEED),
+    'init': (init, _GOLDEN_INIT),
+    'layer': (keys.at(init, 1), _GOLDEN_LAYER),
+    'weights': (keys.stream(keys.at(init, 1), 'w'), _GOLDEN_WEIGHTS),
+    'data': (keys.stream(seed, 'data'), _GOLDEN_DATA),
+  }
+  for name, (key, value) in golden.items():
+    np.testing.assert_array_equal(_data(key), value, name)
+
+
+def test_golden_draws():
+  """Raw draws are the same bits in every supported version of JAX."""
+  drawn = jax.random.normal(keys.root(0), (3,))
+  chex.assert_trees_all_equal(drawn, jnp.asarray(_GOLDEN_NORMAL, jnp.float32))
+
+
+def test_seed_alone_is_seed_in_company():
+  root = keys.root(0)
+  seeds = jnp.arange(100, dtype=jnp.uint32)
+  together = _data(jax.vmap(lambda seed: keys.at(root, seed))(seeds))
+  compiled = jax.jit(lambda seed: keys.at(root, seed))
+  for seed in (0, 3, 99):
+    np.testing.assert_array_equal(together[seed], _data(keys.at(root, seed)))
+    np.testing.assert_array_equal(
+      together[seed], _data(compiled(jnp.uint32(seed)))
+    )
+
+
+def test_all_keys_of_a_study_differ():
+  root = keys.root(0)
+  found = {
+    tuple(_data(keys.at(keys.stream(keys.at(root, seed), name), index)))
+    for seed in range(5)
+    for name in ('init', 'data')
+    for index in range(10)
+  }
+  assert len(found) == 5 * 2 * 10
+
+
+def test_the_largest_seed_is_its_own():
+  largest = keys.at(keys.root(0), 2**32 - 1)
+  assert not np.array_equal(_data(largest), _data(keys.at(keys.root(0), 0)))
+
+
+@pytest.mark.parametrize('seed', [-1, 2**32, 2**33, 1.5, 'one', None])
+@pytest.mark.parametrize(
+  'use', [keys.root, lambda seed: keys.at(keys.root(0), seed)]
+)
+def test_refuses_what_is_no_32_bit_seed(use, seed):
+  with pytest.raises(base.UserError, match=r'32 bits|not an integer'):
+    use(seed)
+
+
+def test_root_pins_the_generator():
+  with jax.default_prng_impl('rbg'):
+    assert str(jax.random.key_impl(keys.root(0))) == 'threefry2x32'
