@@ -94,12 +94,17 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   seeds = _seeds(panel, outcomes)
   if panel.kind == 'histogram':
     return (
-      'How the values are distributed, one curve a hidden layer and one row a '
-      f'setting, all on the same horizontal axis; shaded: {seeds}. Identical '
-      'curves mean that every layer receives the same signal.'
+      f'Distribution of {panel.label} in each hidden layer, one row a setting, '
+      f'all on one horizontal axis. Curve and shade: {seeds}. Where the curves '
+      'lie on each other, the layers receive the same signal.'
     )
   theory = any(panel.field in outcome.predicted for outcome in outcomes)
-  return f'Marks: {seeds}.' + ' Dashed line: theory.' * theory
+  return (
+    f'{panel.label[:1].upper()}{panel.label[1:]} against depth, from the input '
+    f'at the left to the output. Marks: {seeds}.'
+    + ' Dashed line: what theory predicts.'
+    * theory
+  )
 
 
 def png(figure: 'Figure') -> bytes:

@@ -242,16 +242,16 @@ def _ratio(
 ) -> str:
   if other.measured[field].shape[1:] != first.measured[field].shape[1:]:
     return 'other depth'
-  _, *rows = np.intersect1d(other.seeds, first.seeds, return_indices=True)
-  pair = [
-    each.measured[field][row][:, *place]
-    for each, row in zip((other, first), rows, strict=True)
-  ]
-  value, low, high, n, _ = stats.paired_ratio(
-    *(np.where(values > 0, values, np.nan) for values in pair)
+  _, mine, its = np.intersect1d(other.seeds, first.seeds, return_indices=True)
+  above = other.measured[field][mine][:, *place]
+  below = first.measured[field][its][:, *place]
+  positive = (above > 0) & (below > 0)
+  ratio = stats.paired_ratio(
+    np.where(positive, above, np.nan), np.where(positive, below, np.nan)
   )
-  if n < 2:
-    return f'{value:.4g}' if n else '-'
+  value, low, high = map(float, ratio[:3])
+  if ratio.n < 2:
+    return f'{value:.4g}' if ratio.n else '-'
   size = math.floor(math.log10(value))
   if not -4 < size < 5:
     return f'{value:.2e} [{low:.2e}, {high:.2e}]'
@@ -262,7 +262,7 @@ def _ratio(
 def _networks(outcomes: Sequence[base.Outcome]) -> Table:
   columns = []
   for field in _fields(outcomes[0], 1):
-    cells = [_cell(*stats.mean(each.measured[field])[:3]) for each in outcomes]
+    cells = [_cell(stats.mean(each.measured[field])) for each in outcomes]
     theory = np.array([_theory(each, field) for each in outcomes])
     columns += _measured(_name(field), cells, theory)
   index = [each.label for each in outcomes]
@@ -283,7 +283,7 @@ def _layers(outcome: base.Outcome) -> Table:
     theory = _theory(outcome, field)
     columns += _measured(
       _name(field),
-      [_cell(*(part[row] for part in estimate[:3])) for row in rows],
+      [_cell(estimate, row) for row in rows],
       theory[rows],
     )
   index = [str(row + 1) for row in rows[:-1]] + [f'{depth} out']
@@ -299,17 +299,18 @@ def _measured(name: str, cells: list[str], theory: np.ndarray) -> list[Column]:
   return columns
 
 
-def _cell(value: float, low: float, high: float) -> str:
-  """A value and half its interval, rounded up to its first digit.
+def _cell(estimate: stats.Estimate, *place: int) -> str:
+  """One value of it and half its interval, rounded up to its first digit.
 
   Examples:
-    >>> _cell(0.07341, 0.07329, 0.07353)
+    >>> _cell(stats.Estimate(0.07341, 0.07329, 0.07353, 32, 32))
     '0.0734 ±0.0002'
-    >>> _cell(7.341e-6, 7.329e-6, 7.353e-6)
-    '7.34e-06 ±2e-08'
-    >>> _cell(0.07341, float('nan'), float('nan'))
+    >>> _cell(stats.mean(np.array([[7.34e-6], [7.36e-6], [7.38e-6]])), 0)
+    '7.36e-06 ±5e-08'
+    >>> _cell(stats.mean(np.array([0.07341])))
     '0.07341'
   """
+  value, low, high = (float(np.asarray(part)[place]) for part in estimate[:3])
   half = (high - low) / 2
   if not np.isfinite(half):
     return f'{value:.4g}' if np.isfinite(value) else '-'
@@ -492,7 +493,8 @@ def _table_html(table: Table) -> str:
   title = html.escape(table.title)
   return (
     f'<div class="scroll" role="region" tabindex="0" aria-label="{title}">'
-    f'<table>\n<caption>{title}</caption>\n<thead><tr><th scope="col" '
-    f'rowspan="2">{html.escape(table.index.head)}</th>{top}</tr>\n'
+    f'<table>\n<caption><span>{title}</span></caption>\n'
+    '<thead><tr><th scope="col" rowspan="2">'
+    f'{html.escape(table.index.head)}</th>{top}</tr>\n'
     f'<tr>{heads}</tr></thead>\n<tbody>{rows}</tbody>\n</table></div>'
   )
