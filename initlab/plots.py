@@ -61,7 +61,9 @@ def figure(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
   """Draws one panel.
 
   Args:
-    panel: what to draw. 'depth' wants `[S, L]` values, 'histogram' `[S, L, V]`.
+    panel: what to draw. 'depth' wants `[S, L]` values, 'histogram' `[S, L, V]`;
+      `log` makes the axis of the measure logarithmic, of a histogram the
+      density.
     outcomes: the settings, at least one; their `L` and `S` may differ.
 
   Returns:
@@ -207,7 +209,8 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
     floor = 0.1 * (high - low + 2 * margin) if (drawn == 0).any() else 0.0
     axes.set_yscale('log')
     axes.set_ylim(10 ** (low - margin - floor), 10 ** (high + margin))
-    steps = (1, 2, 5) if high - low < 2 else (1,)
+    span = high - low
+    steps = (1, 2, 5) if span < 2 else (1, 3) if span < 4 else (1,)
     axes.yaxis.set_major_locator(ticker.LogLocator(subs=steps, numticks=8))
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: f'{y:g}'))
     axes.yaxis.set_minor_locator(ticker.NullLocator())

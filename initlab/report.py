@@ -191,18 +191,20 @@ def remarks(outcome: base.Outcome) -> list[str]:
     outcome: one setting.
 
   Returns:
-    Lines: how far the measurement is from theory where it is farthest, and
-    which measures were not finite for how many of the seeds.
+    Lines: how far the measurement is from theory where it is farthest, of the
+    values that are known to a fifth of themselves (a share of units that is
+    about zero is not), and which measures were not finite for how many seeds.
   """
   gaps, lines = [], []
   for field in _fields(outcome, 2) + _fields(outcome, 1):
     name = _name(field)
     values = outcome.measured[field]
-    value, theory = stats.mean(values).value, _theory(outcome, field)
+    estimate, theory = stats.mean(values), _theory(outcome, field)
+    value = np.asarray(estimate.value)
+    known = estimate.high - estimate.low < 0.4 * np.abs(value)
     gaps += [
-      (value[place] / theory[place] - 1, _at(name, place))
-      for place in np.ndindex(value.shape)
-      if np.isfinite(value[place] * theory[place]) and theory[place] != 0
+      (value[*place] / theory[*place] - 1, _at(name, tuple(place)))
+      for place in np.argwhere(known & np.isfinite(theory) & (theory != 0))
     ]
     finite = np.isfinite(values)
     lost = ~finite & (finite.any(0) | np.isinf(values).any(0))
@@ -230,9 +232,11 @@ def _ratios(outcomes: Sequence[base.Outcome]) -> Table:
     for place in dict.fromkeys(
       map(tuple, known[[0, -1]] if len(known) else ())
     ):
-      index.append(_at(_name(field), place))
-      for column, other in zip(columns, others, strict=True):
-        column.cells.append(_ratio(field, place, other, first))
+      cells = [_ratio(field, place, other, first) for other in others]
+      if set(cells) != {'-'}:
+        index.append(_at(_name(field), place))
+        for column, cell in zip(columns, cells, strict=True):
+          column.cells.append(cell)
   title = f'Ratio to {first.label}, paired by seed [95% interval]'
   return Table(title, Column('', 'measure', index), columns)
 
