@@ -14,8 +14,8 @@ Filling. `fill` is the scanline rule of pygame's `draw.polygon` for integer
 corners, boundary included, no anti-aliasing. Compared with pygame 2.6.1 outside
 this package, on 9,000 random polygons of 3, 4 and 20 corners and on the objects
 of 20,000 drawn images, not one pixel differed; nor did one of those images from
-the program's algorithm in float64, drawn by pygame from the same uniforms. (The
-pygame of 2009 cut negative slopes towards zero where this rule takes the floor.)
+the program's algorithm in float64, drawn by pygame from the same uniforms.
+(Earlier releases round the crossings of some edges the other way.)
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ MAX_CORNERS = int(CORNERS.max())
 TURNS = 255  # steps of the full turn
 SCALE = (0.2 * SIDE, 0.8 * SIDE)  # pixels
 MAX_OVERLAP = 0.5
-SCENE = 11  # uniform numbers that an image needs beside four for each place
+SCENE = 11  # uniform numbers of an image, beside four for each place
 PROPOSALS = 50  # places tried for the second object before it is left out
 DARK = (0, 115)  # greys, the end excluded: int(.45 * 255) + 1
 LIGHT = (140, 256)

@@ -1,0 +1,421 @@
+"""Everything that can be trained on. Table `DATASETS`; nothing is downloaded.
+
+Pixels of every image set lie in [-1, 1], 2 v / v_max - 1, as in Shapeset's own
+program; Glorot & Bengio state no normalization for the others. Colour images
+are red, green, blue planes in a row.
+
+Splits are facts: those of generated sets are drawn from a root key of this
+module, those of files are the first and last parts of the files, as in Glorot &
+Bengio 2010, section 2.1 (the last 10,000 training images validate).
+
+Files are looked for under a data folder and their checksum is compared before
+they are read; `scripts/fetch_data` fetches them.
+"""
+
+from collections.abc import Callable
+import difflib
+import functools
+import gzip
+import hashlib
+import math
+import os
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from initlab import base, keys, shapeset
+
+SPLITS = ('train', 'valid', 'test')
+DATA_DIR = '~/.cache/initlab/data'
+
+# The folders, under the data folder, in which a set's files are looked for.
+FOLDERS = {
+  'mnist': ('mnist', 'MNIST/raw'),
+  'fashion_mnist': ('fashion_mnist', 'FashionMNIST/raw'),
+  'cifar10': ('cifar-10-batches-bin',),
+}
+
+# Digests by file name: nothing else is read. MNIST: SHA-256, packed as pinned
+# by tensorflow/haskell (tensorflow-mnist-input-data/Setup.hs) and
+# ankane/torchvision-ruby, unpacked as pinned by several public projects.
+# Fashion-MNIST: SHA-256 of the files whose MD5 its authors publish (README of
+# zalandoresearch/fashion-mnist); no digest of the unpacked ones was found in
+# public, so the packed ones are read. CIFAR-10: MD5 of the members of the
+# binary archive, as pinned by rai-project/dldataset (vision/cifar10.go).
+CHECKSUMS = {
+  'mnist': {
+    'train-images-idx3-ubyte.gz': (
+      '440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609'
+    ),
+    'train-labels-idx1-ubyte.gz': (
+      '3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c'
+    ),
+    't10k-images-idx3-ubyte.gz': (
+      '8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6'
+    ),
+    't10k-labels-idx1-ubyte.gz': (
+      'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6'
+    ),
+    'train-images-idx3-ubyte': (
+      'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db'
+    ),
+    'train-labels-idx1-ubyte': (
+      '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5'
+    ),
+    't10k-images-idx3-ubyte': (
+      '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7'
+    ),
+    't10k-labels-idx1-ubyte': (
+      'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2'
+    ),
+  },
+  'fashion_mnist': {
+    'train-images-idx3-ubyte.gz': (
+      '3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84'
+    ),
+    'train-labels-idx1-ubyte.gz': (
+      'a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845'
+    ),
+    't10k-images-idx3-ubyte.gz': (
+      '346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073'
+    ),
+    't10k-labels-idx1-ubyte.gz': (
+      '67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5'
+    ),
+  },
+  'cifar10': {
+    'data_batch_1.bin': '5dd7e06a14cb22eb9f671a540d1b7c25',
+    'data_batch_2.bin': '5ea93a67294ea407fff1d09f752e9692',
+    'data_batch_3.bin': '942cd6a4bcdd0dd3c604fbe906cb4421',
+    'data_batch_4.bin': 'ae636b3ba5c66a11e91e8cb52e771fcb',
+    'data_batch_5.bin': '53f37980c15c3d472c316c40844f3f0d',
+    'test_batch.bin': '803d5f7f4d78ea53de84dbe85f74fb6d',
+  },
+}
+
+VALID_SIZE = 10_000
+CIFAR_SIZE = 3 * 32 * 32
+GAUSSIAN_SIZE = 64
+
+
+def lookup(name: str) -> base.Dataset:
+  """The data set of that name.
+
+  Raises:
+    UserError: there is none; the message names those there are.
+  """
+  if name not in DATASETS:
+    close = difflib.get_close_matches(name, DATASETS, n=1)
+    hint = f'; did you mean {close[0]}?' if close else ''
+    raise base.UserError(
+      f'unknown dataset {name!r}{hint} (there are {", ".join(DATASETS)})'
+    )
+  return DATASETS[name]
+
+
+def default_data_dir() -> str:
+  """$INITLAB_DATA_DIR, or else ~/.cache/initlab/data."""
+  return os.path.expanduser(os.environ.get('INITLAB_DATA_DIR') or DATA_DIR)
+
+
+# Files.
+
+
+def find(dataset: str, file: str, data_dir: str) -> str:
+  """The path of a file of a set, its checksum verified.
+
+  Args:
+    dataset: a key of FOLDERS.
+    file: its name, without `.gz`; the packed form is looked for first.
+    data_dir: the folder that holds the folder of each set.
+
+  Returns:
+    A path.
+
+  Raises:
+    UserError: no such file (the paths tried are named), or it is another file
+      than the published one.
+  """
+  digests = CHECKSUMS[dataset]
+  tried = [
+    os.path.join(data_dir, folder, name)
+    for folder in FOLDERS[dataset]
+    for name in (f'{file}.gz', file)
+    if name in digests
+  ]
+  for path in tried:
+    if os.path.exists(path):
+      verify(path, digests[os.path.basename(path)])
+      return path
+  raise base.UserError(
+    f'{dataset} needs {file}, which is not at {" nor at ".join(tried)}; '
+    f'`scripts/fetch_data {dataset}` fetches it'
+  )
+
+
+def verify(path: str, expected: str) -> None:
+  """Compares a file's SHA-256 (64 digits) or MD5 (32 digits).
+
+  Raises:
+    UserError: it differs, or the file cannot be read.
+  """
+  algorithm = {64: 'sha256', 32: 'md5'}[len(expected)]
+  try:
+    with open(path, 'rb') as file:
+      found = hashlib.file_digest(file, algorithm).hexdigest()
+  except OSError as error:
+    raise base.UserError(f'cannot read {path}: {error.strerror}') from error
+  if found != expected:
+    raise base.UserError(
+      f'{path} is not the published file: its {algorithm} is {found}, not '
+      f'{expected}; remove it and fetch it again'
+    )
+
+
+def read_idx(path: str) -> np.ndarray:
+  """An IDX file of unsigned bytes, the format of MNIST, plain or `.gz`.
+
+  Two zero bytes, 8 for unsigned bytes, the number of axes, the length of each
+  axis as a big-endian 32-bit integer, and the values, last axis fastest.
+
+  Returns:
+    A uint8 array of the shape that the file declares.
+
+  Raises:
+    UserError: the file cannot be read, is no such file, or is shorter or longer
+      than it declares.
+  """
+  data = _read(path)
+  if len(data) < 4 or data[:3] != b'\0\0\x08':
+    raise base.UserError(f'{path} is not an IDX file of unsigned bytes')
+  start = 4 + 4 * data[3]
+  if len(data) < start:
+    raise base.UserError(f'{path} ends within its header')
+  shape = tuple(np.frombuffer(data[4:start], '>u4').tolist())
+  if len(data) - start != math.prod(shape):
+    raise base.UserError(
+      f'{path} holds {len(data) - start} values, not the {math.prod(shape)} '
+      'that it declares'
+    )
+  return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def read_cifar(path: str) -> tuple[np.ndarray, np.ndarray]:
+  """A file of CIFAR-10's binary form: records of a label and 3072 pixels.
+
+  Returns:
+    uint8 arrays, pixels `[N, 3072]` and labels `[N]`.
+
+  Raises:
+    UserError: the file cannot be read, or is not a whole number of records, or
+      holds a label above 9.
+  """
+  data = np.frombuffer(_read(path), np.uint8)
+  if not data.size or data.size % (1 + CIFAR_SIZE):
+    raise base.UserError(
+      f'{path} holds {data.size} bytes, not whole CIFAR-10 records of '
+      f'{1 + CIFAR_SIZE}'
+    )
+  records = data.reshape(-1, 1 + CIFAR_SIZE)
+  if records[:, 0].max() > 9:
+    raise base.UserError(f'{path} is not CIFAR-10: it holds a label above 9')
+  return records[:, 1:], records[:, 0]
+
+
+def _read(path: str) -> bytes:
+  try:
+    with open(path, 'rb') as file:
+      data = file.read()
+    return gzip.decompress(data) if path.endswith('.gz') else data
+  except (OSError, EOFError, zlib.error) as error:
+    raise base.UserError(f'cannot read {path}: {error}') from error
+
+
+# Finite sets: `load(split, data_dir)` gives all of a split.
+
+
+def _mnist(
+  split: str, data_dir: str, *, dataset: str
+) -> tuple[np.ndarray, np.ndarray]:
+  part = 't10k' if split == 'test' else 'train'
+  images = read_idx(find(dataset, f'{part}-images-idx3-ubyte', data_dir))
+  labels = read_idx(find(dataset, f'{part}-labels-idx1-ubyte', data_dir))
+  held = {
+    'train': slice(None, -VALID_SIZE),
+    'valid': slice(-VALID_SIZE, None),
+    'test': slice(None),
+  }[split]
+  return _pixels(images[held].reshape(-1, 28 * 28), 255), labels[held]
+
+
+def _cifar10(split: str, data_dir: str) -> tuple[np.ndarray, np.ndarray]:
+  files = {
+    'train': [f'data_batch_{i}.bin' for i in (1, 2, 3, 4)],
+    'valid': ['data_batch_5.bin'],
+    'test': ['test_batch.bin'],
+  }[split]
+  parts = [read_cifar(find('cifar10', file, data_dir)) for file in files]
+  images, labels = (np.concatenate(a) for a in zip(*parts, strict=True))
+  return _pixels(images, 255), labels
+
+
+def _digits(split: str, data_dir: str) -> tuple[np.ndarray, np.ndarray]:
+  """A fixed shuffle, dealt out class by class.
+
+  The first 300 images of the deal test, the next 300 validate (30 a class
+  each), and 1197 train (114 to 123 a class), so that any first part of a split
+  is balanced, too, but for the last examples of the training split.
+  """
+  del data_dir
+  try:
+    from sklearn import datasets as sklearn_datasets
+  except ImportError:
+    raise base.UserError(
+      'digits come with scikit-learn: pip install initlab[data]'
+    ) from None
+  images, labels = sklearn_datasets.load_digits(return_X_y=True)
+  # Of numpy's generators, the one whose numbers are promised never to change.
+  order = np.random.RandomState(0).permutation(len(labels))
+  rank = np.zeros(len(labels), int)
+  for label in range(10):
+    rank[labels[order] == label] = np.arange(np.sum(labels == label))
+  order = order[np.argsort(rank, kind='stable')]
+  held = {
+    'train': slice(600, None),
+    'valid': slice(300, 600),
+    'test': slice(None, 300),
+  }[split]
+  return _pixels(images[order[held]], 16), labels[order[held]]
+
+
+def _xor(split: str, data_dir: str) -> tuple[np.ndarray, np.ndarray]:
+  del split, data_dir
+  x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+  return x, x[:, 0] ^ x[:, 1]
+
+
+def _pixels(values: np.ndarray, top: int) -> np.ndarray:
+  return 2 * (values.astype(np.float32) / top) - 1
+
+
+# Generated sets: `draw(key, size)`.
+
+
+def _gaussian(key: base.Key, size: int) -> base.Batch:
+  """x ~ N(0, I), y = argmax(x W), W `[64, 10]` ~ N(0, 1) the fixed teacher."""
+  teacher = jax.random.normal(
+    _constant('gaussian', 'teacher'), (GAUSSIAN_SIZE, 10)
+  )
+  index = jnp.arange(size, dtype=jnp.uint32)
+  one = lambda i: jax.random.normal(keys.at(key, i), (GAUSSIAN_SIZE,))
+  x = jax.vmap(one)(index)
+  logits = jnp.dot(x, teacher, precision=jax.lax.Precision.HIGHEST)
+  return base.Batch(x, logits.argmax(-1).astype(jnp.int32))
+
+
+def _constant(dataset: str, name: str) -> base.Key:
+  """A key of this module alone: no seed of a run leads to it."""
+  root = keys.stream(keys.root(2010), 'datasets')
+  return keys.stream(keys.stream(root, dataset), name)
+
+
+# Splits.
+
+
+def _finite(dataset: str, load: Callable) -> Callable:
+  def split(name: str, size: int | None, data_dir: str) -> base.Batch:
+    _check(dataset, name, size)
+    x, y = load(name, data_dir)
+    if size is not None and size > len(y):
+      raise base.UserError(
+        f'{size} examples of {dataset}: its {name} split has {len(y)}'
+      )
+    return base.Batch(
+      jnp.asarray(x[:size], jnp.float32), jnp.asarray(y[:size], jnp.int32)
+    )
+
+  return split
+
+
+def _generated(dataset: str, draw: Callable) -> Callable:
+  drawn = jax.jit(draw, static_argnums=1)
+
+  def split(name: str, size: int | None, data_dir: str) -> base.Batch:
+    del data_dir
+    _check(dataset, name, size)
+    if size is None:
+      raise base.UserError(f'{dataset} is endless: say how many examples')
+    return drawn(_constant(dataset, name), size)
+
+  return split
+
+
+def _check(dataset: str, name: str, size: int | None) -> None:
+  if name not in SPLITS:
+    raise base.UserError(
+      f'unknown split {name!r} of {dataset} (there are {", ".join(SPLITS)})'
+    )
+  if size is not None and size < 1:
+    raise base.UserError(f'{size} examples of {dataset}: ask for one or more')
+
+
+DATASETS: dict[str, base.Dataset] = {
+  'shapeset': base.Dataset(
+    input_size=shapeset.SIDE**2,
+    num_classes=shapeset.NUM_CLASSES,
+    split=_generated('shapeset', shapeset.draw),
+    draw=shapeset.draw,
+    doc='Shapeset-3x2, one or two shapes on 32x32 pixels in [-1, 1], endless '
+    '(Glorot & Bengio 2010)',
+  ),
+  'digits': base.Dataset(
+    input_size=8 * 8,
+    num_classes=10,
+    split=_finite('digits', _digits),
+    draw=None,
+    doc='handwritten digits, 8x8 pixels in [-1, 1], 1197 + 300 + 300 '
+    '(scikit-learn)',
+  ),
+  'gaussian': base.Dataset(
+    input_size=GAUSSIAN_SIZE,
+    num_classes=10,
+    split=_generated('gaussian', _gaussian),
+    draw=_gaussian,
+    doc='64 inputs from N(0, 1), classes from a random linear teacher, endless',
+  ),
+  'xor': base.Dataset(
+    input_size=2,
+    num_classes=2,
+    split=_finite('xor', _xor),
+    draw=None,
+    doc='exclusive or: the four points of {0, 1}^2, the same in every split',
+  ),
+  'mnist': base.Dataset(
+    input_size=28 * 28,
+    num_classes=10,
+    split=_finite('mnist', functools.partial(_mnist, dataset='mnist')),
+    draw=None,
+    doc='handwritten digits, 28x28 pixels in [-1, 1], 50,000 + 10,000 + 10,000 '
+    '(LeCun et al. 1998)',
+  ),
+  'fashion_mnist': base.Dataset(
+    input_size=28 * 28,
+    num_classes=10,
+    split=_finite(
+      'fashion_mnist', functools.partial(_mnist, dataset='fashion_mnist')
+    ),
+    draw=None,
+    doc='clothes, 28x28 pixels in [-1, 1], 50,000 + 10,000 + 10,000 '
+    '(Xiao et al. 2017)',
+  ),
+  'cifar10': base.Dataset(
+    input_size=CIFAR_SIZE,
+    num_classes=10,
+    split=_finite('cifar10', _cifar10),
+    draw=None,
+    doc='photographs, 32x32 colour pixels in [-1, 1], 40,000 + 10,000 + 10,000 '
+    '(Krizhevsky 2009)',
+  ),
+}
