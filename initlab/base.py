@@ -181,6 +181,8 @@ class Dataset(NamedTuple):
 # axes tell `store` which rows of the tidy table a value belongs to.
 PerNetwork = Annotated[Array, ()]  # []
 PerLayer = Annotated[Array, ('layer',)]  # [L]
+PerStep = Annotated[Array, ('step',)]  # [T]
+PerStepLayer = Annotated[Array, ('step', 'layer')]  # [T, L]
 PerLayerSample = Annotated[Array, ('layer', 'value')]  # [L, V]
 
 
@@ -230,7 +232,7 @@ class Panel(NamedTuple):
   kind: 'depth' draws a per-layer measure against depth with an interval over
     seeds and the theory as a line; 'histogram' draws the distribution of a
     PerLayerSample field, one small picture a setting, one curve a layer.
-  log: whether the measured axis is logarithmic.
+  log: whether the measured axis is logarithmic; of a histogram, the density.
   """
 
   field: str

@@ -94,16 +94,13 @@ def mean_singular_value(params, activation, signals: base.Signals):
     Ubaru, Chen & Saad, Fast estimation of tr(f(A)) via stochastic Lanczos
     quadrature, 2017.
   """
-  last = len(params) - 1
-  means = []
-  for index, ((w, _), s) in enumerate(zip(params, signals.pre, strict=True)):
-    s = s[jacobian_examples(len(s))]
-    if index < last:
-      slopes = activations.derivative(activation)(s)
-    else:
-      slopes = jnp.ones_like(s)
-    means.append(_mean_singular_value(w, slopes))
-  return jnp.stack(means)
+  rows = jacobian_examples(len(signals.x))
+  slope = activations.derivative(activation)
+  slopes = [slope(s[rows]) for s in signals.pre[:-1]]
+  slopes.append(jnp.ones_like(signals.pre[-1][rows]))
+  pairs = zip(params, slopes, strict=True)
+  layers = [_lanczos(layer.w, slope) for layer, slope in pairs]
+  return _mean_root(*(jnp.stack(each) for each in zip(*layers, strict=True)))
 
 
 def jacobian_examples(batch_size: int) -> slice:
@@ -199,15 +196,25 @@ def _sample(x: base.Array) -> base.Array:
   return x.ravel()[_spread(x.size)]
 
 
-def _mean_singular_value(w: base.Array, slopes: base.Array) -> base.Array:
-  """The quadrature, for `[n_in, n_out]` weights and `[E, n_out]` slopes."""
+def _lanczos(w: base.Array, slopes: base.Array) -> tuple[base.Array, ...]:
+  """Tridiagonalizes the smaller Gram matrix of diag(slopes) w^T, by example.
+
+  Args:
+    w: `[n_in, n_out]` weights.
+    slopes: `[E, n_out]`.
+
+  Returns:
+    The diagonals `[E, K]`, the off-diagonals `[E, K]`, whose last one leads out
+    of the matrix, and the mean eigenvalues `[E]`, known exactly. A space that
+    is used up before K steps leaves an off-diagonal of zero, up to rounding,
+    which cuts off what comes after it.
+  """
   n_in, n_out = w.shape
   if n_out <= n_in:
     gram = lambda v: slopes * ((slopes * v) @ w.T @ w)
   else:
     gram = lambda v: (slopes**2 * (v @ w)) @ w.T
   side, examples = min(n_in, n_out), len(slopes)
-  steps = min(side, _LANCZOS_STEPS)
   signs_key = keys.stream(keys.root(0), 'singular values')
   start = jax.random.rademacher(signs_key, (examples, side), w.dtype)
   start = start / jnp.sqrt(jnp.asarray(side, w.dtype))
@@ -224,22 +231,38 @@ def _mean_singular_value(w: base.Array, slopes: base.Array) -> base.Array:
     v = u / jnp.maximum(beta, jnp.finfo(w.dtype).tiny)[:, None]
     return (basis, v), (alpha, beta)
 
-  basis = jnp.zeros((steps, examples, side), w.dtype)
-  _, (alpha, beta) = jax.lax.scan(step, (basis, start), jnp.arange(steps))
-  tridiagonal = jax.vmap(
-    lambda a, b: jnp.diag(a) + jnp.diag(b[:-1], 1) + jnp.diag(b[:-1], -1)
-  )(alpha.T, beta.T)
+  basis = jnp.zeros((_LANCZOS_STEPS, examples, side), w.dtype)
+  steps = jnp.arange(_LANCZOS_STEPS)
+  _, (alpha, beta) = jax.lax.scan(step, (basis, start), steps)
+  mean = (slopes**2 @ jnp.sum(w**2, axis=0)[:, None])[:, 0] / side
+  return alpha.T, beta.T, mean
+
+
+def _mean_root(
+  alpha: base.Array, beta: base.Array, mean: base.Array
+) -> base.Array:
+  """The mean root of the eigenvalues, `[L]`, from what `_lanczos` returns.
+
+  Gauss quadrature for the root and for the eigenvalue itself; the error of the
+  second, times the slope of one on the other, is taken off the first. The slope
+  is the next example's: from the same start vector it would bias the estimate.
+  """
+  tridiagonal = jnp.vectorize(
+    lambda a, b: jnp.diag(a) + jnp.diag(b[:-1], 1) + jnp.diag(b[:-1], -1),
+    signature='(k),(k)->(k,k)',
+  )(alpha, beta)
   nodes, vectors = jnp.linalg.eigh(tridiagonal)
-  weights = vectors[:, 0, :] ** 2
+  weights = vectors[..., 0, :] ** 2
   roots = jnp.sqrt(jnp.maximum(nodes, 0.0))
   average = lambda x: jnp.sum(weights * x, axis=-1, keepdims=True)
   centre = lambda x: x - average(x)
-  noise = (jnp.finfo(w.dtype).eps * average(nodes)) ** 2
-  slope = average(centre(nodes) * centre(roots)) / jnp.maximum(
-    average(centre(nodes) ** 2), noise + jnp.finfo(w.dtype).tiny
-  )
-  mean_square = (slopes**2 @ jnp.sum(w**2, axis=0)[:, None]) / side
-  return jnp.mean(average(roots) - slope * (average(nodes) - mean_square))
+  info = jnp.finfo(alpha.dtype)
+  noise = (info.eps * average(nodes)) ** 2 + info.tiny
+  covariance = average(centre(nodes) * centre(roots))
+  slope = covariance / jnp.maximum(average(centre(nodes) ** 2), noise)
+  slope = jnp.roll(slope, 1, axis=-2)
+  estimate = average(roots) - slope * (average(nodes) - mean[..., None])
+  return jnp.mean(estimate[..., 0], axis=-1)
 
 
 PROBES: dict[str, base.Probe] = {

@@ -82,7 +82,7 @@ def test_gain_is_a_number_while_tracing():
   chex.assert_trees_all_close(compiled(1.0), 1.5925374)
 
 
-@pytest.mark.parametrize('f', [jnp.zeros_like, lambda x: jnp.exp(x**2)])
+@pytest.mark.parametrize('f', [jnp.zeros_like, lambda x: x * jnp.inf])
 def test_refuses_a_gain_that_is_none(f):
   with pytest.raises(base.UserError, match='no gain'):
     activations.gain(f)
