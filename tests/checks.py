@@ -156,13 +156,17 @@ def sample_all(
   """`sample` of many initializers, a list of dtypes each, as one program.
 
   All are given the same raw keys, and the compiler draws their bits only once.
+  It is told not to optimize: compiling takes longer than running.
   """
   draw = lambda key: {
     name: [initializer(key, shape, dtype) for dtype in dtypes]
     for name, initializer in initializers.items()
   }
   many = jnp.stack(_keys(shape, entries))
-  return jax.tree.map(np.asarray, jax.jit(jax.vmap(draw))(many))
+  compiled = jax.jit(
+    jax.vmap(draw), compiler_options={'xla_backend_optimization_level': 0}
+  )
+  return jax.tree.map(np.asarray, compiled(many))
 
 
 def _keys(shape: tuple[int, ...], entries: int) -> list[base.Key]:
