@@ -26,7 +26,7 @@ each initializer its name and the law that it declares.
 from collections.abc import Callable
 import inspect
 import math
-import operator
+import numbers
 from typing import Any, Unpack
 
 import jax
@@ -439,7 +439,7 @@ def identity(gain: float = 1.0) -> base.Initializer:
 
 
 def zero() -> base.Initializer:
-  """ZerO: no chance at all. Not to be taken for `zeros`.
+  """ZerO: the key is ignored. Not to be taken for `zeros`.
 
   A `[n_in, n_out]` kernel is the (partial) identity if n_in >= n_out. If it
   widens, it is the corner of the Hadamard matrix of the next power of two,
@@ -494,12 +494,8 @@ def sparse(
     Martens, 2010, Deep learning via Hessian-free optimization, section 5.
   """
   std = kernels.number(std, 'std')
-  try:
-    nonzeros = operator.index(nonzeros)
-  except TypeError:
-    nonzeros = -1
-  if nonzeros < 0:
-    raise base.UserError('nonzeros must be an integer, 0 or more')
+  if not isinstance(nonzeros, numbers.Integral) or nonzeros < 0:
+    raise base.UserError(f'nonzeros must be a whole number, not {nonzeros!r}')
 
   def draw(key: base.Key, shape: base.Shape, dtype: Any) -> base.Array:
     kept = jnp.broadcast_to((jnp.arange(shape[-2]) < nonzeros)[:, None], shape)
