@@ -188,6 +188,7 @@ def verdict(outcome: base.Outcome) -> list[str]:
       theory_factor = _factor(outcome.predicted[field][None, :-1][:, ::step])
       line += f', theory {theory_factor[0]:.3g}'
     lines.append(line)
+  lines += _weights_alone(outcome.config)
   ratio = stats.geometric_mean(outcome.measured['gradient_norm_ratio'])
   lines.append(
     'weight gradients: the first layer has '
@@ -203,6 +204,25 @@ def verdict(outcome: base.Outcome) -> list[str]:
     f'{_even_guess(outcome.config, classes):.4g}'
   )
   return lines
+
+
+def _weights_alone(config: Config) -> list[str]:
+  """What is left of the factors when f(s) = s: equations 10 and 11."""
+  scheme = initializers.resolve(config.init, config.distribution)
+  laws = theory.layers(scheme, config.layer_widths(), **config.knobs())[1:-1]
+  if not laws or any(law.weights.family == 'fixed' for law in laws):
+    return []
+  upward, downward = (
+    np.exp(
+      np.mean([np.log(getattr(law, n) * law.weights.variance) for law in laws])
+    )
+    for n in ('n_in', 'n_out')
+  )
+  return [
+    f'of that the weights alone make n_in Var[w] = {upward:.3g} upward and '
+    f'n_out Var[w] = {downward:.3g} downward, 1 being preserved; the rest is '
+    f"{config.activation}'s"
+  ]
 
 
 def _factor(stds: np.ndarray) -> np.ndarray:
@@ -250,8 +270,8 @@ PANELS = (
   ),
   base.Panel(
     'mean_singular_value',
-    'Layer Jacobians',
-    'mean singular value of dz_l/dz_{l-1}',
+    'Layer Jacobians, dz of a layer by dz of the one below',
+    'mean singular value',
   ),
   base.Panel('saturated', 'Saturated units', 'share of units and examples'),
   base.Panel(

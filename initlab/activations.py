@@ -125,7 +125,7 @@ def saturated_share(
 
   Args:
     activation: elementwise function f.
-    variance: `[...]` variances of s, positive.
+    variance: `[...]` variances of s; zero makes s its mean.
     mean: of s.
 
   Returns:
@@ -136,8 +136,11 @@ def saturated_share(
   edges, saturated_at_end = _saturation_edges(activation)
   signs = np.resize([-1.0, 1.0], len(edges))
   deviation = np.sqrt(np.asarray(variance, float))[..., None]
-  total = np.sum(signs * special.ndtr((edges - mean) / deviation), axis=-1)
-  return total + saturated_at_end
+  with np.errstate(divide='ignore', invalid='ignore'):
+    standard = np.nan_to_num(
+      (edges - mean) / deviation, nan=0.0, posinf=np.inf, neginf=-np.inf
+    )
+  return np.sum(signs * special.ndtr(standard), axis=-1) + saturated_at_end
 
 
 def gaussian_nodes(

@@ -107,6 +107,7 @@ def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
   command = ['python', '-m', f'experiments.{experiment.name}', *argv[1:]]
   options = read_options(values, shlex.join(command))
   with warnings.catch_warnings():
+    warnings.filterwarnings('always', category=UserWarning, module='initlab')
     warnings.showwarning = _show_warning
     configure(options.matmul_precision, str(values['compile_cache'].value))
     outcomes, facts = study.run(experiment, settings, options, _progress)

@@ -6,6 +6,7 @@ reads a flag or the clock.
 """
 
 from collections.abc import Callable, Sequence
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -93,10 +94,19 @@ def run(
   ]
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
   with advance(sum(map(len, absent))) as progress:
-    for task, seeds in zip(tasks, absent, strict=True):
-      if len(seeds):
-        _fill(experiment, task, seeds, options, devices, progress)
-  outcomes = [_outcome(experiment, task, options.seeds) for task in tasks]
+    measured = [
+      _measured(experiment, task, options, devices, progress) for task in tasks
+    ]
+  outcomes = [
+    base.Outcome(
+      config=task.config,
+      label=task.label,
+      seeds=options.seeds,
+      measured=each,
+      predicted=experiment.predict(task.config, task.data),
+    )
+    for task, each in zip(tasks, measured, strict=True)
+  ]
   place = _place(experiment, tasks, options)
   facts = _facts(experiment, tasks, options, devices, place)
   _publish(experiment, outcomes, facts, place)
@@ -187,6 +197,27 @@ def _environment() -> dict[str, str]:
   }
 
 
+def _measured(
+  experiment: base.Experiment,
+  task: _Task,
+  options: Options,
+  devices: Sequence[Any],
+  progress: Advance,
+) -> dict[str, np.ndarray]:
+  """All seeds of one setting, from disk, whatever has to be run for that.
+
+  More than once around only where a shard turns out to be broken, or where
+  another process that wrote the same block at the same moment replaced a shard
+  by one without our seeds.
+  """
+  while True:
+    seeds = store.missing(task.folder, options.seeds)
+    if len(seeds):
+      _fill(experiment, task, seeds, options, devices, progress)
+    with contextlib.suppress(store.MissingSeeds):
+      return store.read(task.folder, options.seeds)
+
+
 def _fill(
   experiment: base.Experiment,
   task: _Task,
@@ -195,11 +226,7 @@ def _fill(
   devices: Sequence[Any],
   progress: Advance,
 ) -> None:
-  """Runs seeds until all of them are stored.
-
-  More than once around only where another process, writing the same block at
-  the same moment, replaced a shard by one without our seeds.
-  """
+  """Runs seeds and stores them, a chunk at a time."""
   engine = sweeps.engine(
     lambda key, data: experiment.run(task.config, key, data),
     lanes=task.folder.identity['bits']['lanes'],
@@ -207,23 +234,9 @@ def _fill(
   )
   root_key = keys.root(options.root_seed)
   progress(task.label, 0)
-  while len(seeds):
-    for chunk, result in sweeps.results(engine, root_key, seeds, task.data):
-      store.write(task.folder, chunk, result)
-      progress(task.label, len(chunk))
-    seeds = store.missing(task.folder, seeds)
-
-
-def _outcome(
-  experiment: base.Experiment, task: _Task, seeds: np.ndarray
-) -> base.Outcome:
-  return base.Outcome(
-    config=task.config,
-    label=task.label,
-    seeds=seeds,
-    measured=store.read(task.folder, seeds),
-    predicted=experiment.predict(task.config, task.data),
-  )
+  for chunk, result in sweeps.results(engine, root_key, seeds, task.data):
+    store.write(task.folder, chunk, result)
+    progress(task.label, len(chunk))
 
 
 def _place(
@@ -254,7 +267,7 @@ def _facts(
     'command': options.command,
     'seeds': f'{seeds_written(options.seeds)} ({len(options.seeds)} in all)',
     'root seed': str(options.root_seed),
-    'lanes': ', '.join(str(each['lanes']) for each in every),
+    'lanes': ', '.join(dict.fromkeys(str(each['lanes']) for each in every)),
     'devices': f'{len(devices)} x {bits["device"]}',
     'precision': f'{bits["dtype"]}, matmul {bits["matmul_precision"]}',
     'versions': f'jax {bits["jax"]}, jaxlib {bits["jaxlib"]}, {environment}',

@@ -127,6 +127,16 @@ def test_saturated_share_in_closed_form(variance):
   assert none == 0
 
 
+def test_saturated_share_of_a_point():
+  zero = np.zeros(2)
+  np.testing.assert_array_equal(
+    activations.saturated_share(jnp.tanh, zero), zero
+  )
+  np.testing.assert_array_equal(
+    activations.saturated_share(jnp.tanh, zero, 5.0), zero + 1
+  )
+
+
 def test_saturated_share_with_a_bias():
   """Larochelle's sparse sigmoid: with bias -10 nearly all units saturate."""
   share = activations.saturated_share(jax.nn.sigmoid, np.ones(()), -10.0)
