@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import difflib
 import itertools
-from typing import Annotated, Any, NamedTuple, Protocol
+import types
+from typing import Annotated, Any, NamedTuple, Protocol, get_type_hints
 
 import jax
 import numpy as np
@@ -206,6 +207,24 @@ def written(value: Any) -> str:
   return '-'.join(f'{w}x{n}' if n > 1 else str(w) for w, n in groups)
 
 
+# Fields of the Result of every training, PerNetwork: the step at which a seed
+# diverged, NaN for one that did not, and its last finite cost.
+DIVERGENCE = ('diverged_step', 'last_cost')
+
+
+def axes(result_type: type) -> dict[str, tuple[str, ...]]:
+  """Field of a Result -> the names of its axes.
+
+  Examples:
+    >>> class Result(NamedTuple):
+    ...   error: PerStep
+    >>> axes(Result)
+    {'error': ('step',)}
+  """
+  hints = get_type_hints(result_type, include_extras=True)
+  return {field: hint.__metadata__[0] for field, hint in hints.items()}
+
+
 class Outcome(NamedTuple):
   """One setting with what was measured over its seeds and what theory says.
 
@@ -214,6 +233,9 @@ class Outcome(NamedTuple):
   seeds: `[S]` the seeds, ascending.
   measured: field of Result -> `[S, ...]` float array.
   predicted: field -> `[...]` float array; fields without a theory are absent.
+  steps: `[T]` the recorded steps of a training, ascending; none without one.
+  axes: field -> the names of its axes, the seeds' not counted; where absent,
+    what there is of layer and value.
   """
 
   config: Any
@@ -221,6 +243,8 @@ class Outcome(NamedTuple):
   seeds: np.ndarray
   measured: dict[str, np.ndarray]
   predicted: dict[str, np.ndarray]
+  steps: tuple[int, ...] = ()
+  axes: Mapping[str, tuple[str, ...]] = types.MappingProxyType({})
 
 
 class Panel(NamedTuple):
@@ -231,7 +255,9 @@ class Panel(NamedTuple):
   label: of the measured axis, with the unit.
   kind: 'depth' draws a per-layer measure against depth with an interval over
     seeds and the theory as a line; 'histogram' draws the distribution of a
-    PerLayerSample field, one small picture a setting, one curve a layer.
+    PerLayerSample field, one small picture a setting, one curve a layer;
+    'curve' draws a PerStep or PerStepLayer measure against the steps of a
+    training, the single seeds thin behind, one small picture a layer.
   log: whether the measured axis is logarithmic; of a histogram, the density.
   """
 
@@ -240,6 +266,30 @@ class Panel(NamedTuple):
   label: str
   kind: str = 'depth'
   log: bool = False
+
+
+class Training(NamedTuple):
+  """A run in pieces, so that it may be long; every function is of one seed.
+
+  A config here is without its `numbers`, which are handed over traced: settings
+  that differ in nothing else share one compiled program.
+
+  program: `config -> config` with its numbers replaced by constants.
+  numbers: `config -> {name: float}`, the same names for equal programs.
+  steps: `config -> [T]` the recorded steps: ascending, from 0 to the last.
+  start: `(config, numbers, key, data) -> state`, a pytree of arrays.
+  advance: `(config, numbers, key, data, state, first, last) -> state` after the
+    steps first, ..., last - 1; both are traced.
+  record: `(config, data, state) -> result` of this moment, without step axes;
+    of a field that has none, the last record's value counts.
+  """
+
+  program: Callable[[Any], Any]
+  numbers: Callable[[Any], dict[str, float]]
+  steps: Callable[[Any], tuple[int, ...]]
+  start: Callable[[Any, dict[str, Array], Key, Any], Any]
+  advance: Callable[..., Any]
+  record: Callable[[Any, Any, Any], Any]
 
 
 class Experiment(NamedTuple):
@@ -257,6 +307,9 @@ class Experiment(NamedTuple):
   predict: `(config, data) -> {field: value}`, what theory says of a field, in
     the shape of the field, NaN where it says nothing.
   verdict: `outcome -> lines`, the answer in words and numbers.
+  training: what `run` consists of, where it trains.
+  compared: PerNetwork fields, lower the better, whose settings are compared by
+    tests paired by seed.
   """
 
   name: str
@@ -270,3 +323,5 @@ class Experiment(NamedTuple):
   panels: tuple[Panel, ...]
   predict: Callable[[Any, Any], dict[str, Any]] = lambda config, data: {}
   verdict: Callable[[Outcome], list[str]] = lambda outcome: []
+  training: Training | None = None
+  compared: tuple[str, ...] = ()

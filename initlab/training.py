@@ -1,0 +1,414 @@
+"""A training as pure functions of one seed.
+
+    state = start(params, optimizer)
+    state = advance(objective, optimizer, examples, state, first, last, every)
+    cost, error = evaluate(...)
+
+`advance` takes any number of steps, traced, so one compiled program serves
+pieces of all lengths, and a training cut into pieces is bit for bit the whole.
+What is measured, and when, is up to the caller: nothing is logged from inside.
+
+A seed diverges at the first step whose cost or back-propagated gradient is not
+finite; and where parameters are not finite, at the next multiple of `every`
+steps, if nothing shows it before. From then on it is frozen as it was before
+that step, and its neighbours never notice.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from initlab import base, keys, mlp
+
+# `(params, batch) -> []`, the mean cost of a batch.
+Objective = Callable[[base.Params, base.Batch], base.Array]
+
+_SMALLEST_FACTOR = 0.01  # of the schedules that decay by steps or exponentially
+_WARM_UP = 0.1  # share of all steps
+
+
+class State(NamedTuple):
+  """A network in training.
+
+  params: its layers.
+  memory: of the optimizer.
+  diverged_step: `[]` int32, the step at which it diverged, counted from 0; -1
+    for a network that did not.
+  last_cost: `[]` the last finite cost of a minibatch; NaN if there is none.
+  mean_cost: `[]` the mean cost of the minibatches since the last multiple of
+    `every` steps; NaN before the first step.
+  """
+
+  params: base.Params
+  memory: Any
+  diverged_step: base.Array
+  last_cost: base.Array
+  mean_cost: base.Array
+
+
+class Examples(NamedTuple):
+  """Where minibatches come from.
+
+  open: `step -> cursor`, what `batch` needs at that step and after it.
+  batch: `(cursor, step) -> (cursor, batch)` of the minibatch of a step; steps
+    are int32 and follow each other.
+  """
+
+  open: Callable[[base.Array], Any]
+  batch: Callable[[Any, base.Array], tuple[Any, base.Batch]]
+
+
+# A training.
+
+
+def objective(activation: base.Activation, loss: base.ExampleLoss) -> Objective:
+  """The mean over a batch of each example's cost."""
+
+  def mean_cost(params: base.Params, batch: base.Batch) -> base.Array:
+    logits = mlp.apply(params, batch.x, activation)
+    return jnp.mean(jax.vmap(loss)(logits, batch.y))
+
+  return mean_cost
+
+
+def start(
+  params: base.Params, optimizer: optax.GradientTransformationExtraArgs
+) -> State:
+  """A network before its first step."""
+  nan = jnp.full((), jnp.nan, jnp.float32)
+  never = jnp.full((), -1, jnp.int32)
+  return State(params, optimizer.init(params), never, nan, nan)
+
+
+def advance(
+  objective: Objective,
+  optimizer: optax.GradientTransformationExtraArgs,
+  examples: Examples,
+  state: State,
+  first: base.Array,
+  last: base.Array,
+  *,
+  every: int,
+) -> State:
+  """Takes the steps first, ..., last - 1.
+
+  Args:
+    objective: what is minimised.
+    optimizer: from `optimizer`, the one that the state was started with.
+    examples: where minibatches come from.
+    state: after `first` steps.
+    first: `[]` int32, traced or not; no lane of a vmap has its own.
+    last: `[]` int32, likewise; nothing happens where it is not above `first`.
+    every: how many minibatches `State.mean_cost` averages.
+
+  Returns:
+    The state after `last` steps.
+  """
+  chex.assert_rank([first, last], 0)
+
+  def step(index: base.Array, carry: tuple) -> tuple:
+    state, cursor = carry
+    cursor, batch = examples.batch(cursor, index)
+    return _step(objective, optimizer, state, batch, index, every), cursor
+
+  carry = state, examples.open(first)
+  return jax.lax.fori_loop(first, last, step, carry)[0]
+
+
+def evaluate(
+  params: base.Params,
+  batch: base.Batch,
+  activation: base.Activation,
+  loss: base.ExampleLoss,
+) -> tuple[base.Array, base.Array]:
+  """Mean cost, and the share of examples whose largest logit is not theirs."""
+  logits = mlp.apply(params, batch.x, activation)
+  wrong = jnp.argmax(logits, axis=-1).astype(jnp.int32) != batch.y
+  cost = jnp.mean(jax.vmap(loss)(logits, batch.y))
+  return cost, jnp.mean(wrong.astype(jnp.float32))
+
+
+def run(
+  pieces: base.Training,
+  result_type: type,
+  config: Any,
+  key: base.Key,
+  data: Any,
+) -> Any:
+  """A training from its first step to its last, with all its records.
+
+  Args:
+    pieces: what it consists of.
+    result_type: the Result class.
+    config: of the experiment.
+    key: of the seed; it is consumed.
+    data: as loaded.
+
+  Returns:
+    A Result, fields over steps `[T, ...]`.
+  """
+  numbers = {
+    name: jnp.asarray(value, jnp.float32)
+    for name, value in pieces.numbers(config).items()
+  }
+  steps = jnp.asarray(pieces.steps(config), jnp.int32)
+  config = pieces.program(config)
+
+  def piece(state: Any, span: base.Array) -> tuple[Any, Any]:
+    state = pieces.advance(config, numbers, key, data, state, *span)
+    return state, pieces.record(config, data, state)
+
+  state = pieces.start(config, numbers, key, data)
+  first = pieces.record(config, data, state)
+  spans = jnp.stack([steps[:-1], steps[1:]], axis=1)
+  _, rest = jax.lax.scan(piece, state, spans)
+  joined = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
+  return over_steps(joined, result_type)
+
+
+def over_steps(records: Any, result_type: type, axis: int = 0) -> Any:
+  """Records of all steps as a Result: the last one's where there is no axis.
+
+  Args:
+    records: a Result whose fields all have an axis of `T` steps.
+    result_type: its class.
+    axis: of the steps.
+  """
+  axes = base.axes(result_type)
+  last = (slice(None),) * axis + (-1,)
+  return result_type(
+    *(
+      value if 'step' in axes[field] else value[last]
+      for field, value in zip(axes, records, strict=True)
+    )
+  )
+
+
+def recorded_steps(steps: int, every: int) -> tuple[int, ...]:
+  """Step 0, every so many steps, and the last.
+
+  Examples:
+    >>> recorded_steps(50, 20)
+    (0, 20, 40, 50)
+  """
+  return tuple(sorted({*range(0, steps, every), steps}))
+
+
+def _step(
+  objective: Objective,
+  optimizer: optax.GradientTransformationExtraArgs,
+  state: State,
+  batch: base.Batch,
+  index: base.Array,
+  every: int,
+) -> State:
+  """One step of one network, which is frozen where it diverges."""
+  of_params = lambda params: objective(params, batch)
+  cost, gradient = jax.value_and_grad(of_params)(state.params)
+  updates, memory = optimizer.update(
+    gradient,
+    state.memory,
+    state.params,
+    value=cost,
+    grad=gradient,
+    value_fn=of_params,
+  )
+  alive = state.diverged_step < 0
+  sound = alive & jnp.isfinite(cost) & _all_finite(_vectors(gradient))
+  before = index % every
+  sound &= jax.lax.cond(
+    before == 0, lambda: _all_finite(state.params), lambda: jnp.bool_(True)
+  )
+  number = before.astype(jnp.float32) + 1
+  mean = state.mean_cost + (cost - state.mean_cost) / number
+  moved = State(
+    jax.tree.map(jnp.add, state.params, updates),
+    memory,
+    state.diverged_step,
+    cost,
+    jnp.where(before == 0, cost, mean),
+  )
+  last_cost = jnp.where(jnp.isfinite(cost), cost, state.last_cost)
+  frozen = state._replace(
+    diverged_step=jnp.where(alive, index, state.diverged_step),
+    last_cost=jnp.where(alive, last_cost, state.last_cost),
+  )
+  select = lambda new, old: jnp.where(sound, new, old)
+  return jax.tree.map(select, moved, frozen)
+
+
+def _vectors(gradient: base.Params) -> list[base.Array]:
+  """Those of the biases: sums over examples of all that came down.
+
+  To look at those of the weights, too, would cost a tenth of a step.
+  """
+  return [layer.b for layer in gradient]
+
+
+def _all_finite(tree: Any) -> base.Array:
+  finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+  return jnp.all(jnp.stack(finite))
+
+
+# Minibatches.
+
+
+def examples(
+  key: base.Key,
+  draw: Callable[[base.Key, int], base.Batch] | None,
+  train: base.Batch | None,
+  size: int,
+) -> Examples:
+  """Minibatches of a data set.
+
+  Args:
+    key: the stream of the data; it is consumed.
+    draw: of an endless data set; None for a finite one.
+    train: all training examples of a finite one.
+    size: of a minibatch; 0 for all training examples.
+
+  Raises:
+    UserError: neither is given, or the size is beyond the examples.
+  """
+  if draw is not None:
+    return generated(key, draw, size)
+  if train is None:
+    raise base.UserError('there are no training examples')
+  return shuffled(key, train, size) if size else whole(train)
+
+
+def generated(
+  key: base.Key, draw: Callable[[base.Key, int], base.Batch], size: int
+) -> Examples:
+  """Fresh examples at every step, those of step t from `keys.at(key, t)`.
+
+  Args:
+    key: the stream of the data; it is consumed.
+    draw: of a `base.Dataset`.
+    size: of a minibatch.
+  """
+
+  def batch(cursor: tuple, step: base.Array) -> tuple:
+    return cursor, draw(keys.at(key, step.astype(jnp.uint32)), size)
+
+  return Examples(lambda step: (), batch)
+
+
+def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
+  """Every example once an epoch, in an order of its own.
+
+  The epochs follow each other without a gap: a minibatch that begins near the
+  end of one takes the rest from the next. Epoch k is ordered by the permutation
+  that `keys.at(key, k)` gives.
+
+  Args:
+    key: the stream of the data; it is consumed.
+    data: `N` examples; `N` times the number of epochs is below 2^32.
+    size: of a minibatch, from 1 to `N`.
+
+  Raises:
+    UserError: the size is not from 1 to N.
+  """
+  count = len(data.x)
+  if not 1 <= size <= count:
+    raise base.UserError(
+      f'batch_size={size}: there are {count} training examples; it is from 1 '
+      f'to {count}, or 0 for all of them'
+    )
+
+  def order(epoch: base.Array) -> base.Array:
+    return jax.random.permutation(keys.at(key, epoch), count)
+
+  def place(step: base.Array) -> tuple[base.Array, base.Array]:
+    taken = step.astype(jnp.uint32) * jnp.uint32(size)
+    return taken // jnp.uint32(count), taken % jnp.uint32(count)
+
+  def two_epochs(step: base.Array) -> tuple[base.Array, base.Array]:
+    epoch, _ = place(step)
+    return epoch, jnp.concatenate([order(epoch), order(epoch + jnp.uint32(1))])
+
+  def batch(cursor: tuple, step: base.Array) -> tuple:
+    epoch, offset = place(step)
+    held, orders = cursor
+    orders = jax.lax.cond(
+      epoch == held,
+      lambda: orders,
+      lambda: jnp.concatenate([orders[count:], order(epoch + jnp.uint32(1))]),
+    )
+    rows = jax.lax.dynamic_slice(orders, (offset.astype(jnp.int32),), (size,))
+    return (epoch, orders), base.Batch(data.x[rows], data.y[rows])
+
+  return Examples(two_epochs, batch)
+
+
+def whole(data: base.Batch) -> Examples:
+  """All examples at every step."""
+  return Examples(lambda step: (), lambda cursor, step: (cursor, data))
+
+
+# Optimizers.
+
+
+def optimizer(
+  name: str, schedule: str, learning_rate: base.ArrayLike, steps: int
+) -> optax.GradientTransformationExtraArgs:
+  """An optimizer whose learning rate follows a schedule.
+
+  Args:
+    name: a key of OPTIMIZERS.
+    schedule: a key of SCHEDULES.
+    learning_rate: the largest of the schedule; a number, or traced.
+    steps: of the whole training.
+
+  Raises:
+    UserError: an unknown name.
+  """
+  make = base.lookup(OPTIMIZERS, 'optimizer', name)
+  factor = base.lookup(SCHEDULES, 'schedule', schedule)(steps)
+  inner = optax.with_extra_args_support(
+    make(lambda count: learning_rate * factor(count.astype(jnp.float32)))
+  )
+
+  def update(*args: Any, **extra: Any) -> Any:
+    # optax counts on mixing integers and floats.
+    with jax.numpy_dtype_promotion('standard'):
+      return inner.update(*args, **extra)
+
+  return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
+  'sgd': optax.sgd,
+  'momentum': lambda rate: optax.sgd(rate, momentum=0.9),
+  'nesterov': lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True),
+  'rmsprop': optax.rmsprop,
+  'adam': optax.adam,
+  'adamw': optax.adamw,
+  'lbfgs': optax.lbfgs,
+}
+
+# `steps -> (count -> factor)`: what multiplies the learning rate before each
+# step, between 0 and 1; counts are float32.
+SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
+  'constant': lambda steps: optax.constant_schedule(1.0),
+  'linear': lambda steps: optax.linear_schedule(1.0, 0.0, steps),
+  'cosine': lambda steps: optax.cosine_decay_schedule(1.0, steps),
+  'step': lambda steps: optax.piecewise_constant_schedule(
+    1.0, {steps // 2: 0.1, 3 * steps // 4: 0.1}
+  ),
+  'exponential': lambda steps: optax.exponential_decay(
+    1.0, steps, _SMALLEST_FACTOR
+  ),
+  'warmup': lambda steps: optax.linear_schedule(0.0, 1.0, _warm_up(steps)),
+  'warmup_cosine': lambda steps: optax.warmup_cosine_decay_schedule(
+    0.0, 1.0, _warm_up(steps), max(steps, _warm_up(steps) + 1)
+  ),
+}
+
+
+def _warm_up(steps: int) -> int:
+  return max(1, round(_WARM_UP * steps))
