@@ -7,9 +7,10 @@ the study and prints its report. No other module reads a flag or touches
 `jax.config`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
+import datetime
 import itertools
 import os
 import pathlib
@@ -18,6 +19,7 @@ import shlex
 import shutil
 import sys
 import textwrap
+import time
 import typing
 from typing import Any
 import warnings
@@ -32,6 +34,8 @@ from initlab import base, datasets, keys, report, study
 # jaxlib versions whose CPU LAPACK calls deadlock under vmap, unless the thread
 # pool is larger than the number of calls.
 _DEADLOCKING = re.compile(r'0\.10\.|0\.11\.0$')
+
+_SECONDS_A_LINE = 60  # of progress, where there is no terminal
 
 _PRECISIONS = ('highest', 'high', 'default')
 
@@ -52,6 +56,11 @@ _FLAGS = {
     'highest',
     'of float32 products: highest, high or default (the last two are TF32 or '
     'bfloat16 on accelerators)',
+  ),
+  'checkpoint_every': (
+    '60',
+    'seconds after which the trainings under way are saved; a run that is '
+    'killed loses at most so much',
   ),
   'out': ('results', 'the folder of all results'),
   'data_dir': (
@@ -253,6 +262,8 @@ def read_options(values: flags.FlagValues, command: str) -> study.Options:
     out=pathlib.Path(value['out']).expanduser(),
     data_dir=datasets.default_data_dir() if data_dir == 'auto' else data_dir,
     command=command,
+    checkpoint_every=_seconds('checkpoint_every', value['checkpoint_every']),
+    clock=time.monotonic,
   )
 
 
@@ -297,6 +308,18 @@ def _natural(name: str, text: str, least: int = 0, word: str = '') -> int:
   return int(text)
 
 
+def _seconds(name: str, text: str) -> float:
+  try:
+    seconds = float(text)
+    if not 0 <= seconds < np.inf:
+      raise ValueError
+  except ValueError:
+    raise base.UserError(
+      f'--{name}={text}: it takes a number of seconds from 0'
+    ) from None
+  return seconds
+
+
 # The machine.
 
 
@@ -325,17 +348,16 @@ def configure(matmul_precision: str, compile_cache: str) -> None:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Any]:
-  """Yields `advance(label, count)`: a bar on a terminal, nothing in a pipe."""
+  """Yields `advance(label, count)`: a bar, or now and then a line in a pipe."""
   if not total or not sys.stderr.isatty():
-    yield lambda label, count: None
+    yield _lines(total, time.monotonic)
     return
   from rich import console, progress
 
   with progress.Progress(
     progress.TextColumn('{task.description}'),
     progress.BarColumn(),
-    progress.MofNCompleteColumn(),
-    progress.TextColumn('seeds'),
+    progress.TextColumn('{task.completed:.4g}/{task.total} seeds'),
     progress.TimeElapsedColumn(),
     progress.TimeRemainingColumn(),
     console=console.Console(stderr=True),
@@ -345,6 +367,28 @@ def _progress(total: int) -> Iterator[Any]:
     yield lambda label, count: bar.update(
       task, description=label, advance=count
     )
+
+
+def _lines(total: int, clock: Callable[[], float]) -> Callable[..., None]:
+  """An `advance` that says once a minute how far it is and what is left."""
+  done, begin = 0.0, clock()
+  said = begin
+
+  def advance(label: str, count: float) -> None:
+    nonlocal done, said
+    done += count
+    now = clock()
+    if now - said >= _SECONDS_A_LINE and done:
+      left = round((now - begin) * (total / done - 1))
+      print(
+        f'{label}: {done:.4g} of {total} seeds, '
+        f'{datetime.timedelta(seconds=left)} left',
+        file=sys.stderr,
+        flush=True,
+      )
+      said = now
+
+  return advance
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from initlab import base, stats
+from initlab import base, stats, trajectories
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -61,7 +61,8 @@ def figure(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
   """Draws one panel.
 
   Args:
-    panel: what to draw. 'depth' wants `[S, L]` values, 'histogram' `[S, L, V]`;
+    panel: what to draw. 'depth' wants `[S, L]` values, 'histogram' `[S, L, V]`,
+      'curve' `[S, T]` or `[S, T, L]`;
       `log` makes the axis of the measure logarithmic, of a histogram the
       density.
     outcomes: the settings, at least one; their `L` and `S` may differ.
@@ -74,7 +75,9 @@ def figure(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
   """
   from matplotlib import style
 
-  draw = {'depth': _depth, 'histogram': _histogram}[panel.kind]
+  draw = {'depth': _depth, 'histogram': _histogram, 'curve': _trajectory}[
+    panel.kind
+  ]
   with style.context(_STYLE, after_reset=True):
     picture = draw(panel, outcomes)
     # The layout is settled once: every further drawing would move it a little.
@@ -99,6 +102,11 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
       f'Distribution of {panel.label} in each hidden layer, one row a setting, '
       f'all on one horizontal axis. Curve and shade: {seeds}. Where the curves '
       'lie on each other, the layers receive the same signal.'
+    )
+  if panel.kind == 'curve':
+    return (
+      f'{panel.label[:1].upper()}{panel.label[1:]} against the steps of the '
+      f'training: {seeds}. {trajectories.caption(panel, outcomes)}'
     )
   theory = any(panel.field in outcome.predicted for outcome in outcomes)
   return (
@@ -432,6 +440,15 @@ def _histogram(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
     )
   picture.supylabel('density', fontsize=9)
   picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
+  return picture
+
+
+def _trajectory(
+  panel: base.Panel, outcomes: Sequence[base.Outcome]
+) -> 'Figure':
+  picture = trajectories.draw(panel, outcomes, _COLOURS, _WIDTH)
+  seeds = _seeds(panel, outcomes)
+  picture.axes[0].set_title(seeds, loc='right', fontsize=8)
   return picture
 
 

@@ -5,7 +5,7 @@ compare, then the numbers layer by layer, then all that decides the bits. Every
 estimate is `stats.mean` over seeds, the numbers of the pictures.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import csv as csv_format
 import dataclasses
 import html
@@ -16,11 +16,10 @@ import math
 import re
 import string
 import textwrap
-from typing import NamedTuple
 
 import numpy as np
 
-from initlab import base, plots, stats
+from initlab import base, comparison, plots, stats, tables
 
 _ROWS = 12  # layers up to which a table shows them all
 _READING = (
@@ -31,27 +30,6 @@ _READING = (
   'the papers predict. A dash: not defined there, or not finite for any seed. '
   'The last layer, "out", is the output.'
 )
-
-
-class Column(NamedTuple):
-  """A column of a table; neighbours with the same group share a heading."""
-
-  group: str
-  head: str
-  cells: list[str]
-
-
-class Table(NamedTuple):
-  """Cells as text, so that page and terminal say the same.
-
-  title: one line.
-  index: what names the rows.
-  columns: the rest.
-  """
-
-  title: str
-  index: Column
-  columns: list[Column]
 
 
 def text(
@@ -83,7 +61,8 @@ def text(
       )
     )
   parts += [
-    f'{table.title}\n\n{_grid(table, width)}' for table in tables(outcomes)
+    f'{table.title}\n\n{tables.grid(table, width)}'
+    for table in contents(experiment, outcomes)
   ]
   parts.append(_wrap(_READING, width, '', ''))
   margin = max(map(len, facts), default=0) + 2
@@ -130,7 +109,7 @@ def page(
     doc=html.escape(experiment.doc.strip()),
     verdicts='\n'.join(_verdict_html(experiment, each) for each in outcomes),
     figures='\n'.join(pictures),
-    tables='\n'.join(map(_table_html, tables(outcomes))),
+    tables='\n'.join(map(_table_html, contents(experiment, outcomes))),
     reading=html.escape(_READING),
     facts='\n'.join(
       f'<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>'
@@ -147,40 +126,53 @@ def csv(outcomes: Sequence[base.Outcome]) -> str:
     outcomes: the settings.
 
   Returns:
-    CSV with the columns setting, measure, layer (from 1; empty for a measure of
-    the whole network), value, low, high (of the 95% interval over seeds), seeds
-    (that were finite) and theory. What is unknown is empty. Samples, `[S, L,
-    V]`, are left out.
+    CSV with the columns setting, measure, of a training step (empty for a
+    measure of the whole), layer (from 1; empty for a measure of the whole
+    network), value, low, high (of the 95% interval over seeds), seeds (that
+    were finite) and theory. What is unknown is empty. Samples, `[S, L, V]`, are
+    left out.
   """
   file = io.StringIO()
   write = csv_format.writer(file, lineterminator='\n').writerow
+  indices = ['step'] * any(each.steps for each in outcomes) + ['layer']
   write(
-    ('setting', 'measure', 'layer', 'value', 'low', 'high', 'seeds', 'theory')
+    ('setting', 'measure', *indices, 'value', 'low', 'high', 'seeds', 'theory')
   )
   for outcome in outcomes:
-    for field in _fields(outcome, 1) + _fields(outcome, 2):
+    fields = [
+      field
+      for field in outcome.measured
+      if 'value' not in _axes(outcome, field)
+    ]
+    fields.sort(key=lambda field: len(_axes(outcome, field)))
+    for field in fields:
       estimate = stats.mean(outcome.measured[field])
       theory = np.broadcast_to(_theory(outcome, field), estimate.value.shape)
       for place in np.ndindex(estimate.value.shape):
         numbers = [part[place] for part in (*estimate[:3], theory)]
         cells = [f'{x:.9g}' if np.isfinite(x) else '' for x in numbers]
-        layer = [index + 1 for index in place] or ['']
-        write(
-          [
-            outcome.label,
-            field,
-            *layer,
-            *cells[:3],
-            estimate.n[place],
-            cells[3],
-          ]
-        )
+        at = dict(zip(_axes(outcome, field), place, strict=True))
+        if 'layer' in at:
+          at['layer'] += 1
+        if 'step' in at:
+          at['step'] = outcome.steps[at['step']]
+        where = [at.get(index, '') for index in indices]
+        row = [*where, *cells[:3], estimate.n[place], cells[3]]
+        write([outcome.label, field, *row])
   return file.getvalue()
 
 
-def tables(outcomes: Sequence[base.Outcome]) -> list[Table]:
+def contents(
+  experiment: base.Experiment, outcomes: Sequence[base.Outcome]
+) -> list[tables.Table]:
   """The tables of a run: the comparison, the networks, then layer by layer."""
-  found = [_ratios(outcomes), _networks(outcomes), *map(_layers, outcomes)]
+  found = [
+    table
+    for field in experiment.compared
+    for table in comparison.all_tables(field, outcomes)
+  ]
+  ends = [_end(each) for each in outcomes]
+  found += [_ratios(ends), _networks(ends), *map(_layers, ends)]
   return [table for table in found if table.index.cells and table.columns]
 
 
@@ -193,9 +185,18 @@ def remarks(outcome: base.Outcome) -> list[str]:
   Returns:
     Lines: how far the measurement is from theory where it is farthest, of the
     values that are known to a fifth of themselves (a share of units that is
-    about zero is not), and which measures were not finite for how many seeds.
+    about zero is not), which measures were not finite for how many seeds, and
+    of a training, how many seeds diverged; nothing else counts those.
   """
   gaps, lines = [], []
+  if _trained(outcome):
+    diverged = np.isfinite(outcome.measured[base.DIVERGENCE[0]])
+    lines.append(comparison.divergence(outcome))
+    if diverged.all():
+      return lines
+    outcome = _end(outcome)
+    rest = {name: x[~diverged] for name, x in outcome.measured.items()}
+    outcome = outcome._replace(measured=rest)
   for field in _fields(outcome, 2) + _fields(outcome, 1):
     name = _name(field)
     values = outcome.measured[field]
@@ -222,11 +223,30 @@ def remarks(outcome: base.Outcome) -> list[str]:
   return lines
 
 
-def _ratios(outcomes: Sequence[base.Outcome]) -> Table:
+def _trained(outcome: base.Outcome) -> bool:
+  return set(base.DIVERGENCE) <= set(outcome.measured)
+
+
+def _end(outcome: base.Outcome) -> base.Outcome:
+  """What a training ends with, measured as if there had been none."""
+  measured = {
+    field: values[:, -1] if 'step' in _axes(outcome, field) else values
+    for field, values in outcome.measured.items()
+    if field not in base.DIVERGENCE and _axes(outcome, field) != ('step',)
+  }
+  return outcome._replace(measured=measured)
+
+
+def _axes(outcome: base.Outcome, field: str) -> tuple[str, ...]:
+  shape = outcome.measured[field].shape[1:]
+  return outcome.axes.get(field, ('layer', 'value')[: len(shape)])
+
+
+def _ratios(outcomes: Sequence[base.Outcome]) -> tables.Table:
   """The other settings over the first, at the first and the last layer."""
   first, *others = outcomes
   index: list[str] = []
-  columns = [Column(each.label, 'ratio', []) for each in others]
+  columns = [tables.Column(each.label, 'ratio', []) for each in others]
   for field in _fields(first, 2) + _fields(first, 1):
     known = np.argwhere(np.isfinite(stats.mean(first.measured[field]).value))
     for place in dict.fromkeys(
@@ -238,7 +258,7 @@ def _ratios(outcomes: Sequence[base.Outcome]) -> Table:
         for column, cell in zip(columns, cells, strict=True):
           column.cells.append(cell)
   title = f'Ratio to {first.label}, paired by seed [95% interval]'
-  return Table(title, Column('', 'measure', index), columns)
+  return tables.Table(title, tables.Column('', 'measure', index), columns)
 
 
 def _ratio(
@@ -259,25 +279,28 @@ def _ratio(
   size = math.floor(math.log10(value))
   if not -4 < size < 5:
     return f'{value:.2e} [{low:.2e}, {high:.2e}]'
-  digits = min(_decimals((high - low) / 2), max(0, 4 - size))
+  digits = min(tables.decimals((high - low) / 2), max(0, 4 - size))
   return f'{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]'
 
 
-def _networks(outcomes: Sequence[base.Outcome]) -> Table:
+def _networks(outcomes: Sequence[base.Outcome]) -> tables.Table:
   columns = []
   for field in _fields(outcomes[0], 1):
-    cells = [_cell(stats.mean(each.measured[field])) for each in outcomes]
+    cells = [tables.cell(stats.mean(each.measured[field])) for each in outcomes]
     theory = np.array([_theory(each, field) for each in outcomes])
     columns += _measured(_name(field), cells, theory)
   index = [each.label for each in outcomes]
-  return Table('Whole network', Column('', 'setting', index), columns)
+  return tables.Table(
+    'Whole network', tables.Column('', 'setting', index), columns
+  )
 
 
-def _layers(outcome: base.Outcome) -> Table:
+def _layers(outcome: base.Outcome) -> tables.Table:
   fields = _fields(outcome, 2)
   depth = max((outcome.measured[each].shape[1] for each in fields), default=0)
   rows = np.arange(depth)
-  title = f'{outcome.label}, layer by layer ({_seeds(outcome)})'
+  after = f' after {outcome.steps[-1]} steps' if outcome.steps else ''
+  title = f'{outcome.label}, layer by layer{after} ({_seeds(outcome)})'
   if depth > _ROWS:
     rows = np.unique(np.linspace(0, depth - 1, _ROWS - 2).round().astype(int))
     title += f'; {len(rows)} of {depth} layers, all are in the table file'
@@ -287,51 +310,22 @@ def _layers(outcome: base.Outcome) -> Table:
     theory = _theory(outcome, field)
     columns += _measured(
       _name(field),
-      [_cell(estimate, row) for row in rows],
+      [tables.cell(estimate, row) for row in rows],
       theory[rows],
     )
   index = [str(row + 1) for row in rows[:-1]] + [f'{depth} out']
-  return Table(title, Column('', 'layer', index), columns)
+  return tables.Table(title, tables.Column('', 'layer', index), columns)
 
 
-def _measured(name: str, cells: list[str], theory: np.ndarray) -> list[Column]:
+def _measured(
+  name: str, cells: list[str], theory: np.ndarray
+) -> list[tables.Column]:
   """The columns of one measure; theory only where there is one."""
-  columns = [Column(name, 'measured', cells)]
+  columns = [tables.Column(name, 'measured', cells)]
   if np.isfinite(theory).any():
     said = [f'{x:.4g}' if np.isfinite(x) else '-' for x in theory]
-    columns.append(Column(name, 'theory', said))
+    columns.append(tables.Column(name, 'theory', said))
   return columns
-
-
-def _cell(estimate: stats.Estimate, *place: int) -> str:
-  """One value of it and half its interval, rounded up to its first digit.
-
-  Examples:
-    >>> _cell(stats.Estimate(0.07341, 0.07329, 0.07353, 32, 32))
-    '0.0734 ±0.0002'
-    >>> _cell(stats.mean(np.array([[7.34e-6], [7.36e-6], [7.38e-6]])), 0)
-    '7.36e-06 ±5e-08'
-    >>> _cell(stats.mean(np.array([0.07341])))
-    '0.07341'
-  """
-  value, low, high = (float(np.asarray(part)[place]) for part in estimate[:3])
-  half = (high - low) / 2
-  if not np.isfinite(half):
-    return f'{value:.4g}' if np.isfinite(value) else '-'
-  if not value and not half:
-    return '0 ±0'
-  size = math.floor(math.log10(abs(value) or half))
-  unit = 10.0**size if not -4 < size < 5 else 1.0
-  digits = min(_decimals(half / unit), max(0, 3 - size if unit == 1 else 3))
-  half = math.ceil(round(half / unit * 10**digits, 6)) / 10**digits
-  if unit == 1:
-    return f'{value:.{digits}f} ±{half:.{digits}f}'
-  return f'{value:.{digits}e} ±{half * unit:.0e}'
-
-
-def _decimals(half: float) -> int:
-  """Decimal places up to the first digit of the half-width, at most 9."""
-  return max(0, -math.floor(math.log10(max(half, 1e-9))))
 
 
 def _fields(outcome: base.Outcome, axes: int) -> list[str]:
@@ -374,7 +368,7 @@ def _question(experiment: base.Experiment) -> str:
   return ' '.join(found.group(1).split())
 
 
-def _configs(outcomes: Sequence[base.Outcome]) -> Table:
+def _configs(outcomes: Sequence[base.Outcome]) -> tables.Table:
   """Every knob of every setting, first those in which settings differ."""
   knobs = [each.name for each in dataclasses.fields(outcomes[0].config)]
   values = {
@@ -383,10 +377,12 @@ def _configs(outcomes: Sequence[base.Outcome]) -> Table:
   }
   knobs.sort(key=lambda knob: len(set(values[knob])) == 1)
   columns = [
-    Column(each.label, 'value', [values[knob][place] for knob in knobs])
+    tables.Column(each.label, 'value', [values[knob][place] for knob in knobs])
     for place, each in enumerate(outcomes)
   ]
-  return Table('Every setting in full', Column('', 'knob', knobs), columns)
+  return tables.Table(
+    'Every setting in full', tables.Column('', 'knob', knobs), columns
+  )
 
 
 def _wrap(line: str, width: int, first: str, others: str) -> str:
@@ -398,50 +394,6 @@ def _wrap(line: str, width: int, first: str, others: str) -> str:
     break_long_words=False,
     break_on_hyphens=False,
   )
-
-
-def _grid(table: Table, width: int) -> str:
-  """The table as text, cut between groups into pieces that fit the width."""
-  index = _block([table.index], str.ljust)
-  pieces = [index]
-  for _, group in itertools.groupby(table.columns, lambda each: each.group):
-    block = _block(list(group), str.rjust)
-    if len(pieces[-1][-1]) + 3 + len(block[-1]) > width:
-      pieces.append(index)
-    pieces[-1] = _beside(pieces[-1], block)
-  return '\n\n'.join(
-    '\n'.join(line.rstrip() for line in piece) for piece in pieces
-  )
-
-
-def _block(
-  columns: Sequence[Column], align: Callable[[str, int], str]
-) -> list[str]:
-  """Lines of equal length: the group's name, a rule, the heads, the cells."""
-  padded = []
-  for column in columns:
-    cells = [column.head, *column.cells]
-    size = max(map(len, cells))
-    padded.append([align(cell, size) for cell in cells])
-  rows = ['  '.join(cells) for cells in zip(*padded, strict=True)]
-  size = max(map(len, [rows[0], *columns[0].group.split()]))
-  name = textwrap.wrap(columns[0].group, size) or ['']
-  side = align if len(columns) == 1 else str.ljust
-  return [
-    *(side(line, size) for line in name),
-    '-' * size,
-    *(row.rjust(size) for row in rows),
-  ]
-
-
-def _beside(left: list[str], right: list[str]) -> list[str]:
-  """Two blocks side by side, their last lines level."""
-  height = max(len(left), len(right))
-  level = [
-    [' ' * len(block[-1])] * (height - len(block)) + block
-    for block in (left, right)
-  ]
-  return ['   '.join(pair) for pair in zip(*level, strict=True)]
 
 
 def _verdict_html(experiment: base.Experiment, outcome: base.Outcome) -> str:
@@ -476,7 +428,7 @@ def _inline(svg: str, prefix: str) -> str:
   return re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{prefix}', element)
 
 
-def _table_html(table: Table) -> str:
+def _table_html(table: tables.Table) -> str:
   groups = itertools.groupby(table.columns, lambda each: each.group)
   top = ''.join(
     f'<th scope="colgroup" colspan="{len(list(columns))}">'

@@ -301,6 +301,49 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
       os.close(folder)
 
 
+def remove(path: str | os.PathLike) -> None:
+  """Removes a file, if it is there.
+
+  Raises:
+    UserError: the disk refuses.
+  """
+  path = pathlib.Path(path)
+  with _told('remove', path):
+    path.unlink(missing_ok=True)
+
+
+def intact(path: pathlib.Path, read: Callable[[pathlib.Path], Any]) -> Any:
+  """`read(path)`, or None where no file is; a broken file is set aside.
+
+  What the disk says has an errno and is no reason to distrust the file; what
+  pyarrow, json and checkpoints say of the content has none.
+
+  Args:
+    path: of the file.
+    read: of the path; of a broken file it raises an error without an errno.
+
+  Raises:
+    UserError: the disk refuses.
+  """
+  try:
+    return read(path)
+  except FileNotFoundError:
+    return None
+  except _BROKEN as error:
+    if isinstance(error, OSError) and error.errno:
+      raise base.UserError(f'cannot read {path}: {error.strerror}') from error
+    reason = str(error).partition('\n')[0]
+  aside = path.with_name(f'.{path.name}.corrupt')
+  with _told('set aside', path), contextlib.suppress(FileNotFoundError):
+    os.replace(path, aside)  # Unless another process was first.
+  warnings.warn(
+    f'{path} is broken ({reason}): it is set aside as {aside.name}, and what '
+    'it held is missing',
+    stacklevel=2,
+  )
+  return None
+
+
 # Identity.
 
 
@@ -353,7 +396,7 @@ def _refuse_twins(names: list[str]) -> None:
 
 def _record(path: pathlib.Path, identity: dict[str, Any]) -> None:
   """Writes the identity, or refuses a folder that has another."""
-  recorded = _intact(path, lambda path: json.loads(path.read_text()))
+  recorded = intact(path, lambda path: json.loads(path.read_text()))
   if recorded is None:
     write_text(path, json.dumps(identity, indent=2) + '\n')
   else:
@@ -437,31 +480,6 @@ def _told(verb: str, path: pathlib.Path) -> Generator[None, None, None]:
     ) from error
 
 
-def _intact(path: pathlib.Path, read: Callable[[pathlib.Path], Any]) -> Any:
-  """`read(path)`, or None where no file is; a broken file is set aside.
-
-  What the disk says has an errno and is no reason to distrust the file; what
-  pyarrow and json say of the content has none.
-  """
-  try:
-    return read(path)
-  except FileNotFoundError:
-    return None
-  except _BROKEN as error:
-    if isinstance(error, OSError) and error.errno:
-      raise base.UserError(f'cannot read {path}: {error.strerror}') from error
-    reason = str(error).partition('\n')[0]
-  aside = path.with_name(f'.{path.name}.corrupt')
-  with _told('set aside', path), contextlib.suppress(FileNotFoundError):
-    os.replace(path, aside)  # Unless another process was first.
-  warnings.warn(
-    f'{path} is broken ({reason}): it is set aside as {aside.name}, and what '
-    'it held is missing',
-    stacklevel=2,
-  )
-  return None
-
-
 def _stored(setting: Setting, firsts: list[int]) -> np.ndarray:
   """The seeds that the footers of blocks declare, `[S]` ascending uint32."""
   import pyarrow.parquet as pq
@@ -469,7 +487,7 @@ def _stored(setting: Setting, firsts: list[int]) -> np.ndarray:
   seeds: list[int] = []
   for first in firsts:
     path = _path(setting, first)
-    footer = _intact(path, lambda path: _footer(pq.read_schema(path).metadata))
+    footer = intact(path, lambda path: _footer(pq.read_schema(path).metadata))
     if footer is not None:
       _refuse_other(setting.identity, footer['setting'], path)
       seeds += footer['seeds']
@@ -479,7 +497,7 @@ def _stored(setting: Setting, firsts: list[int]) -> np.ndarray:
 def _load(setting: Setting, first: int) -> _Shard | None:
   """One shard, checksums verified; None where it is absent or was broken."""
   path = _path(setting, first)
-  loaded = _intact(path, _shard)
+  loaded = intact(path, _shard)
   if loaded is None:
     return None
   footer, shard = loaded

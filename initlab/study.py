@@ -8,6 +8,7 @@ reads a flag or the clock.
 from collections.abc import Callable, Sequence
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import pathlib
@@ -19,13 +20,14 @@ import jax
 import jaxlib
 import numpy as np
 
-from initlab import base, keys, plots, report, store, sweeps
+from initlab import base, keys, longruns, plots, report, store, sweeps
 
 # Seeds with room in one file, at least.
 _BLOCK = 64
 
-# `(label, count)`: so many more seeds of the setting of that label are stored.
-Advance = Callable[[str, int], None]
+# `(label, count)`: so many more seeds of the setting of that label are done; a
+# fraction where they are in training.
+Advance = Callable[[str, float], None]
 
 
 class Options(NamedTuple):
@@ -39,6 +41,8 @@ class Options(NamedTuple):
   out: the folder of all results.
   data_dir: the folder of downloaded data sets.
   command: the command line that asks for just this.
+  checkpoint_every: seconds after which a training is saved.
+  clock: in seconds, from any start; the one above never passes without one.
   """
 
   seeds: np.ndarray
@@ -49,6 +53,8 @@ class Options(NamedTuple):
   out: pathlib.Path
   data_dir: str
   command: str
+  checkpoint_every: float = 60.0
+  clock: Callable[[], float] = lambda: 0.0
 
 
 class _Task(NamedTuple):
@@ -104,6 +110,8 @@ def run(
       seeds=options.seeds,
       measured=each,
       predicted=experiment.predict(task.config, task.data),
+      steps=_steps(experiment, task.config),
+      axes=base.axes(experiment.result),
     )
     for task, each in zip(tasks, measured, strict=True)
   ]
@@ -164,6 +172,7 @@ def _open(
   options: Options,
   device: Any,
 ) -> store.Setting:
+  steps = _steps(experiment, config)
   lanes = options.lanes or sweeps.auto_lanes(
     device.platform, experiment.parameters(config)
   )
@@ -185,7 +194,13 @@ def _open(
     experiment.result,
     block=max(_BLOCK, lanes),
     environment=_environment(),
+    coordinates={'step': steps} if steps else None,
   )
+
+
+def _steps(experiment: base.Experiment, config: Any) -> tuple[int, ...]:
+  """The recorded steps of a setting, none where nothing is trained."""
+  return experiment.training.steps(config) if experiment.training else ()
 
 
 def _environment() -> dict[str, str]:
@@ -227,16 +242,41 @@ def _fill(
   progress: Advance,
 ) -> None:
   """Runs seeds and stores them, a chunk at a time."""
+  progress(task.label, 0)
+  if experiment.training:
+    lanes = task.folder.identity['bits']['lanes']
+    program = experiment.training.program(task.config)
+    longruns.fill(
+      _compiled(experiment.training, program, lanes, tuple(devices)),
+      experiment.training,
+      experiment.result,
+      task.config,
+      task.data,
+      task.folder,
+      seeds,
+      options.root_seed,
+      clock=options.clock,
+      save_every=options.checkpoint_every,
+      progress=functools.partial(progress, task.label),
+    )
+    return
   engine = sweeps.engine(
     lambda key, data: experiment.run(task.config, key, data),
     lanes=task.folder.identity['bits']['lanes'],
     devices=devices,
   )
   root_key = keys.root(options.root_seed)
-  progress(task.label, 0)
   for chunk, result in sweeps.results(engine, root_key, seeds, task.data):
     store.write(task.folder, chunk, result)
     progress(task.label, len(chunk))
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(
+  training: base.Training, program: Any, lanes: int, devices: tuple[Any, ...]
+) -> sweeps.Trainer:
+  """One for all settings that differ in nothing but traced numbers."""
+  return sweeps.trainer(training, program, lanes=lanes, devices=devices)
 
 
 def _place(

@@ -11,6 +11,7 @@ every result, and is never chosen by a timing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,8 @@ _LANE_BUDGET = {'cpu': (2**15, 512)}
 _ACCELERATOR_BUDGET = (2**28, 1024)
 
 _SEEDS_PER_CALL = 8
+# About how long a call of a training takes; it decides no bits.
+_SECONDS_PER_CALL = 0.5
 
 
 class Engine(NamedTuple):
@@ -36,6 +39,39 @@ class Engine(NamedTuple):
 
   call: Callable[[base.Key, np.ndarray, Any], Any]
   size: int
+
+
+class Trainer(NamedTuple):
+  """Compiled settings that differ in nothing but traced numbers.
+
+  start: `(root_key, numbers, data, seeds [size]) -> state`.
+  advance: `(root_key, numbers, data, first, last, seeds, state) -> state`; the
+    state it is given is gone.
+  record: `(data, state) -> result`.
+  size: how many seeds there are in all: devices x lanes.
+  mesh: the devices.
+  """
+
+  start: Callable[..., Any]
+  advance: Callable[..., Any]
+  record: Callable[..., Any]
+  size: int
+  mesh: jax.sharding.Mesh
+
+
+class Begun(NamedTuple):
+  """Seeds in training, all at the same step.
+
+  seeds: `[n]` uint32.
+  step: how many steps they have taken.
+  state: arrays `[n or more, ...]`; what is beyond n is padding.
+  records: one result a recorded step so far, NumPy arrays `[n, ...]`.
+  """
+
+  seeds: np.ndarray
+  step: int
+  state: Any
+  records: tuple[Any, ...]
 
 
 def auto_lanes(backend: str, parameters: int) -> int:
@@ -118,3 +154,149 @@ def results(
     padded = np.pad(chunk, (0, engine.size - count), mode='edge')
     result = engine.call(root_key, padded, data)
     yield chunk, jax.tree.map(lambda x, n=count: np.asarray(x)[:n], result)
+
+
+def trainer(
+  training: base.Training,
+  program: Any,
+  *,
+  lanes: int,
+  devices: Sequence[Any],
+) -> Trainer:
+  """Turns a training of one seed into one of many.
+
+  Every device has one group of lanes, whatever their number, so that all run
+  the same program.
+
+  Args:
+    training: the pieces.
+    program: the config without its numbers.
+    lanes: seeds that one device advances at once; at 1 nothing is vmapped.
+    devices: to spread the seeds over.
+
+  Returns:
+    A Trainer; its first calls compile.
+  """
+  mesh = jax.sharding.Mesh(np.array(devices), ('seeds',))
+
+  def start(root_key, numbers, data, seed):
+    return training.start(program, numbers, keys.at(root_key, seed), data)
+
+  def advance(root_key, numbers, data, first, last, seed, state):
+    key = keys.at(root_key, seed)
+    return training.advance(program, numbers, key, data, state, first, last)
+
+  def record(data, state):
+    return training.record(program, data, state)
+
+  def spread(one: Callable[..., Any], shared: int, own: int, **jit: Any) -> Any:
+    def on_device(*args):
+      bound = functools.partial(one, *args[:shared])
+      if lanes > 1:
+        return jax.vmap(bound)(*args[shared:])
+      alone = jax.tree.map(lambda x: x[0], args[shared:])
+      return jax.tree.map(lambda x: x[None], bound(*alone))
+
+    mapped = jax.shard_map(
+      on_device,
+      mesh=mesh,
+      in_specs=(P(),) * shared + (P('seeds'),) * own,
+      out_specs=P('seeds'),
+      check_vma=False,
+    )
+    return jax.jit(mapped, **jit)
+
+  return Trainer(
+    start=spread(start, 3, 1),
+    advance=spread(advance, 5, 2, donate_argnums=6),
+    record=spread(record, 1, 1),
+    size=len(devices) * lanes,
+    mesh=mesh,
+  )
+
+
+def traced(numbers: dict[str, float]) -> dict[str, np.float32]:
+  """Numbers as a program takes them: of one type, whatever their value."""
+  return {name: np.float32(value) for name, value in numbers.items()}
+
+
+def to_devices(trainer: Trainer, data: Any) -> Any:
+  """Copies data to every device, once for all calls."""
+  return jax.device_put(data, jax.sharding.NamedSharding(trainer.mesh, P()))
+
+
+def train(
+  trainer: Trainer,
+  root_key: base.Key,
+  numbers: dict[str, float],
+  data: Any,
+  steps: Sequence[int],
+  begun: Begun,
+  clock: Callable[[], float],
+) -> Iterator[Begun]:
+  """Trains seeds from where they are to the last step, a piece a call.
+
+  A piece ends at a recorded step, or earlier where it would take long: how a
+  training is cut decides no bits.
+
+  Args:
+    trainer: of the setting.
+    root_key: of the study.
+    numbers: of the setting.
+    data: what the training takes, from `to_devices`.
+    steps: `[T]` the recorded steps.
+    begun: at most `trainer.size` seeds; at step 0, without a state and without
+      records, those that have not begun.
+    clock: in seconds, from any start.
+
+  Yields:
+    What is begun, after each piece; its state is good until the next.
+  """
+  seeds, step, state, records = begun
+  count = len(seeds)
+  padded = np.pad(seeds, (0, trainer.size - count), mode='edge')
+  values = traced(numbers)
+
+  def record(state: Any) -> Any:
+    result = trainer.record(data, state)
+    return jax.tree.map(lambda x: np.asarray(x)[:count].copy(), result)
+
+  def advance(state: Any, first: int, last: int) -> Any:
+    span = np.int32(first), np.int32(last)
+    args = root_key, values, data, *span, padded, state
+    return jax.block_until_ready(trainer.advance(*args))
+
+  if state is None:
+    state = trainer.start(root_key, values, data, padded)
+    records = (record(state),)
+  else:
+    state = _padded(trainer, state, count)
+  state = advance(state, step, step)  # compiles, and takes no step
+  length = 1
+  while step < steps[-1]:
+    last = min(step + length, next(each for each in steps if each > step))
+    begin = clock()
+    state = advance(state, step, last)
+    seconds = clock() - begin
+    if last - step == length and seconds < _SECONDS_PER_CALL:
+      length *= 2
+    elif seconds > 2 * _SECONDS_PER_CALL:
+      length = max(1, length // 2)
+    step = last
+    if step in steps:
+      records = (*records, record(state))
+    yield Begun(seeds, step, state, records)
+
+
+def stacked(records: Sequence[Any]) -> Any:
+  """One result a recorded step, as one: `[n, T, ...]`."""
+  return jax.tree.map(lambda *parts: np.stack(parts, axis=1), *records)
+
+
+def _padded(trainer: Trainer, state: Any, count: int) -> Any:
+  """The first rows of a state, repeated up to the size, on the devices."""
+  rows = np.minimum(np.arange(trainer.size), count - 1)
+  sharding = jax.sharding.NamedSharding(trainer.mesh, P('seeds'))
+  return jax.device_put(
+    jax.tree.map(lambda x: np.asarray(x)[rows], state), sharding
+  )

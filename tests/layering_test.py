@@ -11,12 +11,13 @@ _ROOT = pathlib.Path(__file__).parents[1]
 # A module imports only from rows above its own.
 _LAYERS = (
   'base',
-  'keys activations losses kernels stats store',
-  'initializers shapeset plots',
-  'mlp datasets report',
-  'probes',
+  'keys activations losses kernels layerwise stats store',
+  'initializers shapeset trajectories checkpoints tables',
+  'mlp datasets plots comparison',
+  'probes training report',
   'theory',
   'sweeps',
+  'longruns',
   'study',
   'launch',
 )
@@ -108,11 +109,11 @@ def test_only_one_module_may(what, where):
     assert not users or path.stem == where, f'{path.name} uses {users[0]}'
 
 
-def test_only_plots_imports_a_plotting_library():
+def test_only_plots_and_trajectories_import_a_plotting_library():
   for path in _SOURCES:
     names = _imports(ast.parse(path.read_text()))
     if any(name.startswith('matplotlib') for name in names):
-      assert path.stem == 'plots'
+      assert path.stem in ('plots', 'trajectories')
 
 
 @pytest.mark.parametrize('path', _SOURCES, ids=_name)

@@ -13,7 +13,7 @@ import numpy as np
 import plots_test
 import pytest
 
-from initlab import base, plots, report, stats
+from initlab import base, plots, report, stats, tables
 
 DOC = """What an initialization does to the signal.
 
@@ -176,7 +176,7 @@ def test_the_text_fits_the_terminal(outcomes, width):
 
 def test_every_number_in_the_text_has_its_interval(text, outcomes):
   estimate = stats.mean(outcomes[0].measured['activation_std'])
-  cell = report._cell(estimate, 0)
+  cell = tables.cell(estimate, 0)
   assert '±' in cell and cell in text
   assert re.search(
     r'activation std, layer 1 +\d\.\d+ \[\d\.\d+, \d\.\d+\]', text

@@ -1,0 +1,148 @@
+"""Long runs: seeds trained in pieces, checkpointed, resumed and stored.
+
+A training that is killed at any instant goes on from its last checkpoint, to
+the same bits as if it had never stopped: a checkpoint is the whole state of
+some seeds, and all else follows from the seed and the step.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from initlab import base, checkpoints, keys, store, sweeps, training
+
+
+def fill(
+  trainer: sweeps.Trainer,
+  pieces: base.Training,
+  result_type: type,
+  config: Any,
+  data: Any,
+  folder: store.Setting,
+  seeds: np.ndarray,
+  root_seed: int,
+  *,
+  clock: Callable[[], float],
+  save_every: float,
+  progress: Callable[[float], None],
+) -> None:
+  """Trains seeds of one setting and stores them.
+
+  Args:
+    trainer: of the setting.
+    pieces: what the training consists of.
+    result_type: the Result class.
+    config: the setting.
+    data: as loaded.
+    folder: where it is stored.
+    seeds: `[S]` those to train.
+    root_seed: of the study.
+    clock: in seconds, from any start.
+    save_every: after so many seconds, what is new is written to disk.
+    progress: told how many more seeds are trained, in fractions.
+  """
+  steps = pieces.steps(config)
+  root_key, numbers = keys.root(root_seed), pieces.numbers(config)
+  data = sweeps.to_devices(trainer, data)
+  template = _template(trainer, root_key, numbers, data)
+  finished: list[tuple[np.ndarray, Any]] = []
+  saved = clock()
+  try:
+    for job in _jobs(trainer.size, folder, seeds, template):
+      share, step = len(job.seeds) / steps[-1], 0
+      for begun in sweeps.train(
+        trainer, root_key, numbers, data, steps, job, clock
+      ):
+        progress(share * (begun.step - step))
+        step = begun.step
+        if step == steps[-1]:
+          result = sweeps.stacked(begun.records)
+          finished.append((begun.seeds, result))
+        if clock() - saved >= save_every:
+          _store(folder, result_type, finished)
+          if step < steps[-1]:
+            checkpoints.write(folder, _checkpoint(begun))
+          saved = clock()
+  finally:
+    _store(folder, result_type, finished)
+
+
+def _jobs(
+  size: int, folder: store.Setting, seeds: np.ndarray, template: Any
+) -> Iterator[sweeps.Begun]:
+  """What there is to train: first what has begun, then the rest.
+
+  Seeds that another process has stored in the meantime are left out.
+  """
+  rest = seeds
+  for checkpoint in checkpoints.read(folder, template):
+    rows = np.flatnonzero(np.isin(checkpoint.seeds, rest))
+    rest = rest[~np.isin(rest, checkpoint.seeds)]
+    for part in _parts(rows, size):
+      wanted = store.missing(folder, checkpoint.seeds[part])
+      part = part[np.isin(checkpoint.seeds[part], wanted)]
+      if part.size:
+        yield _begun(checkpoint, part)
+  for part in _parts(rest, size):
+    wanted = store.missing(folder, part)
+    if wanted.size:
+      yield sweeps.Begun(wanted, 0, None, ())
+
+
+def _parts(rows: np.ndarray, size: int) -> list[np.ndarray]:
+  return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
+def _store(
+  folder: store.Setting,
+  result_type: type,
+  finished: list[tuple[np.ndarray, Any]],
+) -> None:
+  """Moves finished seeds to disk; their checkpoints have done their duty."""
+  if finished:
+    seeds = np.concatenate([seeds for seeds, _ in finished])
+    records = jax.tree.map(
+      lambda *parts: np.concatenate(parts), *(each for _, each in finished)
+    )
+    result = training.over_steps(records, result_type, axis=1)
+    store.write(folder, seeds, result)
+    finished.clear()
+  checkpoints.clean(folder)
+
+
+def _checkpoint(begun: sweeps.Begun) -> checkpoints.Checkpoint:
+  count = len(begun.seeds)
+  state = jax.tree.map(lambda x: np.asarray(x)[:count], begun.state)
+  tree = state, sweeps.stacked(begun.records)
+  return checkpoints.Checkpoint(begun.seeds, begun.step, tree)
+
+
+def _begun(
+  checkpoint: checkpoints.Checkpoint, rows: np.ndarray
+) -> sweeps.Begun:
+  """Some of its seeds, taken up again."""
+  state, records = jax.tree.map(lambda x: x[rows], checkpoint.tree)
+  count = jax.tree.leaves(records)[0].shape[1]
+  records = tuple(
+    jax.tree.map(lambda x, i=i: x[:, i], records) for i in range(count)
+  )
+  return sweeps.Begun(checkpoint.seeds[rows], checkpoint.step, state, records)
+
+
+def _template(
+  trainer: sweeps.Trainer,
+  root_key: base.Key,
+  numbers: dict[str, float],
+  data: Any,
+) -> Any:
+  """What a checkpoint must look like: any number of recorded steps."""
+  seeds = np.zeros(trainer.size, np.uint32)
+  traced = sweeps.traced(numbers)
+  state = jax.eval_shape(trainer.start, root_key, traced, data, seeds)
+  record = jax.eval_shape(trainer.record, data, state)
+  stack = lambda x: jax.ShapeDtypeStruct(
+    (x.shape[0], -1, *x.shape[1:]), x.dtype
+  )
+  return state, jax.tree.map(stack, record)

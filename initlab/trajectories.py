@@ -1,0 +1,183 @@
+"""Learning curves: measures against the steps of a training.
+
+What `plots` draws for panels of the kind 'curve'. A measure of the whole
+network is drawn for all settings in one picture and, with the single seeds thin
+behind, in a small one a setting; a measure of the layers in a small one a
+setting, one curve a layer.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initlab import base, stats
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+_COLUMNS = 2  # of small pictures
+_SEEDS = 64  # single seeds that are drawn at most, evenly spread
+_LAYERS = 10  # layers up to which all are drawn
+
+
+def draw(
+  panel: base.Panel,
+  outcomes: Sequence[base.Outcome],
+  colours: Sequence[str],
+  width: float,
+) -> 'Figure':
+  """Draws one panel.
+
+  Args:
+    panel: whose field is `[S, T]` or `[S, T, L]`.
+    outcomes: the settings, at least one.
+    colours: of the settings, in turn.
+    width: of the figure, in inches.
+  """
+  if outcomes[0].measured[panel.field].ndim == 2:
+    return _networks(panel, outcomes, colours, width)
+  return _layers(panel, outcomes, width)
+
+
+def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
+  """What the marks of a figure mean, after what an estimate is of."""
+  if outcomes[0].measured[panel.field].ndim == 2:
+    return (
+      'Line and band: the mean and its interval. Thin lines: single seeds. A '
+      'seed that diverges is left out from there on.'
+    )
+  return (
+    'One row a setting, one curve a layer, with its interval as a band. A seed '
+    'that diverges is left out from there on.'
+  )
+
+
+def _networks(
+  panel: base.Panel,
+  outcomes: Sequence[base.Outcome],
+  colours: Sequence[str],
+  width: float,
+) -> 'Figure':
+  from matplotlib.figure import Figure
+
+  few = len(outcomes) == 1
+  rows = 0 if few else -(-len(outcomes) // _COLUMNS)
+  picture = Figure(figsize=(width, 2.9 + 1.5 * rows), layout='constrained')
+  grid = picture.add_gridspec(
+    1 + rows, _COLUMNS, height_ratios=[2.3] + [1.2] * rows
+  )
+  top = picture.add_subplot(grid[0, :])
+  top.set_title(panel.title, parse_math=False)
+  top.set_ylabel(panel.label, parse_math=False)
+  top.set_xlabel('step')
+  estimates = [stats.mean(each.measured[panel.field]) for each in outcomes]
+  for i, (outcome, estimate) in enumerate(
+    zip(outcomes, estimates, strict=True)
+  ):
+    colour = colours[i % len(colours)]
+    if few:
+      _draw_seeds(top, outcome, panel.field, colour)
+    line = ('-', '--', ':', '-.')[i // len(colours) % 4]
+    _draw_mean(top, outcome.steps, estimate, colour, line, outcome.label)
+  top.legend(
+    loc='upper left', bbox_to_anchor=(1, 1.03), handlelength=1.4, frameon=False
+  )
+  drawn = [] if few else [top]
+  for i, outcome in enumerate(outcomes if not few else ()):
+    place = grid[1 + i // _COLUMNS, i % _COLUMNS]
+    axes = picture.add_subplot(place, sharex=top, sharey=top)
+    axes.set_title(outcome.label, fontsize=8, parse_math=False)
+    _draw_seeds(axes, outcome, panel.field, colours[i % len(colours)])
+    colour = colours[i % len(colours)]
+    _draw_mean(axes, outcome.steps, estimates[i], colour, '-', '')
+    drawn.append(axes)
+  values = [each.measured[panel.field] for each in outcomes]
+  _scale(top, outcomes, values, panel.log)
+  return picture
+
+
+def _layers(
+  panel: base.Panel, outcomes: Sequence[base.Outcome], width: float
+) -> 'Figure':
+  from matplotlib import colormaps
+  from matplotlib.figure import Figure
+
+  rows = len(outcomes)
+  picture = Figure(figsize=(width, 0.9 + 1.4 * rows), layout='constrained')
+  grid = picture.subplots(rows, sharex=True, sharey=True, squeeze=False)[:, 0]
+  values = []
+  for axes, outcome in zip(grid, outcomes, strict=True):
+    measured = outcome.measured[panel.field]
+    layers = measured.shape[2]
+    count = layers if layers <= _LAYERS else 6
+    for layer in np.linspace(0, layers - 1, count).round().astype(int).tolist():
+      colour = colormaps['viridis'](0.88 * layer / max(1, layers - 1))
+      name = str(layer + 1) + ' out' * (layer == layers - 1)
+      estimate = stats.mean(measured[:, :, layer])
+      values.append(estimate.value[None])
+      _draw_mean(axes, outcome.steps, estimate, colour, '-', name)
+    axes.set_title(outcome.label, fontsize=8, parse_math=False)
+    axes.legend(
+      title='layer',
+      title_fontsize=8,
+      loc='upper left',
+      bbox_to_anchor=(1, 1.15),
+      labelspacing=0.2,
+      handlelength=1.4,
+    )
+  _scale(grid[0], outcomes, values, panel.log)
+  grid[-1].set_xlabel('step')
+  picture.supylabel(panel.label, fontsize=9, parse_math=False)
+  picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
+  return picture
+
+
+def _draw_mean(
+  axes: 'Axes',
+  steps: Sequence[int],
+  estimate: stats.Estimate,
+  colour: object,
+  line: str,
+  label: str,
+) -> None:
+  axes.fill_between(
+    steps, estimate.low, estimate.high, color=colour, alpha=0.25, lw=0
+  )
+  axes.plot(steps, estimate.value, line, color=colour, lw=1.4, label=label)
+
+
+def _draw_seeds(
+  axes: 'Axes', outcome: base.Outcome, field: str, colour: str
+) -> None:
+  values = outcome.measured[field]
+  count = min(len(values), _SEEDS)
+  shown = np.linspace(0, len(values) - 1, count).round().astype(int)
+  axes.plot(
+    outcome.steps, values[shown].T, color=colour, lw=0.5, alpha=0.45, zorder=1
+  )
+
+
+def _scale(
+  axes: 'Axes',
+  outcomes: Sequence[base.Outcome],
+  values: Sequence[np.ndarray],
+  log: bool,
+) -> None:
+  """The axes that all pictures of a figure share."""
+  from matplotlib import ticker
+
+  axes.set_xlim(0, max(1, *(each.steps[-1] for each in outcomes)))
+  flat = np.concatenate([each.ravel() for each in values])
+  flat = flat[np.isfinite(flat)]
+  if log and (flat > 0).any():
+    low, high = np.log10(flat[flat > 0].min()), np.log10(flat.max())
+    margin = max(0.06 * (high - low), 0.2)
+    axes.set_yscale('log')
+    axes.set_ylim(10 ** (low - margin), 10 ** (high + margin))
+    axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5))
+    axes.yaxis.set_minor_locator(ticker.NullLocator())
+  else:
+    high = max(0.0, np.quantile(flat, 0.995)) if flat.size else 0.0
+    axes.set_ylim(min(0.0, flat.min(initial=0)), 1.06 * high or 1.0)
