@@ -13,7 +13,7 @@ Takes:
 Expect:
   With tanh on digits, glorot is at 6% test error within 75 steps, for which
   standard takes over 300; after 500 steps it is still ahead, 2.8% to 4.6%. On
-  Shapeset, as long a training hardly leaves the class prior under standard.
+  Shapeset so short a training hardly leaves the class prior under standard.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ from initlab import (
   training,
 )
 
-# The least of each whole number, and the most of all: float32 counts so far.
+# The least of each whole number; float32 counts up to the most.
 _LEAST = {'depth': 0, 'batch_size': 0, 'steps': 1, 'record_every': 1}
 _LEAST |= {'examples': 1, 'test_size': 1}
 _MOST = 2**24
@@ -228,8 +228,7 @@ def advance(
   activation = activations.ACTIVATIONS[config.activation]
   loss = losses.LOSSES[config.loss].per_example
   objective = training.objective(activation, loss)
-  optimizer = _optimizer(config, numbers)
-  every = config.record_every
+  optimizer, every = _optimizer(config, numbers), config.record_every
   return training.advance(
     objective, optimizer, examples, state, first, last, every=every
   )

@@ -14,13 +14,24 @@ import importlib.metadata
 import pathlib
 import platform
 import re
+import shlex
 from typing import Any, NamedTuple
 
 import jax
 import jaxlib
 import numpy as np
 
-from initlab import base, keys, longruns, plots, report, store, sweeps
+from initlab import (
+  base,
+  comparison,
+  keys,
+  longruns,
+  plots,
+  report,
+  store,
+  sweeps,
+  tables,
+)
 
 # Seeds with room in one file, at least.
 _BLOCK = 64
@@ -117,6 +128,7 @@ def run(
   ]
   place = _place(experiment, tasks, options)
   facts = _facts(experiment, tasks, options, devices, place)
+  facts |= _replays(experiment, tasks, outcomes, options)
   _publish(experiment, outcomes, facts, place)
   return outcomes, facts
 
@@ -316,6 +328,39 @@ def _facts(
   }
 
 
+def _replays(
+  experiment: base.Experiment,
+  tasks: Sequence[_Task],
+  outcomes: Sequence[base.Outcome],
+  options: Options,
+) -> dict[str, str]:
+  """The commands that compute one seed again, to the bit, in a fresh place."""
+  if not experiment.compared or len(options.seeds) == 1:
+    return {}
+  replays = {}
+  for task, outcome in zip(tasks, outcomes, strict=True):
+    examples = comparison.examples(experiment.compared[0], outcome)
+    for name, seed in examples.items():
+      words = ['python', '-m', f'experiments.{experiment.name}']
+      words += _flags(task.config)
+      words += [f'--seeds={seed}', f'--root_seed={options.root_seed}']
+      words += [f'--lanes={task.folder.identity["bits"]["lanes"]}']
+      words += [f'--matmul_precision={options.matmul_precision}']
+      words += ['--out=replay']
+      where = f' of {task.label}' if len(tasks) > 1 else ''
+      replays[f'replay {name}{where}'] = shlex.join(words)
+  return replays
+
+
+def _flags(config: Any) -> list[str]:
+  """The knobs that are not at their default, as flags."""
+  return [
+    f'--{field.name}={base.written(getattr(config, field.name))}'
+    for field in dataclasses.fields(config)
+    if getattr(config, field.name) != field.default
+  ]
+
+
 def _publish(
   experiment: base.Experiment,
   outcomes: Sequence[base.Outcome],
@@ -333,4 +378,12 @@ def _publish(
     store.write_text(place / f'{panel.field}.svg', vectors[-1])
     store.write_bytes(place / f'{panel.field}.png', plots.png(figure))
   store.write_text(place / 'summary.csv', report.csv(outcomes))
+  for field in experiment.compared:
+    found = comparison.all_tables(field, outcomes)
+    numbers = comparison.csv(field, outcomes)
+    text = '\n\n'.join(f'{t.title}\n\n{tables.grid(t, 200)}' for t in found)
+    latex = '\n\n'.join(map(tables.latex, found))
+    store.write_text(place / f'{field}.csv', numbers)
+    store.write_text(place / f'{field}.txt', text + '\n')
+    store.write_text(place / f'{field}.tex', latex + '\n')
   store.write_text(page, report.page(experiment, outcomes, facts, vectors))
