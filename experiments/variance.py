@@ -182,7 +182,9 @@ def verdict(outcome: base.Outcome) -> list[str]:
       lines.append(f'{direction}: one hidden layer, nothing to compare')
       continue
     factor = stats.geometric_mean(_factor(measured))
-    line = f'{direction}: {_in_words(float(factor.value))}; variance x '
+    steps = measured.shape[1] - 1
+    words = _in_words(float(factor.value), steps)
+    line = f'{direction}: {words}; variance x '
     line += f'{factor.value:.3g} a layer [{factor.low:.3g}, {factor.high:.3g}]'
     if field in outcome.predicted:
       theory_factor = _factor(outcome.predicted[field][None, :-1][:, ::step])
@@ -231,11 +233,11 @@ def _factor(stds: np.ndarray) -> np.ndarray:
     return (stds[:, -1] / stds[:, 0]) ** (2 / (stds.shape[1] - 1))
 
 
-def _in_words(factor: float) -> str:
-  """Preserved within 5% a layer; slow where halving takes over two layers."""
-  if not np.isfinite(factor):
+def _in_words(factor: float, steps: int) -> str:
+  """Preserved if within a quarter after all steps; slow if half takes two."""
+  if not np.isfinite(factor) or factor == 0:
     return 'there is no signal'
-  if abs(np.log(factor)) <= np.log(1.05):
+  if abs(steps * np.log(factor)) <= np.log(1.25):
     return 'preserved'
   layers = np.log(2) / abs(np.log(factor))
   verb = 'shrinks' if factor < 1 else 'grows'

@@ -1,6 +1,7 @@
 """A multilayer perceptron: a tuple of layers, and pure functions on it."""
 
 from collections.abc import Sequence
+import functools
 import itertools
 import typing
 
@@ -8,7 +9,10 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from initlab import base, keys
+from initlab import base, keys, layerwise
+
+# Neighbouring layers of one shape up to which a network is spelled out.
+_UNROLLED = 16
 
 
 def init(
@@ -18,7 +22,7 @@ def init(
   bias: base.Initializer | None = None,
   dtype: typing.Any = jnp.float32,
   *,
-  shift: float = 0.0,
+  shift: float | base.Array = 0.0,
 ) -> base.Params:
   """Draws every layer of a network.
 
@@ -31,7 +35,7 @@ def init(
     initializer: draws the `[n_in, n_out]` weights of each layer.
     bias: `(key, (n_in, n_out), dtype) -> [n_out]`; zeros if None.
     dtype: of the parameters.
-    shift: a constant that is added to every bias.
+    shift: a constant that is added to every bias, or a traced one.
 
   Returns:
     `L` layers.
@@ -43,16 +47,19 @@ def init(
     raise base.UserError(
       f'widths {tuple(widths)}: needs an input and an output, each at least 1'
     )
-  layers = []
-  for index, shape in enumerate(itertools.pairwise(widths), 1):
+
+  def layer(shape: tuple[int, int], index: base.Array) -> base.Layer:
     layer_key = keys.at(key, index)
     w = initializer(keys.stream(layer_key, 'w'), shape, dtype)
     if bias is None:
       b = jnp.zeros(shape[1:], dtype)
     else:
       b = bias(keys.stream(layer_key, 'b'), shape, dtype)
-    layers.append(base.Layer(w, b + jnp.asarray(shift, dtype)))
-  return tuple(layers)
+    return base.Layer(w, b + jnp.asarray(shift, dtype))
+
+  shapes = list(itertools.pairwise(widths))
+  indices = list(jnp.arange(1, len(widths), dtype=jnp.uint32))
+  return tuple(layerwise.each(layer, indices, static=shapes))
 
 
 def trace(
@@ -76,15 +83,42 @@ def trace(
     A Trace of `L` layers.
   """
   chex.assert_rank(x, 2)
-  pre, post, z = [], [], x
-  for index, (w, b) in enumerate(params):
-    s = z @ w + jnp.broadcast_to(b, (len(z), len(b)))
-    if taps is not None:
-      s = s + taps[index]
-    z = s if index == len(params) - 1 else activation(s)
-    pre.append(s)
-    post.append(z)
-  return base.Trace(tuple(pre), tuple(post))
+  added = (None,) * len(params) if taps is None else tuple(taps)
+  z, pre, post = x, [], []
+  for run in layerwise.runs(params[:-1]):
+    stretch = list(zip(params[run], added[run], strict=True))
+    climb = _looped if len(stretch) > _UNROLLED else _unrolled
+    z, signals = climb(functools.partial(_layer, activation), z, stretch)
+    for s, out in signals:
+      pre.append(s)
+      post.append(out)
+  logits, _ = _layer(lambda s: s, z, (params[-1], added[-1]))
+  return base.Trace((*pre, logits), (*post, logits))
+
+
+def _layer(activation, z, layer_and_tap):
+  """One layer up: its output, and what there is to keep of it."""
+  (w, b), tap = layer_and_tap
+  s = z @ w + jnp.broadcast_to(b, (len(z), len(b)))
+  if tap is not None:
+    s = s + tap
+  z = activation(s)
+  return z, (s, z)
+
+
+def _unrolled(layer, z, stretch):
+  """Layer after layer, each spelled out: the fastest to run."""
+  signals = []
+  for each in stretch:
+    z, signal = layer(z, each)
+    signals.append(signal)
+  return z, signals
+
+
+def _looped(layer, z, stretch):
+  """The same as one loop, which compiles in no more time than one layer."""
+  z, signals = jax.lax.scan(layer, z, layerwise.stack(stretch))
+  return z, layerwise.unstack(signals, len(stretch))
 
 
 def apply(

@@ -9,7 +9,7 @@ together. Sums of squares are scaled first: float32 would lose a signal below
 import jax
 import jax.numpy as jnp
 
-from initlab import activations, base, keys
+from initlab import activations, base, keys, layerwise
 
 _LANCZOS_STEPS = 24
 _SAMPLE_SIZE = 400
@@ -96,11 +96,10 @@ def mean_singular_value(params, activation, signals: base.Signals):
   """
   rows = jacobian_examples(len(signals.x))
   slope = activations.derivative(activation)
-  slopes = [slope(s[rows]) for s in signals.pre[:-1]]
+  slopes = layerwise.each(lambda s: slope(s[rows]), signals.pre[:-1])
   slopes.append(jnp.ones_like(signals.pre[-1][rows]))
-  pairs = zip(params, slopes, strict=True)
-  layers = [_lanczos(layer.w, slope) for layer, slope in pairs]
-  return _mean_root(*(jnp.stack(each) for each in zip(*layers, strict=True)))
+  weights = [layer.w for layer in params]
+  return _mean_root(*layerwise.stack(layerwise.each(_lanczos, weights, slopes)))
 
 
 def jacobian_examples(batch_size: int) -> slice:
@@ -167,11 +166,11 @@ def weight_gradient_sample(params, activation, signals: base.Signals):
 
 
 def _stack(measure, *layers) -> base.Array:
-  return jnp.stack([measure(*each) for each in zip(*layers, strict=True)])
+  return jnp.stack(layerwise.each(measure, *layers))
 
 
 def _hidden(measure, signals: base.Signals) -> base.Array:
-  measured = [measure(s) for s in signals.pre[:-1]]
+  measured = layerwise.each(measure, signals.pre[:-1])
   return jnp.stack([*measured, jnp.zeros((), signals.x.dtype)])
 
 

@@ -140,8 +140,16 @@ def test_mean_singular_value_with_random_slopes(name, shape):
   jacobians = (1 / np.cosh(s) ** 2)[:, :, None] * w.T
   exact = np.linalg.svd(jacobians, compute_uv=False).mean()
   law = theory.layers(scheme, shape)[0]
-  found = theory._mean_singular_value(law, np.array([2.25]), jnp.tanh, 0.0)
+  (found,) = theory._mean_singular_value(law, np.array([2.25]), jnp.tanh, 0.0)
   np.testing.assert_allclose(found, exact, rtol=0.01)
+
+
+@pytest.mark.parametrize('name', ['glorot', 'orthogonal'])
+def test_tabulated_singular_values_are_those_computed(name):
+  law = theory.layers(initializers.SCHEMES[name], (90, 120))[0]
+  q = np.geomspace(1e-4, 30, 100)
+  at = lambda q: theory._mean_singular_value(law, q, jnp.tanh, 0.0)
+  np.testing.assert_allclose(theory._smooth(at, q), at(q), rtol=1e-5)
 
 
 def test_fixed_weights_have_no_theory():
