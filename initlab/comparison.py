@@ -47,7 +47,7 @@ def compare(field: str, outcomes: Sequence[base.Outcome]) -> list[Comparison]:
   if len(outcomes) > _ALL_PAIRS:
     pairs = [(outcomes[0], other) for other in outcomes[1:]]
   values = [_paired(field, *pair) for pair in pairs]
-  p = [float(stats.permutation_test(b, a).p) for a, b in values]
+  p = [_p(b, a) for a, b in values]
   corrected = stats.holm(np.array(p)) if p else []
   return [
     Comparison(
@@ -102,8 +102,8 @@ def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
   """Where settings differ beyond chance."""
   columns = {
     ('difference', '95% interval'): lambda each: _ends(each.difference),
-    ('permutation test', 'p'): lambda each: f'{each.p:.2g}',
-    ('permutation test', 'p, Holm'): lambda each: f'{each.holm:.2g}',
+    ('permutation test', 'p'): lambda each: _p_value(each.p),
+    ('permutation test', 'p, Holm'): lambda each: _p_value(each.holm),
     ('effect size', '95% interval'): lambda each: _ends(each.effect),
     ('seeds', 'pairs'): lambda each: (
       f'{each.difference.n} of {each.difference.total}'
@@ -198,6 +198,13 @@ def _paired(
   return np.asarray(a, float), np.asarray(b, float)
 
 
+def _p(b: np.ndarray, a: np.ndarray) -> float:
+  """NaN below two pairs, which show nothing."""
+  if (np.isfinite(a) & np.isfinite(b)).sum() < 2:
+    return np.nan
+  return float(stats.permutation_test(b, a).p)
+
+
 def _needed(b: np.ndarray, a: np.ndarray) -> float:
   size = abs(float(stats.paired_difference(b, a).value))
   if not 0 < size < np.inf:
@@ -227,6 +234,10 @@ def _ends(estimate: stats.Estimate) -> str:
 
 def _number(value: float) -> str:
   return f'{value:.4g}' if np.isfinite(value) else '-'
+
+
+def _p_value(p: float) -> str:
+  return f'{p:.2g}' if np.isfinite(p) else '-'
 
 
 def _listed(seeds: np.ndarray) -> str:

@@ -1,0 +1,357 @@
+"""Killed, corrupted, crowded: the rows are those of a run never stopped."""
+
+import contextlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from experiments import learning
+from initlab import checkpoints, study
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_FLAGS = (
+  '--dataset=xor',
+  '--widths=6x2',
+  '--batch_size=3',
+  '--record_every=5000',
+  '--test_size=4',
+  '--examples=4',
+  '--optimizer=momentum',
+  '--schedule=cosine',
+  '--lanes=1',
+)
+
+
+# The whole program, in processes that are killed.
+
+
+def _start(out, cache, *flags):
+  return subprocess.Popen(
+    [
+      sys.executable,
+      *('-m', 'experiments.learning', *_FLAGS, *flags),
+      *(f'--out={out}', f'--compile_cache={cache}'),
+    ],
+    cwd=_ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def _finish(process):
+  _, errors = process.communicate(timeout=200)
+  assert process.returncode == 0, errors
+
+
+def _rows(out):
+  """Every row of every setting, as text: NaN is equal to NaN there."""
+  shards = sorted((out / 'learning').rglob('seeds-*.parquet'))
+  return {
+    str(path.relative_to(out)): repr(pq.read_table(path).to_pydict())
+    for path in shards
+  }
+
+
+def _under_way(out):
+  """The step of each checkpoint, by file."""
+  steps = {}
+  for path in out.rglob('_checkpoint-*.bin'):
+    with contextlib.suppress(FileNotFoundError):
+      steps[path.name] = json.loads(path.read_bytes().split(b'\n')[1])['step']
+  return steps
+
+
+def _kill_in_training(process, out, delay):
+  """SIGKILL, some time after a checkpoint that was not there before."""
+  before, deadline = _under_way(out), time.monotonic() + 120
+  while process.poll() is None and _under_way(out) in ({}, before):
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
+  time.sleep(delay)
+  process.send_signal(signal.SIGKILL)
+  process.communicate()
+  return process.returncode == -signal.SIGKILL
+
+
+def _kill_many_times(tmp_path, kills, flags):
+  """Compares a run that is killed again and again with one that is not."""
+  cache = tmp_path / 'cache'
+  whole, torn = tmp_path / 'whole', tmp_path / 'torn'
+  _finish(_start(whole, cache, *flags, '--checkpoint_every=1e6'))
+  hits = 0
+  dice = random.Random(0)
+  for _ in range(kills):
+    process = _start(torn, cache, *flags, '--checkpoint_every=0.02')
+    hits += _kill_in_training(process, torn, dice.uniform(0, 0.4))
+  assert hits, 'no kill came in time: train for longer'
+  _finish(_start(torn, cache, *flags, '--checkpoint_every=0.02'))
+  assert _rows(torn) == _rows(whole)
+  assert not _under_way(torn)
+
+
+def test_killed_twice_the_rows_are_the_same_to_the_bit(tmp_path):
+  _kill_many_times(tmp_path, 2, ('--seeds=0:2', '--steps=60000'))
+
+
+@pytest.mark.slow
+def test_killed_many_times_the_rows_are_the_same_to_the_bit(tmp_path):
+  flags = '--seeds=0:6', '--steps=200000', '--init=glorot,standard'
+  _kill_many_times(tmp_path, 20, flags)
+
+
+@pytest.mark.slow
+def test_two_processes_of_which_one_is_killed_write_the_same_rows(tmp_path):
+  flags = '--seeds=0:6', '--steps=100000', '--checkpoint_every=0.02'
+  cache = tmp_path / 'cache'
+  whole, shared = tmp_path / 'whole', tmp_path / 'shared'
+  _finish(_start(whole, cache, *flags))
+  for _ in range(3):
+    both = [_start(shared, cache, *flags) for _ in range(2)]
+    _kill_in_training(both[0], shared, 0.2)
+    _finish(both[1])
+    assert _rows(shared) == _rows(whole)
+    for path in (shared / 'learning').rglob('seeds-*.parquet'):
+      path.unlink()
+  _finish(_start(shared, cache, *flags))
+  assert _rows(shared) == _rows(whole)
+  assert not _under_way(shared)
+
+
+# The same in one process, where the interruption comes when we want it.
+
+
+class _Interrupted(Exception):
+  pass
+
+
+def _options(out, seeds, **knobs):
+  options = study.Options(
+    seeds=np.array(seeds, np.uint32),
+    root_seed=0,
+    lanes=1,
+    devices=0,
+    matmul_precision='highest',
+    out=out,
+    data_dir='',
+    command='none',
+    checkpoint_every=0.0,
+  )
+  return options._replace(**knobs)
+
+
+def _run(out, seeds, stop_after=np.inf, settings=(learning.SMOKE,), **knobs):
+  """Runs a sweep, saving after each piece; returns rows and seeds trained."""
+  trained = []
+
+  @contextlib.contextmanager
+  def advance(total):
+    del total
+
+    def progress(label, count):
+      del label
+      if sum(trained) >= stop_after:
+        raise _Interrupted
+      trained.append(count)
+
+    yield progress
+
+  experiment = learning.EXPERIMENT._replace(panels=())
+  with contextlib.suppress(_Interrupted):
+    study.run(experiment, settings, _options(out, seeds, **knobs), advance)
+  return _rows(out), sum(trained)
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  rows, trained = _run(tmp_path_factory.mktemp('whole'), range(3))
+  assert trained == pytest.approx(3)
+  return rows
+
+
+def _interrupted(out):
+  """A sweep of three seeds that stops within the first; its checkpoint."""
+  rows, trained = _run(out, range(3), stop_after=0.5)
+  assert not rows
+  assert 0.5 <= trained < 2
+  (path,) = out.rglob('_checkpoint-*.bin')
+  return path
+
+
+def test_a_run_goes_on_from_its_checkpoint(tmp_path, whole):
+  path = _interrupted(tmp_path)
+  step = _under_way(tmp_path)[path.name]
+  assert 0 < step < learning.SMOKE.steps
+  rows, _ = _run(tmp_path, range(3))
+  assert rows == whole
+  assert not list(tmp_path.rglob('_checkpoint-*'))
+
+
+def test_other_seeds_of_a_checkpoint_go_on_later(tmp_path, whole):
+  """--seeds=1 takes up one of the two seeds of a checkpoint."""
+  path = _interrupted(tmp_path)
+  _run(tmp_path, [1])
+  assert path.exists()
+  rows, _ = _run(tmp_path, range(3))
+  assert rows == whole
+  assert not path.exists()
+
+
+def test_fewer_devices_go_on_with_what_more_began(tmp_path, whole):
+  _interrupted(tmp_path)
+  rows, _ = _run(tmp_path, range(3), devices=1)
+  assert rows == whole
+
+
+@pytest.mark.parametrize('damage', ['truncated', 'altered', 'empty', 'other'])
+def test_a_broken_checkpoint_is_named_and_computed_again(
+  tmp_path, whole, damage
+):
+  path = _interrupted(tmp_path)
+  content = path.read_bytes()
+  altered = bytearray(content)
+  altered[-5] ^= 1
+  path.write_bytes(
+    {
+      'truncated': content[: len(content) // 2],
+      'altered': bytes(altered),
+      'empty': b'',
+      'other': checkpoints.encode(
+        checkpoints.Checkpoint(np.arange(2), 3, {'w': np.ones((2, 5))})
+      ),
+    }[damage]
+  )
+  with pytest.warns(UserWarning, match=f'{path.name} is broken'):
+    rows, _ = _run(tmp_path, range(3))
+  assert rows == whole
+  assert (path.parent / f'.{path.name}.corrupt').exists()
+
+
+def test_more_seeds_and_settings_train_only_what_is_new(tmp_path, whole):
+  _, first = _run(tmp_path, range(2))
+  rows, second = _run(tmp_path, range(3))
+  assert (first, second) == (pytest.approx(2), pytest.approx(1))
+  assert rows == whole
+  other = learning.Config(
+    **{**vars(learning.SMOKE), 'learning_rate': 0.3, 'bias': 0.1}
+  )
+  _, third = _run(tmp_path, range(3), settings=(learning.SMOKE, other))
+  assert third == pytest.approx(3)
+
+
+def test_the_work_of_another_process_is_not_done_again(tmp_path):
+  """The second half is stored while the first is in training."""
+  other = tmp_path / 'other'
+  _run(other, range(4))
+  (shard,) = other.rglob('seeds-*.parquet')
+  trained = []
+
+  @contextlib.contextmanager
+  def advance(total):
+    del total
+
+    def progress(label, count):
+      trained.append(count)
+      mine = tmp_path / shard.relative_to(other)
+      if label and not mine.exists() and sum(trained) > 0:
+        os.link(shard, mine)
+
+    yield progress
+
+  experiment = learning.EXPERIMENT._replace(panels=())
+  options = _options(tmp_path, range(4), checkpoint_every=1e6)
+  study.run(experiment, [learning.SMOKE], options, advance)
+  assert sum(trained) == pytest.approx(2)
+
+
+def test_one_program_for_settings_that_differ_in_numbers(tmp_path):
+  traced = []
+
+  def start(*args):
+    traced.append(1)
+    return learning.start(*args)
+
+  training = learning.TRAINING._replace(start=start)
+  experiment = learning.EXPERIMENT._replace(panels=(), training=training)
+  settings = [
+    learning.Config(**{**vars(learning.SMOKE), **knobs})
+    for knobs in (
+      {'gain': '1.5'},
+      {'gain': '0.5', 'learning_rate': 0.3},
+      {'gain': 'activation', 'bias': 0.1},
+    )
+  ]
+
+  @contextlib.contextmanager
+  def advance(total):
+    del total
+    yield lambda label, count: None
+
+  study.run(experiment, settings, _options(tmp_path, [0]), advance)
+  # Once abstractly, for the shapes of a checkpoint, and once to compile.
+  assert len(traced) <= 2
+
+
+def test_one_seed_in_a_fresh_place_is_that_of_the_sweep(tmp_path):
+  sweep, _ = tmp_path / 'sweep', _run(tmp_path / 'sweep', range(5))
+  _run(tmp_path / 'replay', [3])
+  rows = [
+    next((place / 'learning').rglob('seeds-*.parquet'))
+    for place in (sweep, tmp_path / 'replay')
+  ]
+  many, one = (pq.read_table(path) for path in rows)
+  mine = np.flatnonzero(many['seed'].to_numpy() == 3)
+  assert repr(many.take(mine).to_pydict()) == repr(one.to_pydict())
+
+
+# The files.
+
+
+def test_a_checkpoint_comes_back_with_its_types():
+  import jax.numpy as jnp
+
+  tree = {
+    'a': jnp.arange(6, dtype=jnp.bfloat16).reshape(2, 3),
+    'b': (np.array([True, False]), np.array([-1, 7], np.int32)),
+    'c': np.array([np.nan, np.inf], np.float32),
+  }
+  wanted = checkpoints.Checkpoint(np.array([4, 9], np.uint32), 12, tree)
+  found = checkpoints.decode(checkpoints.encode(wanted), tree)
+  assert found.step == 12
+  np.testing.assert_array_equal(found.seeds, wanted.seeds)
+  assert found.tree['a'].dtype == jnp.bfloat16
+  for a, b in zip(found.tree['b'], tree['b'], strict=True):
+    assert a.dtype == b.dtype
+    np.testing.assert_array_equal(a, b)
+  np.testing.assert_array_equal(found.tree['a'], np.asarray(tree['a']))
+  np.testing.assert_array_equal(found.tree['c'], tree['c'])
+
+
+@pytest.mark.parametrize('place', range(0, 400, 13))
+def test_no_altered_byte_goes_unnoticed(place):
+  tree = {'w': np.arange(40, dtype=np.float32).reshape(2, 20)}
+  content = checkpoints.encode(
+    checkpoints.Checkpoint(np.array([0, 1], np.uint32), 3, tree)
+  )
+  altered = bytearray(content)
+  altered[place % len(content)] ^= 4
+  with pytest.raises(ValueError, match='checksum'):
+    checkpoints.decode(bytes(altered), tree)
+
+
+def test_checkpoints_are_not_rows(tmp_path):
+  pandas = pytest.importorskip('pandas')
+  _interrupted(tmp_path)
+  _run(tmp_path, [9])
+  assert list(tmp_path.rglob('_checkpoint-*'))
+  frame = pandas.read_parquet(tmp_path / 'learning')
+  assert set(frame['seed']) == {9}
