@@ -37,12 +37,10 @@ from initlab import (
   training,
 )
 
-# The least of each whole number; float32 counts up to the most.
+# The least of each whole number; the most is what float32 counts to.
 _LEAST = {'depth': 0, 'batch_size': 0, 'steps': 1, 'record_every': 1}
 _LEAST |= {'examples': 1, 'test_size': 1}
-_MOST = 2**24
 
-# Measures of the layers that are recorded during training.
 _PROBES = ('activation_std', 'gradient_std', 'weight_gradient_std', 'saturated')
 
 
@@ -97,9 +95,9 @@ class Config:
         f'--widths={"-".join(map(str, self.widths))}: widths are at least 1'
       )
     for name, least in _LEAST.items():
-      if not least <= getattr(self, name) <= _MOST:
+      if not least <= getattr(self, name) <= 2**24:
         value = getattr(self, name)
-        raise base.UserError(f'--{name}={value}: from {least} to {_MOST}')
+        raise base.UserError(f'--{name}={value}: from {least} to {2**24}')
     if self.learning_rate <= 0:
       raise base.UserError(f'--learning_rate={self.learning_rate}: above 0')
     if self.optimizer == 'lbfgs' and self.batch_size:
@@ -289,18 +287,20 @@ TRAINING = base.Training(
 
 def verdict(outcome: base.Outcome) -> list[str]:
   """Where the training ends."""
-  error, middle = (
-    f'{each.value:.2%} [{each.low:.2%}, {each.high:.2%}]'
-    for estimate in (stats.mean, stats.median)
-    for each in [estimate(outcome.measured['final_error'])]
-  )
-  cost = stats.mean(outcome.measured['final_cost'])
+  errors = outcome.measured['final_error']
+  error, cost = map(stats.mean, (errors, outcome.measured['final_cost']))
+  unit = losses.LOSSES[outcome.config.loss].unit
   return [
-    f'test error after {outcome.config.steps} steps: mean {error}, median '
-    f'{middle}',
-    f'test cost: mean {cost.value:.4g} [{cost.low:.4g}, {cost.high:.4g}] '
-    f'{losses.LOSSES[outcome.config.loss].unit}',
+    f'after {outcome.config.steps} steps, {error.n} of {error.total} seeds: '
+    f'test error mean {_told(error, ".2%")}, median '
+    f'{_told(stats.median(errors), ".2%")}; test cost mean '
+    f'{_told(cost, ".4g")} {unit}'
   ]
+
+
+def _told(estimate: stats.Estimate, form: str) -> str:
+  value, low, high = (format(float(each), form) for each in estimate[:3])
+  return f'{value} [{low}, {high}]' if estimate.n > 1 else value
 
 
 PANELS = (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 2  # of small pictures
 _SEEDS = 64  # single seeds that are drawn at most, evenly spread
+_INK = '#222222'
 _LAYERS = 10  # layers up to which all are drawn
 
 
@@ -60,10 +61,11 @@ def _networks(
   colours: Sequence[str],
   width: float,
 ) -> 'Figure':
+  from matplotlib import ticker
   from matplotlib.figure import Figure
 
-  few = len(outcomes) == 1
-  rows = 0 if few else -(-len(outcomes) // _COLUMNS)
+  alone = len(outcomes) == 1
+  rows = 0 if alone else -(-len(outcomes) // _COLUMNS)
   picture = Figure(figsize=(width, 2.9 + 1.5 * rows), layout='constrained')
   grid = picture.add_gridspec(
     1 + rows, _COLUMNS, height_ratios=[2.3] + [1.2] * rows
@@ -77,24 +79,23 @@ def _networks(
     zip(outcomes, estimates, strict=True)
   ):
     colour = colours[i % len(colours)]
-    if few:
+    if alone:
       _draw_seeds(top, outcome, panel.field, colour)
     line = ('-', '--', ':', '-.')[i // len(colours) % 4]
     _draw_mean(top, outcome.steps, estimate, colour, line, outcome.label)
   top.legend(
     loc='upper left', bbox_to_anchor=(1, 1.03), handlelength=1.4, frameon=False
   )
-  drawn = [] if few else [top]
-  for i, outcome in enumerate(outcomes if not few else ()):
+  for i, outcome in enumerate(outcomes if not alone else ()):
     place = grid[1 + i // _COLUMNS, i % _COLUMNS]
-    axes = picture.add_subplot(place, sharex=top, sharey=top)
+    axes = picture.add_subplot(place, sharey=top)
     axes.set_title(outcome.label, fontsize=8, parse_math=False)
+    axes.set_xlim(0, _last(outcomes))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(3, integer=True))
     _draw_seeds(axes, outcome, panel.field, colours[i % len(colours)])
-    colour = colours[i % len(colours)]
-    _draw_mean(axes, outcome.steps, estimates[i], colour, '-', '')
-    drawn.append(axes)
+    _draw_mean(axes, outcome.steps, estimates[i], _INK, '-', '')
   values = [each.measured[panel.field] for each in outcomes]
-  _scale(top, outcomes, values, panel.log)
+  _scale(top, outcomes, values, panel.log, 0.995)
   return picture
 
 
@@ -127,7 +128,7 @@ def _layers(
       labelspacing=0.2,
       handlelength=1.4,
     )
-  _scale(grid[0], outcomes, values, panel.log)
+  _scale(grid[0], outcomes, values, panel.log, 1.0)
   grid[-1].set_xlabel('step')
   picture.supylabel(panel.label, fontsize=9, parse_math=False)
   picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
@@ -164,11 +165,12 @@ def _scale(
   outcomes: Sequence[base.Outcome],
   values: Sequence[np.ndarray],
   log: bool,
+  share: float,
 ) -> None:
-  """The axes that all pictures of a figure share."""
+  """The axes that all pictures of a figure share: up to a share of values."""
   from matplotlib import ticker
 
-  axes.set_xlim(0, max(1, *(each.steps[-1] for each in outcomes)))
+  axes.set_xlim(0, _last(outcomes))
   flat = np.concatenate([each.ravel() for each in values])
   flat = flat[np.isfinite(flat)]
   if log and (flat > 0).any():
@@ -179,5 +181,13 @@ def _scale(
     axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
   else:
-    high = max(0.0, np.quantile(flat, 0.995)) if flat.size else 0.0
-    axes.set_ylim(min(0.0, flat.min(initial=0)), 1.06 * high or 1.0)
+    high = max(0.0, np.quantile(flat, share)) if flat.size else 1.0
+    low = np.min(flat, initial=high)
+    low = low if 2 * low > high else min(0.0, low)  # zero, unless far below
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
+    margin = 0.06 * (high - low) or 0.5
+    axes.set_ylim(low - margin * (low != 0), high + margin)
+
+
+def _last(outcomes: Sequence[base.Outcome]) -> int:
+  return max(each.steps[-1] for each in outcomes)
