@@ -12,6 +12,7 @@ import os
 import statistics
 import time
 
+import benchmark_training
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,7 +40,7 @@ def report(title: str, unit: str, rates: Mapping[str, float]) -> None:
   print(f'\n{title}')
   first = next(iter(rates.values()))
   for name, rate in rates.items():
-    print(f'  {name:34} {rate:12,.3g} {unit:12} x {first / rate:.2f}')
+    print(f'  {name:40} {rate:12,.3g} {unit:12} x {first / rate:.2f}')
 
 
 def bench_variance(repeats: int) -> None:
@@ -152,11 +153,24 @@ def bench_forward(repeats: int) -> None:
   )
 
 
+def bench_training(repeats: int) -> None:
+  """Seed-steps a second of training, against peers."""
+  del repeats
+  for network in benchmark_training.NETWORKS:
+    rates = benchmark_training.contestants(network)
+    report(f'training: {network}', 'seed-steps/s', rates)
+    share = benchmark_training.matmul_share(network, rates['initlab'])
+    print(f"  {share:.0%} of NumPy's own float32 matmul rate")
+  slower = benchmark_training.shapeset_cost()
+  print(f'\ntraining fed by the Shapeset generator takes x {slower:.2f}')
+
+
 SECTIONS = {
   'variance': bench_variance,
   'draws': bench_draws,
   'shapeset': bench_shapeset,
   'forward': bench_forward,
+  'training': bench_training,
 }
 
 
