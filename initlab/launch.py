@@ -37,6 +37,9 @@ _DEADLOCKING = re.compile(r'0\.10\.|0\.11\.0$')
 
 _SECONDS_A_LINE = 60  # of progress, where there is no terminal
 
+# The most workers of one study; SLURM's own arrays are smaller.
+_MOST_SHARDS = 2**16
+
 _PRECISIONS = ('highest', 'high', 'default')
 
 # name -> (default, help)
@@ -71,6 +74,19 @@ _FLAGS = {
   'compile_cache': (
     '~/.cache/initlab/xla',
     'where compiled programs are kept for the next run; none keeps none',
+  ),
+  'num_shards': (
+    '1',
+    'how many workers share the seeds of every setting, each a process of its '
+    'own on any machine that sees the folder --out; they should have devices '
+    'of one kind',
+  ),
+  'shard_index': (
+    'none',
+    'compute the share of this worker, from 0, and print no report: for SLURM '
+    'job arrays ($SLURM_ARRAY_TASK_ID), Kubernetes indexed jobs '
+    '($JOB_COMPLETION_INDEX) and GNU parallel. The same command without it '
+    'prints the report, and computes what is still missing',
   ),
 }
 
@@ -115,10 +131,15 @@ def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
   settings = read_settings(experiment, values)
   command = ['python', '-m', f'experiments.{experiment.name}', *argv[1:]]
   options = read_options(values, shlex.join(command))
+  shard = read_shard(values)
   with warnings.catch_warnings():
     warnings.filterwarnings('always', category=UserWarning, module='initlab')
     warnings.showwarning = _show_warning
     configure(options.matmul_precision, str(values['compile_cache'].value))
+    if shard:
+      worked = study.work(experiment, settings, options, shard, _progress)
+      print(_worked_text(shard, worked))
+      return
     outcomes, facts = study.run(experiment, settings, options, _progress)
   print(report.text(experiment, outcomes, facts, _columns()), end='')
   if len(options.seeds) == 1:
@@ -267,6 +288,28 @@ def read_options(values: flags.FlagValues, command: str) -> study.Options:
   )
 
 
+def read_shard(values: flags.FlagValues) -> study.Shard | None:
+  """The share of a worker, None for a run of everything.
+
+  Raises:
+    UserError: not a number of workers, or not one of them.
+  """
+  text = str(values['num_shards'].value).strip()
+  count = _natural('num_shards', text, least=1)
+  if count > _MOST_SHARDS:
+    raise base.UserError(f'--num_shards={count}: at most {_MOST_SHARDS}')
+  index = str(values['shard_index'].value).strip()
+  if index == 'none':
+    return None
+  shard = study.Shard(_natural('shard_index', index, word='none'), count)
+  if shard.index >= shard.count:
+    raise base.UserError(
+      f'--shard_index={index}: with --num_shards={count} it is from 0 to '
+      f'{count - 1}'
+    )
+  return shard
+
+
 def read_seeds(text: str) -> np.ndarray:
   """The seeds of `--seeds`, `[S]` ascending, each once.
 
@@ -389,6 +432,14 @@ def _lines(total: int, clock: Callable[[], float]) -> Callable[..., None]:
       said = now
 
   return advance
+
+
+def _worked_text(shard: study.Shard, worked: study.Worked) -> str:
+  return (
+    f'shard {shard.index} of {shard.count}: {worked.share} seeds of all '
+    f'settings, {worked.computed} computed, {worked.share - worked.computed} '
+    'there before'
+  )
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

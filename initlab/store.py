@@ -113,6 +113,7 @@ def open_setting(
   block: int,
   environment: Mapping[str, Any],
   coordinates: Mapping[str, Sequence[int]] | None = None,
+  create: bool = True,
 ) -> Setting:
   """Finds or makes the folder of one setting.
 
@@ -131,6 +132,8 @@ def open_setting(
     environment: recorded in every shard; decides nothing.
     coordinates: axis -> ascending coordinates; by default steps count from 0
       and layers from 1.
+    create: whether to make the folder, if it is not there. Without, the setting
+      can tell what is `missing`.
 
   Returns:
     The setting, its folder there and writable, with a `_setting.json`.
@@ -167,13 +170,14 @@ def open_setting(
   path = found[0] if found else folder / f'{words or "setting"}-{digest}'
   extra = {name: _constant(type(value), value) for name, value in bits.items()}
   _refuse_twins(['run', *constants, *extra, 'seed', *INDICES, *axes])
-  _record(path / '_setting.json', identity)
+  if create or path.exists():
+    _record(path / '_setting.json', identity)
   return Setting(
     path=path,
     identity=identity,
     axes=axes,
     constants={'run': (str, path.name), **constants, **extra},
-    block=_block(path, block),
+    block=_block(path, block) if path.exists() else block,
     environment=environment,
     coordinates=coordinates or {},
   )

@@ -68,7 +68,25 @@ class Options(NamedTuple):
   clock: Callable[[], float] = lambda: 0.0
 
 
-class _Task(NamedTuple):
+class Shard(NamedTuple):
+  """One worker's part of the seeds of every setting: 0 <= index < count."""
+
+  index: int
+  count: int
+
+
+class Worked(NamedTuple):
+  """What a worker did, in seeds of all settings.
+
+  share: that are its own.
+  computed: that were missing when it began.
+  """
+
+  share: int
+  computed: int
+
+
+class Task(NamedTuple):
   """One setting with its name among the others, its data and its folder."""
 
   config: Any
@@ -99,16 +117,8 @@ def run(
     UserError: data, a folder or a device that is not to be had. Nothing has
       been computed then, but for a disk that fills up on the way.
   """
-  devices = _devices(options.devices)
-  tasks = [
-    _Task(
-      config,
-      label,
-      experiment.load(config, options.data_dir),
-      _open(experiment, config, label, options, devices[0]),
-    )
-    for config, label in zip(settings, labels(settings), strict=True)
-  ]
+  devices = chosen_devices(options.devices)
+  tasks = open_tasks(experiment, settings, options, devices[0])
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
   with advance(sum(map(len, absent))) as progress:
     measured = [
@@ -131,6 +141,73 @@ def run(
   facts |= _replays(experiment, tasks, outcomes, options)
   _publish(experiment, outcomes, facts, place)
   return outcomes, facts
+
+
+def work(
+  experiment: base.Experiment,
+  settings: Sequence[Any],
+  options: Options,
+  shard: Shard,
+  advance: Callable[[int], Any],
+) -> Worked:
+  """Computes what is missing of one worker's seeds, and writes no report.
+
+  Args:
+    experiment: the program.
+    settings: Configs, at least one.
+    options: the rest; the seeds are those of all workers.
+    shard: which worker this is.
+    advance: as for `run`.
+
+  Returns:
+    How much it was.
+
+  Raises:
+    UserError: as `run`.
+  """
+  devices = chosen_devices(options.devices)
+  tasks = open_tasks(experiment, settings, options, devices[0])
+  shares = [share(options.seeds, task.folder.block, shard) for task in tasks]
+  absent = [
+    len(store.missing(task.folder, seeds))
+    for task, seeds in zip(tasks, shares, strict=True)
+  ]
+  with advance(sum(absent)) as progress:
+    for task, seeds in zip(tasks, shares, strict=True):
+      if len(seeds):
+        mine = options._replace(seeds=seeds)
+        _measured(experiment, task, mine, devices, progress)
+  return Worked(sum(map(len, shares)), sum(absent))
+
+
+def share(seeds: np.ndarray, block: int, shard: Shard) -> np.ndarray:
+  """The seeds of one worker: every seed is one worker's, and always the same's.
+
+  Whole blocks in turn, so that no two workers write one file, unless the
+  largest share were then over 5/4 of an even one: then consecutive seeds.
+  Files that two workers share are slower to write, and seeds that one of them
+  loses to the other are computed again.
+
+  Args:
+    seeds: `[S]` ascending, of all workers.
+    block: seeds a file.
+    shard: which worker.
+
+  Returns:
+    `[n]` ascending; none where there are more workers than seeds.
+
+  Examples:
+    >>> share(np.arange(8), 2, Shard(1, 2))
+    array([2, 3, 6, 7])
+    >>> share(np.arange(8), 64, Shard(1, 2))
+    array([4, 5, 6, 7])
+  """
+  blocks, sizes = np.unique(seeds // block, return_counts=True)
+  shares = [sizes[first :: shard.count].sum() for first in range(shard.count)]
+  if max(shares) * shard.count <= 1.25 * len(seeds):
+    mine = blocks[shard.index :: shard.count]
+    return seeds[np.isin(seeds // block, mine)]
+  return np.array_split(seeds, shard.count)[shard.index]
 
 
 def labels(settings: Sequence[Any]) -> list[str]:
@@ -167,7 +244,12 @@ def seeds_written(seeds: np.ndarray) -> str:
   )
 
 
-def _devices(count: int) -> list[Any]:
+def chosen_devices(count: int) -> list[Any]:
+  """The first so many devices of this process, all of them for 0.
+
+  Raises:
+    UserError: there are not so many.
+  """
   devices = jax.local_devices()
   if count > len(devices):
     raise base.UserError(
@@ -177,12 +259,44 @@ def _devices(count: int) -> list[Any]:
   return devices[: count or None]
 
 
+def open_tasks(
+  experiment: base.Experiment,
+  settings: Sequence[Any],
+  options: Options,
+  device: Any,
+  *,
+  create: bool = True,
+) -> list[Task]:
+  """Loads the data of every setting and finds its folder.
+
+  Args:
+    experiment: the program.
+    settings: Configs, at least one.
+    options: the rest.
+    device: one of those that compute.
+    create: whether a folder that is not there is made.
+
+  Raises:
+    UserError: data or a folder that is not to be had.
+  """
+  return [
+    Task(
+      config,
+      label,
+      experiment.load(config, options.data_dir),
+      _open(experiment, config, label, options, device, create),
+    )
+    for config, label in zip(settings, labels(settings), strict=True)
+  ]
+
+
 def _open(
   experiment: base.Experiment,
   config: Any,
   label: str,
   options: Options,
   device: Any,
+  create: bool,
 ) -> store.Setting:
   steps = _steps(experiment, config)
   lanes = options.lanes or sweeps.auto_lanes(
@@ -207,6 +321,7 @@ def _open(
     block=max(_BLOCK, lanes),
     environment=_environment(),
     coordinates={'step': steps} if steps else None,
+    create=create,
   )
 
 
@@ -226,7 +341,7 @@ def _environment() -> dict[str, str]:
 
 def _measured(
   experiment: base.Experiment,
-  task: _Task,
+  task: Task,
   options: Options,
   devices: Sequence[Any],
   progress: Advance,
@@ -247,7 +362,7 @@ def _measured(
 
 def _fill(
   experiment: base.Experiment,
-  task: _Task,
+  task: Task,
   seeds: np.ndarray,
   options: Options,
   devices: Sequence[Any],
@@ -292,7 +407,7 @@ def _compiled(
 
 
 def _place(
-  experiment: base.Experiment, tasks: Sequence[_Task], options: Options
+  experiment: base.Experiment, tasks: Sequence[Task], options: Options
 ) -> pathlib.Path:
   """The report's folder, named by what it reports and by what made it."""
   names = [task.folder.path.name for task in tasks]
@@ -306,7 +421,7 @@ def _place(
 
 def _facts(
   experiment: base.Experiment,
-  tasks: Sequence[_Task],
+  tasks: Sequence[Task],
   options: Options,
   devices: Sequence[Any],
   place: pathlib.Path,
@@ -330,7 +445,7 @@ def _facts(
 
 def _replays(
   experiment: base.Experiment,
-  tasks: Sequence[_Task],
+  tasks: Sequence[Task],
   outcomes: Sequence[base.Outcome],
   options: Options,
 ) -> dict[str, str]:
