@@ -17,7 +17,6 @@ Expect:
 """
 
 import dataclasses
-import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -26,11 +25,10 @@ from initlab import (
   activations,
   base,
   datasets,
-  initializers,
-  keys,
   launch,
   losses,
   mlp,
+  networks,
   probes,
   stats,
   theory,
@@ -38,79 +36,15 @@ from initlab import (
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(networks.Network):
   """One network at its initialization, and the examples it is shown."""
 
-  init: str = base.knob(
-    'glorot', 'the scheme that draws the weights', initializers.SCHEMES
-  )
-  activation: str = base.knob(
-    'tanh', 'the nonlinearity of the hidden layers', activations.ACTIVATIONS
-  )
-  widths: tuple[int, ...] = base.knob(
-    (1000,) * 5, 'the hidden widths: 1000x5, or 500-1000-500'
-  )
-  depth: int = base.knob(
-    0,
-    'hidden layers: the widths are repeated in turn until there are so many; '
-    '0 takes each once',
-  )
-  dataset: str = base.knob(
-    'shapeset', 'where inputs and labels come from', datasets.DATASETS
-  )
   examples: int = base.knob(300, 'how many test examples the network is shown')
-  distribution: str = base.knob(
-    'default',
-    'the distribution of a family with a choice (glorot, he, lecun, prelu)',
-    ('default', 'uniform', 'normal', 'truncated_normal'),
-  )
-  gain: str = base.knob(
-    'default',
-    "multiplies the weights: a number, 'default' for the scheme's own, or "
-    "'activation' for 1 / sqrt(E f(z)^2) of the activation",
-  )
-  bias: float = base.knob(0.0, 'the constant that is added to every bias')
-  loss: str = base.knob(
-    'cross_entropy', 'the cost whose gradient comes down', losses.LOSSES
-  )
 
   def __post_init__(self):
-    if not self.widths or min(self.widths) < 1:
-      raise base.UserError(
-        f'--widths={"-".join(map(str, self.widths))}: widths are at least 1'
-      )
-    if not 0 <= self.depth <= 1000:
-      raise base.UserError(f'--depth={self.depth}: from 0 to 1000 layers')
+    super().__post_init__()
     if self.examples < 1:
       raise base.UserError(f'--examples={self.examples}: at least 1')
-    try:
-      scheme = initializers.resolve(self.init, self.distribution)
-    except base.UserError as error:
-      where = f'--init={self.init} --distribution={self.distribution}'
-      raise base.UserError(f'{where}: {error}') from None
-    scheme.make(**self.knobs())
-
-  def layer_widths(self) -> tuple[int, ...]:
-    """`n_0, ..., n_L`, the input and the output included."""
-    dataset = datasets.DATASETS[self.dataset]
-    depth = self.depth or len(self.widths)
-    hidden = itertools.islice(itertools.cycle(self.widths), depth)
-    return (dataset.input_size, *hidden, dataset.num_classes)
-
-  def knobs(self) -> dict[str, float]:
-    """What is handed to the scheme beside the shape."""
-    if self.gain == 'default':
-      return {}
-    if 'gain' not in initializers.SCHEMES[self.init].knobs:
-      raise base.UserError(f'--gain={self.gain}: {self.init} has no gain')
-    if self.gain == 'activation':
-      return {'gain': activations.gain(self.activation)}
-    try:
-      return {'gain': float(self.gain)}
-    except ValueError:
-      raise base.UserError(
-        f"--gain={self.gain}: a number, 'default' or 'activation'"
-      ) from None
 
 
 SMOKE = Config(widths=(20, 12), dataset='xor', examples=4)
@@ -141,16 +75,9 @@ def load(config: Config, data_dir: str) -> base.Batch:
 
 def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
   """Draws one network and looks at it."""
-  scheme = initializers.resolve(config.init, config.distribution)
   activation = activations.ACTIVATIONS[config.activation]
   loss = losses.LOSSES[config.loss].per_example
-  params = mlp.init(
-    keys.stream(key, 'init'),
-    config.layer_widths(),
-    scheme.make(**config.knobs()),
-    scheme.bias() if scheme.bias else None,
-    shift=config.bias,
-  )
+  params = networks.draw(config, key, config.knobs(), config.bias)
   signals = mlp.signals(params, batch, activation, loss)
   measured = (probes.PROBES[name] for name in Result._fields)
   return Result(*(probe(params, activation, signals) for probe in measured))
@@ -158,16 +85,19 @@ def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
 
 def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
   """The per-example mean field of the setting."""
-  scheme = initializers.resolve(config.init, config.distribution)
-  laws = theory.layers(scheme, config.layer_widths(), **config.knobs())
   predicted = theory.predict(
-    laws,
+    _laws(config),
     np.asarray(batch.x),
     activations.ACTIVATIONS[config.activation],
     losses.LOSSES[config.loss],
     bias=config.bias,
   )
   return {name: predicted[name] for name in Result._fields if name in predicted}
+
+
+def _laws(config: Config) -> tuple[theory.WeightLaw, ...]:
+  widths, knobs = config.layer_widths(), config.knobs()
+  return theory.layers(config.scheme(), widths, **knobs)
 
 
 def verdict(outcome: base.Outcome) -> list[str]:
@@ -210,8 +140,7 @@ def verdict(outcome: base.Outcome) -> list[str]:
 
 def _weights_alone(config: Config) -> list[str]:
   """What is left of the factors when f(s) = s: equations 10 and 11."""
-  scheme = initializers.resolve(config.init, config.distribution)
-  laws = theory.layers(scheme, config.layer_widths(), **config.knobs())[1:-1]
+  laws = _laws(config)[1:-1]
   if not laws or any(law.weights.family == 'fixed' for law in laws):
     return []
   upward, downward = (
@@ -299,12 +228,6 @@ PANELS = (
 )
 
 
-def parameters(config: Config) -> int:
-  """How many numbers one network has."""
-  pairs = itertools.pairwise(config.layer_widths())
-  return sum((n_in + 1) * n_out for n_in, n_out in pairs)
-
-
 EXPERIMENT = base.Experiment(
   name='variance',
   doc=__doc__,
@@ -313,7 +236,7 @@ EXPERIMENT = base.Experiment(
   result=Result,
   load=load,
   run=run,
-  parameters=parameters,
+  parameters=networks.parameters,
   panels=PANELS,
   predict=predict,
   verdict=verdict,

@@ -14,7 +14,7 @@ _LAYERS = (
   'keys activations losses kernels layerwise stats store',
   'initializers shapeset trajectories checkpoints tables',
   'mlp datasets plots comparison',
-  'probes training report',
+  'probes networks training report',
   'theory',
   'sweeps',
   'longruns',
