@@ -252,10 +252,8 @@ def record(config: Config, data: Data, state: training.State) -> Result:
 
 
 def _optimizer(config: Config, numbers: dict[str, base.Array]):
-  rate = numbers['learning_rate']
-  return training.optimizer(
-    config.optimizer, config.schedule, rate, config.steps
-  )
+  rate, steps = numbers['learning_rate'], config.steps
+  return training.optimizer(config.optimizer, config.schedule, rate, steps)
 
 
 def numbers(config: Config) -> dict[str, float]:
@@ -300,7 +298,8 @@ def verdict(outcome: base.Outcome) -> list[str]:
 
 def _told(estimate: stats.Estimate, form: str) -> str:
   value, low, high = (format(float(each), form) for each in estimate[:3])
-  return f'{value} [{low}, {high}]' if estimate.n > 1 else value
+  alone = value if estimate.n else 'unknown'
+  return f'{value} [{low}, {high}]' if estimate.n > 1 else alone
 
 
 PANELS = (

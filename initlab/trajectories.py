@@ -82,14 +82,15 @@ def _networks(
     if alone:
       _draw_seeds(top, outcome, panel.field, colour)
     line = ('-', '--', ':', '-.')[i // len(colours) % 4]
-    _draw_mean(top, outcome.steps, estimate, colour, line, outcome.label)
+    label = _title(outcome) if alone else outcome.label
+    _draw_mean(top, outcome.steps, estimate, colour, line, label)
   top.legend(
     loc='upper left', bbox_to_anchor=(1, 1.03), handlelength=1.4, frameon=False
   )
   for i, outcome in enumerate(outcomes if not alone else ()):
     place = grid[1 + i // _COLUMNS, i % _COLUMNS]
     axes = picture.add_subplot(place, sharey=top)
-    axes.set_title(outcome.label, fontsize=8, parse_math=False)
+    axes.set_title(_title(outcome), fontsize=8, parse_math=False)
     axes.set_xlim(0, _last(outcomes))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(3, integer=True))
     _draw_seeds(axes, outcome, panel.field, colours[i % len(colours)])
@@ -119,7 +120,7 @@ def _layers(
       estimate = stats.mean(measured[:, :, layer])
       values.append(estimate.value[None])
       _draw_mean(axes, outcome.steps, estimate, colour, '-', name)
-    axes.set_title(outcome.label, fontsize=8, parse_math=False)
+    axes.set_title(_title(outcome), fontsize=8, parse_math=False)
     axes.legend(
       title='layer',
       title_fontsize=8,
@@ -133,6 +134,13 @@ def _layers(
   picture.supylabel(panel.label, fontsize=9, parse_math=False)
   picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
   return picture
+
+
+def _title(outcome: base.Outcome) -> str:
+  """The setting, and how many of its seeds diverged, if any did."""
+  steps = outcome.measured.get(base.DIVERGENCE[0], np.zeros(0))
+  lost = int(np.isfinite(steps).sum())
+  return outcome.label + f' ({lost} of {len(steps)} diverged)' * (lost > 0)
 
 
 def _draw_mean(

@@ -279,6 +279,13 @@ def test_curves_name_their_axes_settings_and_seeds(outcomes, panel, count):
   assert 'against the steps' in plots.caption(panel, shown)
 
 
+def test_curves_say_how_many_seeds_diverged(outcomes):
+  for panel in learning.PANELS:
+    text = plots_test.words(plots.figure(panel, outcomes))
+    assert 'bad (2 of 12 diverged)' in text
+    assert 'good (' not in text
+
+
 def test_a_curve_is_drawn_the_same_twice(outcomes):
   first, second = (
     plots.svg(plots.figure(learning.PANELS[0], outcomes)) for _ in range(2)
