@@ -18,7 +18,6 @@ Expect:
 
 import dataclasses
 import functools
-import itertools
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -27,44 +26,32 @@ from initlab import (
   activations,
   base,
   datasets,
-  initializers,
   keys,
   launch,
   losses,
   mlp,
+  networks,
   probes,
   stats,
   training,
 )
 
 # The least of each whole number; the most is what float32 counts to.
-_LEAST = {'depth': 0, 'batch_size': 0, 'steps': 1, 'record_every': 1}
+_LEAST = {'batch_size': 0, 'steps': 1, 'record_every': 1}
 _LEAST |= {'examples': 1, 'test_size': 1}
 
 _PROBES = ('activation_std', 'gradient_std', 'weight_gradient_std', 'saturated')
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(networks.Network):
   """One network, what it learns from, and how."""
 
-  init: str = base.knob(
-    'glorot', 'the scheme that draws the weights', initializers.SCHEMES
-  )
-  activation: str = base.knob(
-    'tanh', 'the nonlinearity of the hidden layers', activations.ACTIVATIONS
-  )
   widths: tuple[int, ...] = base.knob(
     (100,) * 5, 'the hidden widths: 1000x5, or 500-1000-500'
   )
-  depth: int = base.knob(
-    0, 'hidden layers, the widths repeated in turn; 0 takes each once'
-  )
   dataset: str = base.knob(
     'digits', 'where inputs and labels come from', datasets.DATASETS
-  )
-  loss: str = base.knob(
-    'cross_entropy', 'the cost that is minimised', losses.LOSSES
   )
   optimizer: str = base.knob(
     'sgd', 'takes the steps; lbfgs wants --batch_size=0', training.OPTIMIZERS
@@ -82,18 +69,9 @@ class Config:
   test_size: int = base.knob(
     1000, 'test examples that error and cost are of, where there are so many'
   )
-  gain: str = base.knob(
-    'default',
-    "multiplies the weights: a number, 'default' for the scheme's own, or "
-    "'activation' for 1 / sqrt(E f(z)^2) of the activation",
-  )
-  bias: float = base.knob(0.0, 'the constant that is added to every bias')
 
   def __post_init__(self):
-    if not self.widths or min(self.widths) < 1:
-      raise base.UserError(
-        f'--widths={"-".join(map(str, self.widths))}: widths are at least 1'
-      )
+    super().__post_init__()
     for name, least in _LEAST.items():
       if not least <= getattr(self, name) <= 2**24:
         value = getattr(self, name)
@@ -108,29 +86,6 @@ class Config:
       raise base.UserError(
         f'--batch_size=0 --dataset={self.dataset}: the data set is endless'
       )
-    initializers.SCHEMES[self.init].make(**self.knobs())
-
-  def layer_widths(self) -> tuple[int, ...]:
-    """`n_0, ..., n_L`, the input and the output included."""
-    dataset = datasets.DATASETS[self.dataset]
-    depth = self.depth or len(self.widths)
-    hidden = itertools.islice(itertools.cycle(self.widths), depth)
-    return (dataset.input_size, *hidden, dataset.num_classes)
-
-  def knobs(self) -> dict[str, float]:
-    """What is handed to the scheme beside the shape."""
-    if self.gain == 'default':
-      return {}
-    if 'gain' not in initializers.SCHEMES[self.init].knobs:
-      raise base.UserError(f'--gain={self.gain}: {self.init} has no gain')
-    if self.gain == 'activation':
-      return {'gain': activations.gain(self.activation)}
-    try:
-      return {'gain': float(self.gain)}
-    except ValueError:
-      raise base.UserError(
-        f"--gain={self.gain}: a number, 'default' or 'activation'"
-      ) from None
 
 
 SMOKE = Config(
@@ -198,15 +153,8 @@ def start(
 ) -> training.State:
   """Draws one network."""
   del data
-  scheme = initializers.SCHEMES[config.init]
-  gain = {'gain': numbers['gain']} if 'gain' in numbers else {}
-  params = mlp.init(
-    keys.stream(key, 'init'),
-    config.layer_widths(),
-    scheme.make(**gain),
-    scheme.bias() if scheme.bias else None,
-    shift=numbers['bias'],
-  )
+  knobs = {name: numbers[name] for name in config.knobs()}
+  params = networks.draw(config, key, knobs, numbers['bias'])
   return training.start(params, _optimizer(config, numbers))
 
 
@@ -324,12 +272,6 @@ PANELS = (
 )
 
 
-def parameters(config: Config) -> int:
-  """How many numbers one network has."""
-  pairs = itertools.pairwise(config.layer_widths())
-  return sum((n_in + 1) * n_out for n_in, n_out in pairs)
-
-
 EXPERIMENT = base.Experiment(
   name='learning',
   doc=__doc__,
@@ -338,7 +280,7 @@ EXPERIMENT = base.Experiment(
   result=Result,
   load=load,
   run=functools.partial(training.run, TRAINING, Result),
-  parameters=parameters,
+  parameters=networks.parameters,
   panels=PANELS,
   verdict=verdict,
   training=TRAINING,
