@@ -29,7 +29,7 @@ import jax
 import jaxlib
 import numpy as np
 
-from initlab import base, datasets, keys, report, study
+from initlab import base, datasets, keys, plans, report, study
 
 # jaxlib versions whose CPU LAPACK calls deadlock under vmap, unless the thread
 # pool is larger than the number of calls.
@@ -90,6 +90,14 @@ _FLAGS = {
   ),
 }
 
+_SWITCHES = {
+  'dry_run': (
+    'print what would be done, of each setting and by each worker, with memory '
+    'and cost, and do nothing; programs are compiled, for which the run need '
+    'then not wait'
+  ),
+}
+
 
 def main(
   experiment: base.Experiment, argv: Sequence[str] | None = None
@@ -131,11 +139,15 @@ def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
   settings = read_settings(experiment, values)
   command = ['python', '-m', f'experiments.{experiment.name}', *argv[1:]]
   options = read_options(values, shlex.join(command))
-  shard = read_shard(values)
+  num_shards, shard = read_shard(values)
   with warnings.catch_warnings():
     warnings.filterwarnings('always', category=UserWarning, module='initlab')
     warnings.showwarning = _show_warning
     configure(options.matmul_precision, str(values['compile_cache'].value))
+    if values['dry_run'].value:
+      plan = plans.text(experiment, settings, options, num_shards, _columns())
+      print(plan, end='')
+      return
     if shard:
       worked = study.work(experiment, settings, options, shard, _progress)
       print(_worked_text(shard, worked))
@@ -165,6 +177,10 @@ def define_flags(experiment: base.Experiment) -> flags.FlagValues:
     flags.DEFINE_string(
       name, default, text, flag_values=values, module_name='launch'
     )
+  for name, text in _SWITCHES.items():
+    flags.DEFINE_boolean(
+      name, False, text, flag_values=values, module_name='launch'
+    )
   return values
 
 
@@ -177,13 +193,15 @@ def help_text(
   for field in dataclasses.fields(experiment.config):
     lines += _flag_help(values[field.name], field.metadata['choices'], width)
   lines += ['', 'Launching:']
-  for name in _FLAGS:
+  for name in (*_FLAGS, *_SWITCHES):
     lines += _flag_help(values[name], (), width)
   return '\n'.join(lines)
 
 
 def _flag_help(flag: flags.Flag, choices: Sequence[str], width: int) -> list:
-  text = f'{flag.help}; default {flag.default}'
+  text = flag.help
+  if flag.name not in _SWITCHES:
+    text += f'; default {flag.default}'
   if choices:
     text += f'. One of {", ".join(choices)}'
   return [
@@ -288,8 +306,8 @@ def read_options(values: flags.FlagValues, command: str) -> study.Options:
   )
 
 
-def read_shard(values: flags.FlagValues) -> study.Shard | None:
-  """The share of a worker, None for a run of everything.
+def read_shard(values: flags.FlagValues) -> tuple[int, study.Shard | None]:
+  """The number of workers, and which one this is; None for a run of all.
 
   Raises:
     UserError: not a number of workers, or not one of them.
@@ -300,14 +318,14 @@ def read_shard(values: flags.FlagValues) -> study.Shard | None:
     raise base.UserError(f'--num_shards={count}: at most {_MOST_SHARDS}')
   index = str(values['shard_index'].value).strip()
   if index == 'none':
-    return None
+    return count, None
   shard = study.Shard(_natural('shard_index', index, word='none'), count)
   if shard.index >= shard.count:
     raise base.UserError(
       f'--shard_index={index}: with --num_shards={count} it is from 0 to '
       f'{count - 1}'
     )
-  return shard
+  return count, shard
 
 
 def read_seeds(text: str) -> np.ndarray:

@@ -371,10 +371,8 @@ def _fill(
   """Runs seeds and stores them, a chunk at a time."""
   progress(task.label, 0)
   if experiment.training:
-    lanes = task.folder.identity['bits']['lanes']
-    program = experiment.training.program(task.config)
     longruns.fill(
-      _compiled(experiment.training, program, lanes, tuple(devices)),
+      trainer(experiment, task, devices),
       experiment.training,
       experiment.result,
       task.config,
@@ -387,15 +385,38 @@ def _fill(
       progress=functools.partial(progress, task.label),
     )
     return
-  engine = sweeps.engine(
+  root_key = keys.root(options.root_seed)
+  for chunk, result in sweeps.results(
+    engine(experiment, task, devices), root_key, seeds, task.data
+  ):
+    store.write(task.folder, chunk, result)
+    progress(task.label, len(chunk))
+
+
+def engine(
+  experiment: base.Experiment, task: Task, devices: Sequence[Any]
+) -> sweeps.Engine:
+  """What computes a setting in which nothing is trained."""
+  return sweeps.engine(
     lambda key, data: experiment.run(task.config, key, data),
     lanes=task.folder.identity['bits']['lanes'],
     devices=devices,
   )
-  root_key = keys.root(options.root_seed)
-  for chunk, result in sweeps.results(engine, root_key, seeds, task.data):
-    store.write(task.folder, chunk, result)
-    progress(task.label, len(chunk))
+
+
+def trainer(
+  experiment: base.Experiment, task: Task, devices: Sequence[Any]
+) -> sweeps.Trainer:
+  """What trains a setting.
+
+  Raises:
+    UserError: nothing is trained in this experiment.
+  """
+  if experiment.training is None:
+    raise base.UserError(f'{experiment.name} trains nothing')
+  program = experiment.training.program(task.config)
+  lanes = task.folder.identity['bits']['lanes']
+  return _compiled(experiment.training, program, lanes, tuple(devices))
 
 
 @functools.lru_cache(maxsize=8)

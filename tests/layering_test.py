@@ -19,6 +19,7 @@ _LAYERS = (
   'sweeps',
   'longruns',
   'study',
+  'plans',
   'launch',
 )
 _ROW = {
