@@ -8,7 +8,6 @@ import argparse
 from collections.abc import Callable, Mapping
 import functools
 import itertools
-import os
 import statistics
 import time
 
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import variance
-from initlab import initializers, keys, mlp, shapeset, sweeps
+from initlab import initializers, keys, launch, mlp, shapeset, sweeps
 
 
 def measure(
@@ -188,7 +187,7 @@ def main() -> None:
   unknown = set(chosen) - set(SECTIONS)
   if unknown:
     parser.error(f'--section: no {", ".join(unknown)} in {list(SECTIONS)}')
-  cores = len(os.sched_getaffinity(0))
+  cores = launch.cores()
   jax.config.update('jax_num_cpu_devices', cores)
   jax.config.update('jax_default_matmul_precision', 'highest')
   device = jax.local_devices()[0]
