@@ -7,10 +7,10 @@ the study and prints its report. No other module reads a flag or touches
 `jax.config`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
-import datetime
+import functools
 import itertools
 import os
 import pathlib
@@ -21,7 +21,7 @@ import sys
 import textwrap
 import time
 import typing
-from typing import Any
+from typing import Any, NamedTuple
 import warnings
 
 from absl import flags
@@ -29,13 +29,11 @@ import jax
 import jaxlib
 import numpy as np
 
-from initlab import base, datasets, keys, plans, report, study
+from initlab import base, datasets, keys, launchers, plans, report, study
 
 # jaxlib versions whose CPU LAPACK calls deadlock under vmap, unless the thread
 # pool is larger than the number of calls.
 _DEADLOCKING = re.compile(r'0\.10\.|0\.11\.0$')
-
-_SECONDS_A_LINE = 60  # of progress, where there is no terminal
 
 # The most workers of one study; SLURM's own arrays are smaller.
 _MOST_SHARDS = 2**16
@@ -88,6 +86,13 @@ _FLAGS = {
     '($JOB_COMPLETION_INDEX) and GNU parallel. The same command without it '
     'prints the report, and computes what is still missing',
   ),
+  'coordinator_address': (
+    'auto',
+    'of --distributed: host:port of process 0; auto where JAX finds it out, as '
+    'on TPU pods and under SLURM',
+  ),
+  'num_processes': ('auto', 'of --distributed: how many there are'),
+  'process_id': ('auto', 'of --distributed: which one this is, from 0'),
 }
 
 _SWITCHES = {
@@ -96,7 +101,26 @@ _SWITCHES = {
     'and cost, and do nothing; programs are compiled, for which the run need '
     'then not wait'
   ),
+  'distributed': (
+    'this is one of the processes of one program over hosts (jax.distributed): '
+    'each computes its share on its own devices, and process 0 prints the '
+    'report once all are done. Only for platforms that want it so (TPU pods): '
+    'the processes end together where one is lost'
+  ),
 }
+
+
+class Workers(NamedTuple):
+  """How the seeds of a study are shared out.
+
+  num_shards: among how many workers.
+  shard: which of them this is; None for a run of everything.
+  distributed: what `launchers.joined` takes; None for a process of its own.
+  """
+
+  num_shards: int
+  shard: study.Shard | None
+  distributed: tuple[str | None, int | None, int | None] | None
 
 
 def main(
@@ -139,18 +163,25 @@ def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
   settings = read_settings(experiment, values)
   command = ['python', '-m', f'experiments.{experiment.name}', *argv[1:]]
   options = read_options(values, shlex.join(command))
-  num_shards, shard = read_shard(values)
+  workers = read_workers(values)
   with warnings.catch_warnings():
     warnings.filterwarnings('always', category=UserWarning, module='initlab')
     warnings.showwarning = _show_warning
     configure(options.matmul_precision, str(values['compile_cache'].value))
     if values['dry_run'].value:
-      plan = plans.text(experiment, settings, options, num_shards, _columns())
+      count = workers.num_shards
+      plan = plans.text(experiment, settings, options, count, _columns())
       print(plan, end='')
       return
-    if shard:
-      worked = study.work(experiment, settings, options, shard, _progress)
-      print(_worked_text(shard, worked))
+    work = functools.partial(study.work, experiment, settings, options)
+    if workers.distributed:
+      with launchers.joined(*workers.distributed) as shard:
+        worked = work(shard, _progress)
+      if shard.index:
+        print(_worked_text(shard, worked))
+        return
+    if workers.shard:
+      print(_worked_text(workers.shard, work(workers.shard, _progress)))
       return
     outcomes, facts = study.run(experiment, settings, options, _progress)
   print(report.text(experiment, outcomes, facts, _columns()), end='')
@@ -306,26 +337,61 @@ def read_options(values: flags.FlagValues, command: str) -> study.Options:
   )
 
 
-def read_shard(values: flags.FlagValues) -> tuple[int, study.Shard | None]:
-  """The number of workers, and which one this is; None for a run of all.
+def read_workers(values: flags.FlagValues) -> Workers:
+  """How the seeds are shared out.
 
   Raises:
-    UserError: not a number of workers, or not one of them.
+    UserError: a value that its flag does not take, or flags that contradict
+      each other.
   """
-  text = str(values['num_shards'].value).strip()
-  count = _natural('num_shards', text, least=1)
+  value = {name: str(values[name].value).strip() for name in _FLAGS}
+  count = _natural('num_shards', value['num_shards'], least=1)
   if count > _MOST_SHARDS:
     raise base.UserError(f'--num_shards={count}: at most {_MOST_SHARDS}')
-  index = str(values['shard_index'].value).strip()
-  if index == 'none':
-    return count, None
-  shard = study.Shard(_natural('shard_index', index, word='none'), count)
-  if shard.index >= shard.count:
+  shard = None
+  if value['shard_index'] != 'none':
+    index = _natural('shard_index', value['shard_index'], word='none')
+    if index >= count:
+      raise base.UserError(
+        f'--shard_index={index}: with --num_shards={count} it is from 0 to '
+        f'{count - 1}'
+      )
+    shard = study.Shard(index, count)
+  distributed = None
+  if values['distributed'].value:
+    if count > 1 or shard:
+      raise base.UserError(
+        '--distributed shares the seeds among its processes by itself: leave '
+        'out --num_shards and --shard_index'
+      )
+    distributed = _processes(value)
+  return Workers(count, shard, distributed)
+
+
+def _processes(
+  value: dict[str, str],
+) -> tuple[str | None, int | None, int | None]:
+  """Address, number and id for `launchers.joined`; all given, or none."""
+  names = 'coordinator_address', 'num_processes', 'process_id'
+  given = [name for name in names if value[name] != 'auto']
+  if given and len(given) < len(names):
     raise base.UserError(
-      f'--shard_index={index}: with --num_shards={count} it is from 0 to '
+      f'--{given[0]}={value[given[0]]}: where one of '
+      f'{", ".join("--" + name for name in names)} is given, all are'
+    )
+  if not given:
+    return None, None, None
+  address = value['coordinator_address']
+  if not re.fullmatch(r'.+:\d+', address):
+    raise base.UserError(f'--coordinator_address={address}: it is host:port')
+  count = _natural('num_processes', value['num_processes'], least=1)
+  index = _natural('process_id', value['process_id'])
+  if index >= count:
+    raise base.UserError(
+      f'--process_id={index}: with --num_processes={count} it is from 0 to '
       f'{count - 1}'
     )
-  return count, shard
+  return address, count, index
 
 
 def read_seeds(text: str) -> np.ndarray:
@@ -384,6 +450,13 @@ def _seconds(name: str, text: str) -> float:
 # The machine.
 
 
+def cores() -> int:
+  """How many cores this process may use, where the system tells; else all."""
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
 def configure(matmul_precision: str, compile_cache: str) -> None:
   """Sets what decides the bits, before the first device is touched."""
   if _DEADLOCKING.match(jaxlib.__version__) and 'NPROC' not in os.environ:
@@ -398,7 +471,7 @@ def configure(matmul_precision: str, compile_cache: str) -> None:
   jax.config.update('jax_threefry_partitionable', True)
   jax.config.update('jax_default_matmul_precision', matmul_precision)
   with contextlib.suppress(RuntimeError):  # once a backend is up, it stays
-    jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
+    jax.config.update('jax_num_cpu_devices', cores())
   keep = compile_cache != 'none'
   jax.config.update('jax_enable_compilation_cache', keep)
   if keep:
@@ -409,9 +482,9 @@ def configure(matmul_precision: str, compile_cache: str) -> None:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Any]:
-  """Yields `advance(label, count)`: a bar, or now and then a line in a pipe."""
+  """Yields `advance(label, count)`: a bar on a terminal, nothing in a pipe."""
   if not total or not sys.stderr.isatty():
-    yield _lines(total, time.monotonic)
+    yield lambda label, count: None
     return
   from rich import console, progress
 
@@ -428,28 +501,6 @@ def _progress(total: int) -> Iterator[Any]:
     yield lambda label, count: bar.update(
       task, description=label, advance=count
     )
-
-
-def _lines(total: int, clock: Callable[[], float]) -> Callable[..., None]:
-  """An `advance` that says once a minute how far it is and what is left."""
-  done, begin = 0.0, clock()
-  said = begin
-
-  def advance(label: str, count: float) -> None:
-    nonlocal done, said
-    done += count
-    now = clock()
-    if now - said >= _SECONDS_A_LINE and done:
-      left = round((now - begin) * (total / done - 1))
-      print(
-        f'{label}: {done:.4g} of {total} seeds, '
-        f'{datetime.timedelta(seconds=left)} left',
-        file=sys.stderr,
-        flush=True,
-      )
-      said = now
-
-  return advance
 
 
 def _worked_text(shard: study.Shard, worked: study.Worked) -> str:

@@ -66,6 +66,8 @@ def _main(tmp_path, *argv):
     ('--num_shards=65537', 'at most 65536'),
     ('--shard_index=1', 'from 0 to 0'),
     ('--shard_index=-1', 'whole number from 0, or none'),
+    ('--process_id=0 --distributed', 'all are'),
+    ('--distributed --num_shards=2', 'leave out'),
     ('--sees=3', 'Did you mean'),
     ('stray', 'is not a flag'),
   ],
@@ -74,7 +76,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
   tmp_path, capsys, monkeypatch, flag, told
 ):
   monkeypatch.setenv('INITLAB_DATA_DIR', str(tmp_path / 'no data'))
-  assert _main(tmp_path, flag) == 1
+  assert _main(tmp_path, *flag.split()) == 1
   out, err = capsys.readouterr()
   assert out == ''
   assert err.count('\n') == 1

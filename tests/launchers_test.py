@@ -1,6 +1,7 @@
 """More than one machine: the files are those of one process, byte for byte."""
 
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -12,9 +13,11 @@ from initlab import launch, study
 _ROOT = pathlib.Path(__file__).parents[1]
 _FLAGS = (
   '--dataset=xor',
-  '--widths=6x2',
+  '--widths=6',
   '--examples=4',
-  '--init=glorot,he',
+  '--test_size=4',
+  '--batch_size=3',
+  '--steps=7',
   '--seeds=0:20',
   '--lanes=2',
 )
@@ -26,7 +29,7 @@ def _start(out, *flags):
   return subprocess.Popen(
     [
       sys.executable,
-      *('-m', 'experiments.variance', *_FLAGS, *flags),
+      *('-m', 'experiments.learning', *_FLAGS, *flags),
       *(f'--out={out}', f'--compile_cache={cache}'),
     ],
     cwd=_ROOT,
@@ -60,7 +63,7 @@ def alone(tmp_path_factory):
   """A folder beside which others may be, and what one process prints."""
   out = tmp_path_factory.mktemp('launchers') / 'alone'
   printed = _finish(_start(out))
-  assert len(_shards(out)) == 2
+  assert len(_shards(out)) == 1
   return out, printed
 
 
@@ -97,7 +100,7 @@ def test_two_workers_at_once_write_what_one_process_writes(alone):
   both = [_start(out, '--num_shards=2', f'--shard_index={i}') for i in (0, 1)]
   for index, process in enumerate(both):
     assert _finish(process) == (
-      f'shard {index} of 2: 20 seeds of all settings, 20 computed, 0 there '
+      f'shard {index} of 2: 10 seeds of all settings, 10 computed, 0 there '
       'before\n'
     )
   report = _finish(_start(out, '--num_shards=2'))
@@ -107,4 +110,31 @@ def test_two_workers_at_once_write_what_one_process_writes(alone):
   assert '0 computed' in _finish(
     _start(out, '--num_shards=2', '--shard_index=1')
   )
+  assert _times(out) == before
+
+
+def test_two_processes_of_one_program_write_what_one_process_writes(alone):
+  """Each has as many CPU devices as this machine has cores, at least two."""
+  expected, printed = alone
+  out = expected.parent / 'distributed'
+
+  def run():
+    with socket.socket() as free:
+      free.bind(('127.0.0.1', 0))
+      address = f'127.0.0.1:{free.getsockname()[1]}'
+    flags = '--distributed', f'--coordinator_address={address}'
+    both = [
+      _start(out, *flags, '--num_processes=2', f'--process_id={index}')
+      for index in (0, 1)
+    ]
+    return [_finish(process) for process in both]
+
+  report, line = run()
+  assert _body(report) == _body(printed)
+  assert line.startswith('shard 1 of 2: 10 seeds of all settings, 10 computed')
+  assert _shards(out) == _shards(expected)
+  before = _times(out)
+  again, line = run()
+  assert _body(again) == _body(printed)
+  assert '0 computed' in line
   assert _times(out) == before

@@ -19,7 +19,7 @@ _LAYERS = (
   'sweeps',
   'longruns',
   'study',
-  'plans',
+  'plans launchers',
   'launch',
 )
 _ROW = {
