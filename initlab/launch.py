@@ -38,6 +38,12 @@ _DEADLOCKING = re.compile(r'0\.10\.|0\.11\.0$')
 # The most workers of one study; SLURM's own arrays are smaller.
 _MOST_SHARDS = 2**16
 
+_LAUNCHERS = ('none', 'slurm', 'local', 'ray')
+
+# Flags that say where a study runs, not what it is.
+_PLACES = ('num_shards', 'shard_index', 'launcher')
+_PLACES += ('slurm_partition', 'slurm_minutes', 'slurm_gpus', 'slurm_cpus')
+
 _PRECISIONS = ('highest', 'high', 'default')
 
 # name -> (default, help)
@@ -86,6 +92,21 @@ _FLAGS = {
     '($JOB_COMPLETION_INDEX) and GNU parallel. The same command without it '
     'prints the report, and computes what is still missing',
   ),
+  'launcher': (
+    'none',
+    'start --num_shards workers, wait for them and print the report: slurm '
+    'submits jobs (pip install initlab[slurm]), local runs the same as '
+    'processes of this machine, ray uses a cluster, or this machine (pip '
+    'install initlab[ray]), with a GPU a worker where there are any',
+  ),
+  'slurm_partition': ('default', 'of --launcher=slurm: where jobs go'),
+  'slurm_minutes': (
+    '240',
+    'of --launcher=slurm: after which a job is stopped; the same command then '
+    'goes on from its checkpoints',
+  ),
+  'slurm_gpus': ('0', 'of --launcher=slurm: GPUs a job'),
+  'slurm_cpus': ('2', 'of --launcher=slurm: cores a job'),
   'coordinator_address': (
     'auto',
     'of --distributed: host:port of process 0; auto where JAX finds it out, as '
@@ -116,11 +137,15 @@ class Workers(NamedTuple):
   num_shards: among how many workers.
   shard: which of them this is; None for a run of everything.
   distributed: what `launchers.joined` takes; None for a process of its own.
+  launcher: what starts the workers; 'none' if they start by themselves.
+  job: what each asks SLURM for.
   """
 
   num_shards: int
   shard: study.Shard | None
   distributed: tuple[str | None, int | None, int | None] | None
+  launcher: str
+  job: launchers.Job
 
 
 def main(
@@ -164,6 +189,9 @@ def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
   command = ['python', '-m', f'experiments.{experiment.name}', *argv[1:]]
   options = read_options(values, shlex.join(command))
   workers = read_workers(values)
+  if workers.launcher != 'none' and not values['dry_run'].value:
+    print(_launched(experiment, values, options.out, workers))
+    return
   with warnings.catch_warnings():
     warnings.filterwarnings('always', category=UserWarning, module='initlab')
     warnings.showwarning = _show_warning
@@ -188,6 +216,36 @@ def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
   if len(options.seeds) == 1:
     seed = options.seeds[0]
     print(f'\none seed has no interval; --seeds=0:{max(seed, 2)} runs many')
+
+
+def _launched(
+  experiment: base.Experiment,
+  values: flags.FlagValues,
+  out: pathlib.Path,
+  workers: Workers,
+) -> str:
+  """The report of a study that workers elsewhere compute."""
+  names = [field.name for field in dataclasses.fields(experiment.config)]
+  names += [name for name in _FLAGS if name not in _PLACES]
+  given = [
+    f'--{name}={values[name].value}' for name in names if values[name].present
+  ]
+  program = functools.partial(
+    launchers.Program, f'experiments.{experiment.name}'
+  )
+  count = workers.num_shards
+  shards = [
+    program([*given, f'--num_shards={count}', f'--shard_index={index}'])
+    for index in range(count)
+  ]
+  done = lambda index, line: print(
+    line or f'shard {index} of {count}: done', file=sys.stderr, flush=True
+  )
+  if workers.launcher == 'ray':
+    return launchers.on_ray(shards, program(given), done)
+  return launchers.submit(
+    workers.launcher, shards, program(given), out / 'jobs', workers.job, done
+  )
 
 
 # The command line.
@@ -357,15 +415,36 @@ def read_workers(values: flags.FlagValues) -> Workers:
         f'{count - 1}'
       )
     shard = study.Shard(index, count)
+  launcher = value['launcher']
+  if launcher not in _LAUNCHERS:
+    raise base.UserError(
+      f'--launcher={launcher}: one of {", ".join(_LAUNCHERS)}'
+    )
+  if shard and launcher != 'none':
+    raise base.UserError(
+      f'--launcher={launcher} starts the worker of every share: leave out '
+      '--shard_index'
+    )
   distributed = None
   if values['distributed'].value:
-    if count > 1 or shard:
+    if count > 1 or shard or launcher != 'none':
       raise base.UserError(
         '--distributed shares the seeds among its processes by itself: leave '
-        'out --num_shards and --shard_index'
+        'out --num_shards, --shard_index and --launcher'
       )
     distributed = _processes(value)
-  return Workers(count, shard, distributed)
+  return Workers(count, shard, distributed, launcher, _job(value))
+
+
+def _job(value: dict[str, str]) -> launchers.Job:
+  partition = value['slurm_partition']
+  number = lambda name, least: _natural(name, value[name], least)
+  return launchers.Job(
+    partition='' if partition == 'default' else partition,
+    minutes=number('slurm_minutes', 1),
+    gpus=number('slurm_gpus', 0),
+    cpus=number('slurm_cpus', 1),
+  )
 
 
 def _processes(

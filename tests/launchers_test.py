@@ -1,14 +1,19 @@
 """More than one machine: the files are those of one process, byte for byte."""
 
+import importlib.util
+import os
 import pathlib
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from initlab import launch, study
+from initlab import base, launch, launchers, study
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _FLAGS = (
@@ -67,6 +72,13 @@ def alone(tmp_path_factory):
   return out, printed
 
 
+def _beside(alone, name):
+  """A folder for the same rows; it has the pictures, since these are slow."""
+  out = alone.parent / name
+  shutil.copytree(alone / 'reports', out / 'reports')
+  return out
+
+
 def _body(printed):
   """A report without its facts, which name folder and command."""
   return printed.partition('\ncommand')[0]
@@ -96,7 +108,7 @@ def test_workers_that_can_do_not_share_a_file():
 
 def test_two_workers_at_once_write_what_one_process_writes(alone):
   expected, printed = alone
-  out = expected.parent / 'shards'
+  out = _beside(expected, 'shards')
   both = [_start(out, '--num_shards=2', f'--shard_index={i}') for i in (0, 1)]
   for index, process in enumerate(both):
     assert _finish(process) == (
@@ -116,7 +128,7 @@ def test_two_workers_at_once_write_what_one_process_writes(alone):
 def test_two_processes_of_one_program_write_what_one_process_writes(alone):
   """Each has as many CPU devices as this machine has cores, at least two."""
   expected, printed = alone
-  out = expected.parent / 'distributed'
+  out = _beside(expected, 'distributed')
 
   def run():
     with socket.socket() as free:
@@ -137,4 +149,87 @@ def test_two_processes_of_one_program_write_what_one_process_writes(alone):
   again, line = run()
   assert _body(again) == _body(printed)
   assert '0 computed' in line
+  assert _times(out) == before
+
+
+def test_jobs_write_what_one_process_writes(alone):
+  expected, printed = alone
+  out = _beside(expected, 'jobs')
+  flags = '--launcher=local', '--num_shards=2'
+  process = _start(out, *flags)
+  report, errors = process.communicate(timeout=200)
+  assert process.returncode == 0, errors
+  assert errors.count('10 seeds of all settings, 10 computed') == 2
+  assert _body(report) == _body(printed)
+  assert _shards(out) == _shards(expected)
+  before = {path: path.stat().st_mtime_ns for path in out.rglob('seeds-*')}
+  assert _body(_finish(_start(out, *flags))) == _body(printed)
+  assert before == {p: p.stat().st_mtime_ns for p in out.rglob('seeds-*')}
+
+
+def test_a_job_that_fails_says_why(tmp_path):
+  process = _start(tmp_path / 'out', '--launcher=local', '--devices=99')
+  report, errors = process.communicate(timeout=200)
+  assert process.returncode == 1
+  assert report == ''
+  assert 'shard 0' in errors
+  assert '--devices=99: this machine has' in errors.splitlines()[-1]
+  assert 'the same command goes on' in errors.splitlines()[-1]
+
+
+@pytest.mark.skipif(shutil.which('srun') is not None, reason='SLURM is here')
+def test_where_there_is_no_slurm_one_line_says_so(tmp_path):
+  """In a process of its own: submitit takes over the handlers of logging."""
+  process = _start(tmp_path / 'out', '--launcher=slurm')
+  report, errors = process.communicate(timeout=200)
+  assert process.returncode == 1
+  assert report == ''
+  assert errors.startswith('learning: error: --launcher=slurm: ')
+  assert errors.count('\n') == 1
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_launcher_that_is_not_installed_is_named(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'submitit', None)
+  with pytest.raises(base.UserError, match=r'pip install initlab\[slurm\]'):
+    launchers._imported('submitit', 'slurm')
+
+
+def _descendants(pid):
+  """`{pid: title}` of all processes below one."""
+  lines = subprocess.check_output(['ps', '-eo', 'pid,ppid,args'], text=True)
+  rows = [line.split(None, 2) for line in lines.splitlines()[1:]]
+  found, last = {}, {pid}
+  while last:
+    below = {int(p): title for p, parent, title in rows if int(parent) in last}
+    last = below.keys() - found.keys()
+    found |= below
+  return found
+
+
+@pytest.mark.slow
+def test_of_two_ray_workers_one_is_killed_and_the_rows_are_the_same(tmp_path):
+  """SIGKILL, to a worker that is in training and has a checkpoint."""
+  if importlib.util.find_spec('ray') is None:
+    pytest.skip('ray is not installed: pip install initlab[ray]')
+  long = '--steps=300000', '--record_every=100000', '--checkpoint_every=0.1'
+  expected, out = tmp_path / 'alone', tmp_path / 'ray'
+  printed = _finish(_start(expected, *long))
+  ray = _start(out, *long, '--launcher=ray', '--num_shards=2')
+  deadline = time.monotonic() + 200
+  while not list(out.rglob('_checkpoint-*')) and time.monotonic() < deadline:
+    time.sleep(0.05)
+  workers = [
+    pid for pid, title in _descendants(ray.pid).items() if 'ray::_run' in title
+  ]
+  assert len(workers) == 2
+  os.kill(workers[0], signal.SIGKILL)
+  report, errors = ray.communicate(timeout=400)
+  assert ray.returncode == 0, errors
+  assert errors.count('10 seeds of all settings, 10 computed') == 2
+  assert _body(report) == _body(printed)
+  assert _shards(out) == _shards(expected)
+  before = _times(out)
+  again = _finish(_start(out, *long, '--launcher=ray', '--num_shards=2'))
+  assert _body(again) == _body(printed)
   assert _times(out) == before
