@@ -20,11 +20,13 @@ _COMMANDS = re.findall(
 @pytest.mark.parametrize(('name', 'flags'), _COMMANDS)
 def test_commands_are_accepted(name, flags):
   experiment = importlib.import_module(f'experiments.{name}').EXPERIMENT
+  flags = re.sub(r':::.*', '', re.sub(r'\$\w+|\{\}', '0', flags))
   argv = [each for each in shlex.split(flags) if each != '--help']
   values = launch.define_flags(experiment)
   assert values(['_', *argv]) == ['_']
   assert launch.read_settings(experiment, values)
   launch.read_options(values, '')
+  launch.read_workers(values)
 
 
 def test_code_runs():
