@@ -11,12 +11,17 @@ from initlab import activations, base, initializers, keys, losses, mlp, probes
 _WIDTHS = (20, 40, 30, 50, 5)
 
 
-def _network(activation=jnp.tanh, draw=None, widths=_WIDTHS, size=40):
+def _network(activation=jnp.tanh, draw=None, shift=0.2):
   draw = draw or initializers.he_normal()
-  params = mlp.init(keys.root(0), widths, draw, shift=0.2)
-  x = jax.random.normal(keys.root(3), (size, widths[0]))
-  batch = base.Batch(x, jnp.arange(size, dtype=jnp.int32) % widths[-1])
-  signals = mlp.signals(params, batch, activation, losses.cross_entropy)
+
+  @jax.jit
+  def network():
+    params = mlp.init(keys.root(0), _WIDTHS, draw, shift=shift)
+    x = jax.random.normal(keys.root(3), (40, _WIDTHS[0]))
+    batch = base.Batch(x, jnp.arange(40, dtype=jnp.int32) % _WIDTHS[-1])
+    return params, mlp.signals(params, batch, activation, losses.cross_entropy)
+
+  params, signals = network()
   return params, activation, signals
 
 
@@ -24,9 +29,12 @@ _NETWORK = _network()
 
 
 def _measured(name, network=_NETWORK):
-  return np.asarray(probes.PROBES[name](*network), float)
+  params, activation, signals = network
+  probe = jax.jit(lambda params, s: probes.PROBES[name](params, activation, s))
+  return np.asarray(probe(params, signals), float)
 
 
+@jax.jit
 def _mean_singular_value(w, slopes):
   return probes._mean_root(*probes._lanczos(w, slopes))
 
@@ -153,13 +161,8 @@ def test_saturated_and_dead():
     [*(o.all(0).mean() for o in off), 0],
     rtol=1e-6,
   )
-  drowned = mlp.init(
-    keys.root(0), _WIDTHS, initializers.he_normal(), shift=-100.0
-  )
-  batch = base.Batch(signals.x, jnp.zeros(40, jnp.int32))
-  signals = mlp.signals(drowned, batch, jax.nn.relu, losses.cross_entropy)
-  dead = probes.dead(drowned, jax.nn.relu, signals)
-  chex.assert_trees_all_equal(dead, jnp.array([1.0, 1.0, 1.0, 0.0]))
+  drowned = _measured('dead', _network(jax.nn.relu, shift=-100.0))
+  np.testing.assert_array_equal(drowned, [1, 1, 1, 0])
 
 
 def test_a_signal_of_1e_minus_30_is_still_measured():

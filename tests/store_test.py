@@ -431,8 +431,12 @@ def test_writers_that_race_and_are_killed_leave_only_intact_shards(tmp_path):
   for writer in writers:
     writer.stdin.write(b'\n')
     writer.stdin.flush()
+  deadline = time.monotonic() + 60
+  while len(list(tmp_path.rglob('seeds-*'))) < 3:
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
   for writer in writers:
-    time.sleep(0.5)
+    time.sleep(0.3)
     writer.send_signal(signal.SIGKILL)
     writer.communicate()
   Config = dataclasses.make_dataclass('Config', [])
