@@ -1,6 +1,5 @@
 """Every probe against its definition, computed once more in NumPy."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
