@@ -230,11 +230,11 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
 
 def _draw_points(axes: 'Axes', curve: _Curve) -> None:
   """Hollow markers, so that settings and intervals show through each other."""
-  estimate = curve.estimate
+  value, low, high = curve.estimate[:3]
   axes.errorbar(
     curve.layer,
-    estimate.value,
-    (estimate.value - estimate.low, estimate.high - estimate.value),
+    value,
+    np.stack([value - low, high - value]),
     color=curve.colour,
     fmt=curve.marker,
     mfc='none',
