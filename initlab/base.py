@@ -256,9 +256,10 @@ class Panel(NamedTuple):
   kind: 'depth' draws a per-layer measure against depth with an interval over
     seeds and the theory as a line; 'histogram' draws the distribution of a
     PerLayerSample field, one small picture a setting, one curve a layer;
-    'curve' draws a PerStep or PerStepLayer measure against the steps of a
-    training, the single seeds thin behind, one small picture a layer.
+    'curve' draws a PerStep or PerStepLayer measure against the recorded steps,
+    the single seeds thin behind, one small picture a layer.
   log: whether the measured axis is logarithmic; of a histogram, the density.
+  over: of a 'curve', what its steps are.
   """
 
   field: str
@@ -266,6 +267,39 @@ class Panel(NamedTuple):
   label: str
   kind: str = 'depth'
   log: bool = False
+  over: str = 'step'
+
+  @property
+  def name(self) -> str:
+    """Of its files; no two panels of an experiment share it."""
+    return f'{self.field}_{self.kind}'
+
+
+class Finding(NamedTuple):
+  """What a run found of a claim.
+
+  holds: whether it is so; None where the run cannot tell.
+  evidence: the number, with its interval, that decides; or what is missing.
+  """
+
+  holds: bool | None
+  evidence: str
+
+
+class Claim(NamedTuple):
+  """A statement that a run can refute.
+
+  name: what it is called, 'eq. 14', 'lecture 3'; unique in its experiment.
+  text: the statement, one sentence.
+  source: who says it, and where.
+  check: `outcomes -> finding`; it raises `claims.Untested` where the settings
+    of the run are not those that the statement is about.
+  """
+
+  name: str
+  text: str
+  source: str
+  check: Callable[[Sequence[Outcome]], Finding]
 
 
 class Training(NamedTuple):
@@ -310,6 +344,15 @@ class Experiment(NamedTuple):
   training: what `run` consists of, where it trains.
   compared: PerNetwork fields, lower the better, whose settings are compared by
     tests paired by seed.
+  claims: what sources say of the settings that run by default.
+  defaults: flag -> what it is where it is not given, in place of the knob's or
+    the launcher's own default: a sweep, a number of seeds.
+  steps: `config -> [T]`, the coordinates of the step axis where nothing is
+    trained.
+  dtype: 'float32' or 'float64', of everything that is computed. Results are
+    stored in float32 all the same.
+  compiled: whether `run` is JAX code, to be compiled; if not, it is called for
+    one seed after the other, as what hands the work to SciPy or scikit-learn.
   """
 
   name: str
@@ -325,3 +368,45 @@ class Experiment(NamedTuple):
   verdict: Callable[[Outcome], list[str]] = lambda outcome: []
   training: Training | None = None
   compared: tuple[str, ...] = ()
+  claims: tuple[Claim, ...] = ()
+  defaults: Mapping[str, str] = types.MappingProxyType({})
+  steps: Callable[[Any], tuple[int, ...]] = lambda config: ()
+  dtype: str = 'float32'
+  compiled: bool = True
+
+
+class Chapter(NamedTuple):
+  """One experiment of a collection, as it runs there.
+
+  experiment: its module, `experiments.<experiment>`.
+  title: of the chapter; unique in its collection.
+  flags: beside the experiment's own defaults.
+  full: more of them, at the full size of a collection that has one.
+  text: what the source shows, for the reader to compare.
+  panels: names of the pictures to show, in order; all of them if empty.
+  claims: what is checked; the experiment's own if None.
+  """
+
+  experiment: str
+  title: str
+  flags: tuple[str, ...] = ()
+  full: tuple[str, ...] = ()
+  text: str = ''
+  panels: tuple[str, ...] = ()
+  claims: tuple[Claim, ...] | None = None
+
+
+class Collection(NamedTuple):
+  """Experiments that make one page together.
+
+  name: of the module, `python -m experiments.<name>`.
+  doc: the module's docstring.
+  chapters: in the order of the page.
+  marks: what a claim that holds, one that does not and one that the run cannot
+    tell of are called.
+  """
+
+  name: str
+  doc: str
+  chapters: tuple[Chapter, ...]
+  marks: tuple[str, str, str] = ('pass', 'fail', 'not tested')

@@ -257,14 +257,18 @@ def define_flags(experiment: base.Experiment) -> flags.FlagValues:
   for field in dataclasses.fields(experiment.config):
     flags.DEFINE_string(
       field.name,
-      base.written(field.default),
+      experiment.defaults.get(field.name, base.written(field.default)),
       field.metadata['help'],
       flag_values=values,
       module_name='setting',
     )
   for name, (default, text) in _FLAGS.items():
     flags.DEFINE_string(
-      name, default, text, flag_values=values, module_name='launch'
+      name,
+      experiment.defaults.get(name, default),
+      text,
+      flag_values=values,
+      module_name='launch',
     )
   for name, text in _SWITCHES.items():
     flags.DEFINE_boolean(

@@ -18,8 +18,8 @@ class _Needs(NamedTuple):
   """What one setting takes.
 
   size: seeds a call.
-  memory: bytes a device, of its largest program.
-  work: floating-point operations a seed.
+  memory: bytes a device, of its largest program; 0 of what is not compiled.
+  work: floating-point operations a seed; 0 of what is not compiled.
   """
 
   size: int
@@ -125,6 +125,18 @@ def _by_shard(
 
 
 def _needs(
+  experiment: base.Experiment,
+  task: study.Task,
+  options: study.Options,
+  devices: Sequence[Any],
+) -> _Needs:
+  if not experiment.compiled:
+    return _Needs(1, 0, 0.0)
+  with study.arithmetic(experiment):
+    return _compiled_needs(experiment, task, options, devices)
+
+
+def _compiled_needs(
   experiment: base.Experiment,
   task: study.Task,
   options: study.Options,

@@ -309,7 +309,7 @@ def _open(
     'jax': jax.__version__,
     'jaxlib': jaxlib.__version__,
     'matmul_precision': options.matmul_precision,
-    'dtype': 'float32',
+    'dtype': experiment.dtype,
   }
   return store.open_setting(
     options.out,
@@ -326,8 +326,8 @@ def _open(
 
 
 def _steps(experiment: base.Experiment, config: Any) -> tuple[int, ...]:
-  """The recorded steps of a setting, none where nothing is trained."""
-  return experiment.training.steps(config) if experiment.training else ()
+  """The coordinates of the step axis of a setting."""
+  return (experiment.training or experiment).steps(config)
 
 
 def _environment() -> dict[str, str]:
@@ -370,6 +370,23 @@ def _fill(
 ) -> None:
   """Runs seeds and stores them, a chunk at a time."""
   progress(task.label, 0)
+  with arithmetic(experiment):
+    _compute(experiment, task, seeds, options, devices, progress)
+
+
+def arithmetic(experiment: base.Experiment) -> Any:
+  """The context in which an experiment computes: of its dtype."""
+  return jax.enable_x64(experiment.dtype == 'float64')
+
+
+def _compute(
+  experiment: base.Experiment,
+  task: Task,
+  seeds: np.ndarray,
+  options: Options,
+  devices: Sequence[Any],
+  progress: Advance,
+) -> None:
   if experiment.training:
     longruns.fill(
       trainer(experiment, task, devices),
@@ -397,8 +414,11 @@ def engine(
   experiment: base.Experiment, task: Task, devices: Sequence[Any]
 ) -> sweeps.Engine:
   """What computes a setting in which nothing is trained."""
+  run = functools.partial(experiment.run, task.config)
+  if not experiment.compiled:
+    return sweeps.uncompiled(run)
   return sweeps.engine(
-    lambda key, data: experiment.run(task.config, key, data),
+    run,
     lanes=task.folder.identity['bits']['lanes'],
     devices=devices,
   )
@@ -478,7 +498,7 @@ def _replays(
     examples = comparison.examples(experiment.compared[0], outcome)
     for name, seed in examples.items():
       words = ['python', '-m', f'experiments.{experiment.name}']
-      words += _flags(task.config)
+      words += _flags(experiment, task.config)
       words += [f'--seeds={seed}', f'--root_seed={options.root_seed}']
       words += [f'--lanes={task.folder.identity["bits"]["lanes"]}']
       words += [f'--matmul_precision={options.matmul_precision}']
@@ -488,12 +508,13 @@ def _replays(
   return replays
 
 
-def _flags(config: Any) -> list[str]:
-  """The knobs that are not at their default, as flags."""
+def _flags(experiment: base.Experiment, config: Any) -> list[str]:
+  """The knobs that are not where the flags have them by default, as flags."""
   return [
     f'--{field.name}={base.written(getattr(config, field.name))}'
     for field in dataclasses.fields(config)
-    if getattr(config, field.name) != field.default
+    if field.name in experiment.defaults
+    or getattr(config, field.name) != field.default
   ]
 
 
@@ -511,8 +532,8 @@ def _publish(
   for panel in experiment.panels:
     figure = plots.figure(panel, outcomes)
     vectors.append(plots.svg(figure))
-    store.write_text(place / f'{panel.field}.svg', vectors[-1])
-    store.write_bytes(place / f'{panel.field}.png', plots.png(figure))
+    store.write_text(place / f'{panel.name}.svg', vectors[-1])
+    store.write_bytes(place / f'{panel.name}.png', plots.png(figure))
   store.write_text(place / 'summary.csv', report.csv(outcomes))
   for field in experiment.compared:
     found = comparison.all_tables(field, outcomes)

@@ -133,6 +133,20 @@ def engine(
   return Engine(jax.jit(spread), size)
 
 
+def uncompiled(run: Callable[[base.Key, Any], Any]) -> Engine:
+  """Calls a run that is not JAX code for one seed after the other.
+
+  Args:
+    run: `(key, data) -> result`, a pytree of arrays.
+  """
+
+  def call(root_key: base.Key, seeds: np.ndarray, data: Any) -> Any:
+    result = run(keys.at(root_key, seeds[0]), data)
+    return jax.tree.map(lambda x: np.asarray(x)[None], result)
+
+  return Engine(call, 1)
+
+
 def results(
   engine: Engine, root_key: base.Key, seeds: np.ndarray, data: Any
 ) -> Iterator[tuple[np.ndarray, Any]]:
@@ -153,7 +167,7 @@ def results(
     count = len(chunk)
     padded = np.pad(chunk, (0, engine.size - count), mode='edge')
     result = engine.call(root_key, padded, data)
-    yield chunk, jax.tree.map(lambda x, n=count: np.asarray(x)[:n], result)
+    yield chunk, jax.tree.map(lambda x, n=count: _stored(x)[:n], result)
 
 
 def trainer(
@@ -215,9 +229,10 @@ def trainer(
   )
 
 
-def traced(numbers: dict[str, float]) -> dict[str, np.float32]:
+def traced(numbers: dict[str, float]) -> dict[str, np.floating]:
   """Numbers as a program takes them: of one type, whatever their value."""
-  return {name: np.float32(value) for name, value in numbers.items()}
+  kind = jax.dtypes.canonicalize_dtype(float).type
+  return {name: kind(value) for name, value in numbers.items()}
 
 
 def to_devices(trainer: Trainer, data: Any) -> Any:
@@ -259,7 +274,7 @@ def train(
 
   def record(state: Any) -> Any:
     result = trainer.record(data, state)
-    return jax.tree.map(lambda x: np.asarray(x)[:count].copy(), result)
+    return jax.tree.map(lambda x: _stored(x)[:count].copy(), result)
 
   def advance(state: Any, first: int, last: int) -> Any:
     span = np.int32(first), np.int32(last)
@@ -291,6 +306,12 @@ def train(
 def stacked(records: Sequence[Any]) -> Any:
   """One result a recorded step, as one: `[n, T, ...]`."""
   return jax.tree.map(lambda *parts: np.stack(parts, axis=1), *records)
+
+
+def _stored(x: Any) -> np.ndarray:
+  """As it is kept: in float32, where it was computed in float64."""
+  x = np.asarray(x)
+  return x.astype(np.float32) if x.dtype == np.float64 else x
 
 
 def _padded(trainer: Trainer, state: Any, count: int) -> Any:

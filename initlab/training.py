@@ -34,7 +34,7 @@ _WARM_UP = 0.1  # share of all steps
 class State(NamedTuple):
   """A network in training.
 
-  params: its layers.
+  params: its layers, or any pytree with an array of rank 0 or 1.
   memory: of the optimizer.
   diverged_step: `[]` int32, the step at which it diverged, counted from 0; -1
     for a network that did not.
@@ -79,7 +79,7 @@ def start(
   params: base.Params, optimizer: optax.GradientTransformationExtraArgs
 ) -> State:
   """A network before its first step."""
-  nan = jnp.full((), jnp.nan, jnp.float32)
+  nan = jnp.full((), jnp.nan, float)
   never = jnp.full((), -1, jnp.int32)
   return State(params, optimizer.init(params), never, nan, nan)
 
@@ -129,7 +129,7 @@ def evaluate(
   logits = mlp.apply(params, batch.x, activation)
   wrong = jnp.argmax(logits, axis=-1).astype(jnp.int32) != batch.y
   cost = jnp.mean(jax.vmap(loss)(logits, batch.y))
-  return cost, jnp.mean(wrong.astype(jnp.float32))
+  return cost, jnp.mean(wrong.astype(cost.dtype))
 
 
 def run(
@@ -152,7 +152,7 @@ def run(
     A Result, fields over steps `[T, ...]`.
   """
   numbers = {
-    name: jnp.asarray(value, jnp.float32)
+    name: jnp.asarray(value, float)
     for name, value in pieces.numbers(config).items()
   }
   steps = jnp.asarray(pieces.steps(config), jnp.int32)
@@ -223,7 +223,7 @@ def _step(
   sound &= jax.lax.cond(
     before == 0, lambda: _all_finite(state.params), lambda: jnp.bool_(True)
   )
-  number = before.astype(jnp.float32) + 1
+  number = before.astype(float) + 1
   mean = state.mean_cost + (cost - state.mean_cost) / number
   moved = State(
     jax.tree.map(jnp.add, state.params, updates),
@@ -241,12 +241,12 @@ def _step(
   return jax.tree.map(select, moved, frozen)
 
 
-def _vectors(gradient: base.Params) -> list[base.Array]:
+def _vectors(gradient: Any) -> list[base.Array]:
   """Those of the biases: sums over examples of all that came down.
 
   To look at those of the weights, too, would cost a tenth of a step.
   """
-  return [layer.b for layer in gradient]
+  return [leaf for leaf in jax.tree.leaves(gradient) if leaf.ndim < 2]
 
 
 def _all_finite(tree: Any) -> base.Array:
@@ -370,7 +370,7 @@ def optimizer(
   make = base.lookup(OPTIMIZERS, 'optimizer', name)
   factor = base.lookup(SCHEDULES, 'schedule', schedule)(steps)
   inner = optax.with_extra_args_support(
-    make(lambda count: learning_rate * factor(count.astype(jnp.float32)))
+    make(lambda count: learning_rate * factor(count.astype(float)))
   )
 
   def update(*args: Any, **extra: Any) -> Any:
@@ -392,7 +392,7 @@ OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
 }
 
 # `steps -> (count -> factor)`: what multiplies the learning rate before each
-# step, between 0 and 1; counts are float32.
+# step, between 0 and 1; counts are floats.
 SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
   'constant': lambda steps: optax.constant_schedule(1.0),
   'linear': lambda steps: optax.linear_schedule(1.0, 0.0, steps),

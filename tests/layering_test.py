@@ -13,7 +13,7 @@ _LAYERS = (
   'base',
   'keys activations losses kernels layerwise stats store',
   'initializers shapeset trajectories checkpoints tables',
-  'mlp datasets plots comparison',
+  'mlp datasets plots comparison claims',
   'probes networks training report',
   'theory',
   'sweeps',
