@@ -269,6 +269,12 @@ PANELS = (
     log=True,
   ),
   base.Panel('saturated', 'Saturated units', 'share of units', 'curve'),
+  base.Panel(
+    'final_error', 'Final test error, seed by seed', 'final test error', 'seeds'
+  ),
+  base.Panel(
+    'final_error', 'The best of several seeds', 'final test error', 'best'
+  ),
 )
 
 

@@ -257,9 +257,16 @@ class Panel(NamedTuple):
     seeds and the theory as a line; 'histogram' draws the distribution of a
     PerLayerSample field, one small picture a setting, one curve a layer;
     'curve' draws a PerStep or PerStepLayer measure against the recorded steps,
-    the single seeds thin behind, one small picture a layer.
+    the single seeds thin behind, one small picture a layer. The others draw a
+    PerNetwork measure: 'sweep' against a knob, one line for each combination of
+    the other knobs that vary, with an interval over seeds (Wilson's share where
+    every seed says 0 or 1) and the theory dashed; 'seeds' seed by seed, one row
+    a setting, with the median and its interval; 'best' the lowest of k seeds,
+    as expected, against k.
   log: whether the measured axis is logarithmic; of a histogram, the density.
-  over: of a 'curve', what its steps are.
+  over: of a 'curve', what its steps are; of a 'sweep', the knob, whose values
+    are numbers: on a logarithmic axis where they are positive and span a factor
+    of 30.
   """
 
   field: str

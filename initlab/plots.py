@@ -1,8 +1,9 @@
 """Rows to figures. The only module that imports a plotting library.
 
 A picture is made of a `base.Panel` (what to draw) and of outcomes (one a
-setting). Settings keep their colour and marker in every picture of a run. All
-estimates are `stats.mean` over seeds, the numbers of the tables.
+setting). Settings keep their colour and marker in every picture of a run, but
+for those of a knob on the axis. Estimates are `stats.mean` over seeds, the
+numbers of the tables, unless the picture says what else they are.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from initlab import base, stats, trajectories
+from initlab import base, distributions, stats, trajectories
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -62,7 +63,7 @@ def figure(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
 
   Args:
     panel: what to draw. 'depth' wants `[S, L]` values, 'histogram' `[S, L, V]`,
-      'curve' `[S, T]` or `[S, T, L]`;
+      'curve' `[S, T]` or `[S, T, L]`, all others `[S]`;
       `log` makes the axis of the measure logarithmic, of a histogram the
       density.
     outcomes: the settings, at least one; their `L` and `S` may differ.
@@ -75,9 +76,8 @@ def figure(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
   """
   from matplotlib import style
 
-  draw = {'depth': _depth, 'histogram': _histogram, 'curve': _trajectory}[
-    panel.kind
-  ]
+  kinds = {'depth': _depth, 'histogram': _histogram, 'curve': _trajectory}
+  draw = (kinds | dict.fromkeys(distributions.KINDS, _distribution))[panel.kind]
   with style.context(_STYLE, after_reset=True):
     picture = draw(panel, outcomes)
     # The layout is settled once: every further drawing would move it a little.
@@ -96,6 +96,8 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   Returns:
     Plain text.
   """
+  if panel.kind in distributions.KINDS:
+    return distributions.caption(panel, outcomes)
   seeds = _seeds(panel, outcomes)
   if panel.kind == 'histogram':
     return (
@@ -450,6 +452,13 @@ def _trajectory(
   seeds = _seeds(panel, outcomes)
   picture.axes[0].set_title(seeds, loc='right', fontsize=8)
   return picture
+
+
+def _distribution(
+  panel: base.Panel, outcomes: Sequence[base.Outcome]
+) -> 'Figure':
+  pens = distributions.Pens(_COLOURS, _MARKERS, _WIDTH)
+  return distributions.draw(panel, outcomes, pens)
 
 
 def _same_depth(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> bool:

@@ -12,7 +12,7 @@ _ROOT = pathlib.Path(__file__).parents[1]
 _LAYERS = (
   'base',
   'keys activations losses kernels layerwise stats store',
-  'initializers shapeset trajectories checkpoints tables',
+  'initializers shapeset trajectories distributions checkpoints tables',
   'mlp datasets plots comparison claims',
   'probes networks training report',
   'theory',
@@ -110,11 +110,11 @@ def test_only_one_module_may(what, where):
     assert not users or path.stem == where, f'{path.name} uses {users[0]}'
 
 
-def test_only_plots_and_trajectories_import_a_plotting_library():
+def test_only_the_modules_that_draw_import_a_plotting_library():
   for path in _SOURCES:
     names = _imports(ast.parse(path.read_text()))
     if any(name.startswith('matplotlib') for name in names):
-      assert path.stem in ('plots', 'trajectories')
+      assert path.stem in ('plots', 'trajectories', 'distributions')
 
 
 @pytest.mark.parametrize('path', _SOURCES, ids=_name)

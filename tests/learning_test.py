@@ -23,6 +23,7 @@ from initlab import (
 )
 
 _STEPS = (0, 10, 20, 40)
+_CURVES = [panel for panel in learning.PANELS if panel.kind == 'curve']
 
 
 def _outcome(label, shift=0.0, seeds=12, lost=()):
@@ -261,7 +262,7 @@ def test_the_summary_has_a_row_a_step(outcomes):
   assert {row['layer'] for row in deep} == {'1', '2', '3'}
 
 
-@pytest.mark.parametrize('panel', learning.PANELS[::3], ids=lambda x: x.field)
+@pytest.mark.parametrize('panel', _CURVES[::3], ids=lambda x: x.field)
 @pytest.mark.parametrize('count', [1, 9])
 def test_curves_name_their_axes_settings_and_seeds(outcomes, panel, count):
   shown = (outcomes * 5)[:count]
@@ -273,7 +274,7 @@ def test_curves_name_their_axes_settings_and_seeds(outcomes, panel, count):
 
 
 def test_curves_say_how_many_seeds_diverged(outcomes):
-  for panel in learning.PANELS:
+  for panel in _CURVES:
     text = plots_test.words(plots.figure(panel, outcomes))
     assert 'bad (2 of 12 diverged)' in text
     assert 'good (' not in text

@@ -1,0 +1,142 @@
+"""Pictures of one number a seed: against a knob, seed by seed, best of k."""
+
+import dataclasses
+
+import numpy as np
+import plots_test
+import pytest
+
+from initlab import base, distributions, plots, stats
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  init: str = base.knob('glorot', 'the scheme')
+  scale: float = base.knob(1.0, 'of the weights')
+  width: int = base.knob(10, 'of the layers')
+
+
+SWEEP = base.Panel(
+  'cost', 'Cost against scale', 'final cost', 'sweep', over='scale'
+)
+SHARE = SWEEP._replace(field='solved', label='share solved')
+SEEDS = base.Panel('cost', 'Seed by seed', 'final cost', 'seeds')
+BEST = base.Panel('cost', 'Best of k', 'final cost', 'best')
+
+
+def outcome(config: Config, label: str, seeds: int = 40) -> base.Outcome:
+  rng = np.random.default_rng(5)
+  cost = 1 + np.log10(config.scale) ** 2 + 0.3 * rng.random(seeds)
+  return base.Outcome(
+    config=config,
+    label=label,
+    seeds=np.arange(seeds),
+    measured={'cost': cost, 'solved': (cost < 1.7).astype(np.float32)},
+    predicted={'cost': np.array(1.15 + np.log10(config.scale) ** 2)},
+  )
+
+
+def study(scales=(0.01, 0.1, 1.0, 10.0), inits=('glorot', 'he'), seeds=40):
+  return [
+    outcome(Config(init=init, scale=scale), f'{init}, scale {scale}', seeds)
+    for init in inits
+    for scale in scales
+  ]
+
+
+@pytest.mark.parametrize('panel', [SWEEP, SHARE, SEEDS, BEST])
+def test_a_figure_names_its_axes_and_settings(panel):
+  text = plots_test.words(plots.figure(panel, study()))
+  for word in (panel.title, panel.label, 'glorot', 'he', '95% interval'):
+    assert word in text
+
+
+def test_a_sweep_has_one_line_for_each_combination_of_the_other_knobs():
+  outcomes = study()[::-1]
+  lines = distributions._lines(SWEEP, outcomes)
+  assert [line.label for line in lines] == ['he', 'glorot']
+  for line in lines:
+    assert line.x.tolist() == [0.01, 0.1, 1.0, 10.0]
+    np.testing.assert_array_equal(line.theory, 1.15 + np.log10(line.x) ** 2)
+  expected = stats.mean(outcomes[-1].measured['cost'])
+  assert lines[1].estimate.value[0] == expected.value
+  assert lines[1].estimate.low[0] == expected.low
+  (alone,) = distributions._lines(SWEEP, study(inits=('he',)))
+  assert alone.label == ''
+
+
+def test_yes_and_no_have_wilsons_interval():
+  outcomes = study(inits=('he',))
+  (line,) = distributions._lines(SHARE, outcomes)
+  solved = int(outcomes[2].measured['solved'].sum())
+  assert solved == 40
+  assert line.estimate.low[2] == stats.wilson(40, 40).low < 1
+  text = plots_test.words(plots.figure(SHARE, outcomes))
+  assert "share of 40 seeds, Wilson's 95% interval" in text
+  assert 'mean of 40 seeds' in plots_test.words(plots.figure(SWEEP, outcomes))
+
+
+@pytest.mark.parametrize(
+  ('scales', 'scale'),
+  [((0.1, 1.0, 10.0), 'log'), ((1.0, 2.0, 20.0), 'linear')],
+)
+def test_a_knob_over_a_factor_of_thirty_is_logarithmic(scales, scale):
+  axes = plots.figure(SWEEP, study(scales)).axes[0]
+  assert axes.get_xscale() == scale
+
+
+def test_every_seed_is_a_dot():
+  outcomes = study(scales=(1.0,))
+  outcomes[0].measured['cost'][:3] = np.nan
+  figure = plots.figure(SEEDS, outcomes)
+  dots = [x for x in figure.axes[0].lines if x.get_marker() == 'o']
+  assert [len(x.get_xdata()) for x in dots] == [37, 40]
+  assert '3 of 40 not finite' in plots_test.words(figure)
+  assert '3 seeds are not finite' in plots.caption(SEEDS, outcomes)
+
+
+def test_the_best_of_k_falls_from_the_mean():
+  outcomes = study(scales=(1.0,), inits=('he',))
+  line = plots.figure(BEST, outcomes).axes[0].lines[0]
+  assert line.get_xdata().tolist() == [1, 2, 3, 5, 10, 20]
+  values = line.get_ydata()
+  cost = outcomes[0].measured['cost']
+  np.testing.assert_allclose(values[0], cost.mean(), rtol=1e-12)
+  assert (np.diff(values) < 0).all() and values[-1] >= cost.min()
+
+
+@pytest.mark.parametrize('panel', [SWEEP, SHARE, SEEDS, BEST])
+@pytest.mark.parametrize('log', [False, True])
+def test_hard_input_is_drawn_and_captioned(panel, log):
+  panel = panel._replace(log=log)
+  silent = outcome(Config(), 'silent')
+  silent.measured['cost'][:] = np.nan
+  zero = outcome(Config(scale=2.0), 'zero')
+  zero.measured['cost'][:5] = 0.0
+  for outcomes in (
+    study(seeds=1),
+    study(scales=(1.0,), seeds=2),
+    [silent],
+    [silent, zero],
+    [outcome(Config(), '$a_b <&')],
+    [zero._replace(predicted={})] * 9,
+  ):
+    assert plots.svg(plots.figure(panel, outcomes))
+    assert plots.caption(panel, outcomes)
+
+
+def test_theory_is_named_where_there_is_one():
+  outcomes = study()
+  assert '| theory' in plots_test.words(plots.figure(SWEEP, outcomes))
+  assert 'theory' in plots.caption(SWEEP, outcomes)
+  bare = [each._replace(predicted={}) for each in outcomes]
+  assert '| theory' not in plots_test.words(plots.figure(SWEEP, bare))
+  assert 'theory' not in plots.caption(SWEEP, bare)
+
+
+def test_a_second_drawing_is_the_same_bit_for_bit():
+  for panel in (SWEEP, SEEDS, BEST):
+    first, second = (
+      plots.svg(plots.figure(panel, study(seeds=5))) for _ in range(2)
+    )
+    assert first == second
