@@ -382,6 +382,10 @@ class Experiment(NamedTuple):
   compiled: bool = True
 
 
+# What a claim that holds, one that does not and an open one are called.
+MARKS = ('pass', 'fail', 'not tested')
+
+
 class Chapter(NamedTuple):
   """One experiment of a collection, as it runs there.
 
@@ -409,11 +413,13 @@ class Collection(NamedTuple):
   name: of the module, `python -m experiments.<name>`.
   doc: the module's docstring.
   chapters: in the order of the page.
-  marks: what a claim that holds, one that does not and one that the run cannot
-    tell of are called.
+  full: help of the switch --full, with which chapters run at their full size;
+    empty where they have one size.
+  marks: what its claims are called in place of MARKS.
   """
 
   name: str
   doc: str
   chapters: tuple[Chapter, ...]
-  marks: tuple[str, str, str] = ('pass', 'fail', 'not tested')
+  full: str = ''
+  marks: tuple[str, str, str] = MARKS

@@ -7,10 +7,11 @@ the study and prints its report. No other module reads a flag or touches
 `jax.config`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
+import importlib
 import itertools
 import os
 import pathlib
@@ -29,7 +30,16 @@ import jax
 import jaxlib
 import numpy as np
 
-from initlab import base, datasets, keys, launchers, plans, report, study
+from initlab import (
+  base,
+  collection,
+  datasets,
+  keys,
+  launchers,
+  plans,
+  report,
+  study,
+)
 
 # jaxlib versions whose CPU LAPACK calls deadlock under vmap, unless the thread
 # pool is larger than the number of calls.
@@ -38,11 +48,17 @@ _DEADLOCKING = re.compile(r'0\.10\.|0\.11\.0$')
 # The most workers of one study; SLURM's own arrays are smaller.
 _MOST_SHARDS = 2**16
 
+_HELP = {'--help', '-h', '-help', '--helpfull', '--helpshort'}
+
 _LAUNCHERS = ('none', 'slurm', 'local', 'ray')
 
 # Flags that say where a study runs, not what it is.
 _PLACES = ('num_shards', 'shard_index', 'launcher')
 _PLACES += ('slurm_partition', 'slurm_minutes', 'slurm_gpus', 'slurm_cpus')
+
+# Flags that a collection hands to all its experiments.
+_SHARED = ('seeds', 'root_seed', 'lanes', 'devices', 'matmul_precision')
+_SHARED += ('checkpoint_every', 'out', 'data_dir', 'compile_cache')
 
 _PRECISIONS = ('highest', 'high', 'default')
 
@@ -157,16 +173,36 @@ def main(
     experiment: the page of code to turn into a program.
     argv: the command line, `sys.argv` if None.
   """
-  argv = sys.argv if argv is None else argv
+  _exit(experiment.name, functools.partial(_main, experiment), argv)
+
+
+def collect(
+  program: base.Collection, argv: Sequence[str] | None = None
+) -> typing.NoReturn:
+  """Runs all experiments of a collection, makes its page and exits as `main`.
+
+  Args:
+    program: the collection.
+    argv: the command line, `sys.argv` if None.
+  """
+  _exit(program.name, functools.partial(_collect, program), argv)
+
+
+def _exit(
+  name: str,
+  body: Callable[[Sequence[str]], None],
+  argv: Sequence[str] | None,
+) -> typing.NoReturn:
+  """Runs a program; every way out of it has its message and its status."""
   try:
-    _main(experiment, argv)
+    body(sys.argv if argv is None else argv)
   except (base.UserError, flags.Error) as error:
     message = ' '.join(str(error).split())
-    print(f'{experiment.name}: error: {message}', file=sys.stderr)
+    print(f'{name}: error: {message}', file=sys.stderr)
     sys.exit(1)
   except KeyboardInterrupt:
     print(
-      f'\n{experiment.name}: interrupted; what was finished is saved, and the '
+      f'\n{name}: interrupted; what was finished is saved, and the '
       'same command goes on from there',
       file=sys.stderr,
     )
@@ -179,7 +215,7 @@ def main(
 
 def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
   values = define_flags(experiment)
-  if {'--help', '-h', '-help', '--helpfull', '--helpshort'} & set(argv[1:]):
+  if _HELP & set(argv[1:]):
     print(help_text(experiment, values, _columns()))
     return
   rest = values(argv)[1:]
@@ -192,9 +228,7 @@ def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
   if workers.launcher != 'none' and not values['dry_run'].value:
     print(_launched(experiment, values, options.out, workers))
     return
-  with warnings.catch_warnings():
-    warnings.filterwarnings('always', category=UserWarning, module='initlab')
-    warnings.showwarning = _show_warning
+  with _warnings_shown():
     configure(options.matmul_precision, str(values['compile_cache'].value))
     if values['dry_run'].value:
       count = workers.num_shards
@@ -216,6 +250,65 @@ def _main(experiment: base.Experiment, argv: Sequence[str]) -> None:
   if len(options.seeds) == 1:
     seed = options.seeds[0]
     print(f'\none seed has no interval; --seeds=0:{max(seed, 2)} runs many')
+
+
+def _collect(program: base.Collection, argv: Sequence[str]) -> None:
+  values = define_collection_flags(program)
+  if _HELP & set(argv[1:]):
+    print(collection_help(program, values, _columns()))
+    return
+  rest = values(argv)[1:]
+  if rest:
+    raise base.UserError(f'{rest[0]!r} is not a flag; --help lists them')
+  given = [
+    f'--{name}={values[name].value}' for name in _SHARED if values[name].present
+  ]
+  full = bool(program.full and values['full'].value)
+  chapters = read_chapters(program, str(values['only'].value))
+  runs = [_opened(chapter, full, given) for chapter in chapters]
+  command = ['python', '-m', f'experiments.{program.name}', *argv[1:]]
+  with _warnings_shown():
+    configure(
+      runs[0].options.matmul_precision, str(values['compile_cache'].value)
+    )
+    if values['dry_run'].value:
+      for run in runs:
+        plan = plans.text(
+          run.experiment, run.settings, run.options, 1, _columns()
+        )
+        print(f'{run.chapter.title}\n{plan}')
+      return
+    print(
+      collection.run(
+        program,
+        runs,
+        shlex.join(command),
+        program.name + '-full' * full,
+        _progress,
+        lambda line: print(line, file=sys.stderr, flush=True),
+        _columns(),
+      ),
+      end='',
+    )
+
+
+def _opened(
+  chapter: base.Chapter, full: bool, given: Sequence[str]
+) -> collection.Run:
+  """A chapter's experiment with its flags read; the last of a name counts."""
+  module = importlib.import_module(f'experiments.{chapter.experiment}')
+  experiment = module.EXPERIMENT
+  flags_ = [*chapter.flags, *(chapter.full if full else ()), *given]
+  last = {flag.partition('=')[0]: flag for flag in flags_}
+  values = define_flags(experiment)
+  values([experiment.name, *last.values()])
+  command = ['python', '-m', f'experiments.{experiment.name}', *last.values()]
+  return collection.Run(
+    chapter,
+    experiment,
+    read_settings(experiment, values),
+    read_options(values, shlex.join(command)),
+  )
 
 
 def _launched(
@@ -277,6 +370,67 @@ def define_flags(experiment: base.Experiment) -> flags.FlagValues:
   return values
 
 
+def define_collection_flags(program: base.Collection) -> flags.FlagValues:
+  """Those that all its experiments take, and which chapters to run."""
+  values = flags.FlagValues()
+  define = functools.partial(
+    flags.DEFINE_string, flag_values=values, module_name='launch'
+  )
+  define('only', 'all', 'chapters whose titles have one of these words')
+  for name in _SHARED:
+    own = "each chapter's own" if name == 'seeds' else _FLAGS[name][0]
+    define(name, own, _FLAGS[name][1])
+  switches = {'dry_run': _SWITCHES['dry_run']}
+  if program.full:
+    switches['full'] = program.full
+  for name, text in switches.items():
+    flags.DEFINE_boolean(
+      name, False, text, flag_values=values, module_name='launch'
+    )
+  return values
+
+
+def collection_help(
+  program: base.Collection, values: flags.FlagValues, width: int
+) -> str:
+  """What --help prints of a collection."""
+  lines = [program.doc.strip(), '', 'Chapters:']
+  lines += [
+    f'  {chapter.title} (experiments.{chapter.experiment})'
+    for chapter in program.chapters
+  ]
+  lines += ['', 'Launching:']
+  for name in ('only', *_SHARED, *['full'] * bool(program.full), 'dry_run'):
+    lines += _flag_help(values[name], (), width)
+  return '\n'.join(lines)
+
+
+def read_chapters(
+  program: base.Collection, only: str
+) -> tuple[base.Chapter, ...]:
+  """The chapters of `--only`, in their order.
+
+  Args:
+    program: the collection.
+    only: 'all', or a comma list of words that titles have.
+
+  Raises:
+    UserError: a word that no title has.
+  """
+  if only == 'all':
+    return program.chapters
+  words = [word.strip().lower() for word in only.split(',')]
+  for word in words:
+    if not word or not any(word in c.title.lower() for c in program.chapters):
+      titles = '; '.join(chapter.title for chapter in program.chapters)
+      raise base.UserError(f'--only={only}: no chapter has {word!r}. {titles}')
+  return tuple(
+    chapter
+    for chapter in program.chapters
+    if any(word in chapter.title.lower() for word in words)
+  )
+
+
 def help_text(
   experiment: base.Experiment, values: flags.FlagValues, width: int
 ) -> str:
@@ -293,7 +447,7 @@ def help_text(
 
 def _flag_help(flag: flags.Flag, choices: Sequence[str], width: int) -> list:
   text = flag.help
-  if flag.name not in _SWITCHES:
+  if not flag.boolean:
     text += f'; default {flag.default}'
   if choices:
     text += f'. One of {", ".join(choices)}'
@@ -592,6 +746,15 @@ def _worked_text(shard: study.Shard, worked: study.Worked) -> str:
     f'settings, {worked.computed} computed, {worked.share - worked.computed} '
     'there before'
   )
+
+
+@contextlib.contextmanager
+def _warnings_shown() -> Iterator[None]:
+  """Ours, one line each."""
+  with warnings.catch_warnings():
+    warnings.filterwarnings('always', category=UserWarning, module='initlab')
+    warnings.showwarning = _show_warning
+    yield
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

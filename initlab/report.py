@@ -19,7 +19,7 @@ import textwrap
 
 import numpy as np
 
-from initlab import base, comparison, plots, stats, tables
+from initlab import base, claims, comparison, plots, stats, tables
 
 _ROWS = 12  # layers up to which a table shows them all
 _READING = (
@@ -49,7 +49,10 @@ def text(
   Returns:
     Lines of plain text.
   """
-  parts = [f'{experiment.name}: {_first_line(experiment)}']
+  parts = [f'{experiment.name}: {first_line(experiment.doc)}']
+  findings = claims.findings(experiment.claims, outcomes)
+  found = claims_text(experiment.claims, findings, base.MARKS, width)
+  parts += [f'claims\n{found}'] * bool(found)
   for outcome in outcomes:
     lines = [*experiment.verdict(outcome), *remarks(outcome)]
     parts.append(
@@ -96,26 +99,86 @@ def page(
     ValueError: there are more or fewer figures than panels.
   """
   pictures = [
-    _figure_html(place, panel, outcomes, svg)
+    figure_html(f'figure{place}', panel, outcomes, svg)
     for place, (panel, svg) in enumerate(
       zip(experiment.panels, figures, strict=True)
     )
   ]
-  template = resources.files('initlab').joinpath('page.html').read_text('utf-8')
-  return string.Template(template).substitute(
+  findings = claims.findings(experiment.claims, outcomes)
+  found = claims_html(experiment.claims, findings, base.MARKS)
+  return filled(
+    'page.html',
     name=html.escape(experiment.name),
-    summary=html.escape(_first_line(experiment)),
+    summary=html.escape(first_line(experiment.doc)),
+    claims=f'<h2>Claims</h2>\n{found}' if found else '',
     question=html.escape(_question(experiment)),
     doc=html.escape(experiment.doc.strip()),
     verdicts='\n'.join(_verdict_html(experiment, each) for each in outcomes),
     figures='\n'.join(pictures),
-    tables='\n'.join(map(_table_html, contents(experiment, outcomes))),
+    tables='\n'.join(map(table_html, contents(experiment, outcomes))),
     reading=html.escape(_READING),
-    facts='\n'.join(
-      f'<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>'
-      for name, fact in facts.items()
-    ),
-    settings=_table_html(_configs(outcomes)),
+    facts=facts_html(facts),
+    settings=table_html(_configs(outcomes)),
+  )
+
+
+def filled(template: str, **parts: str) -> str:
+  """A page of the package with its parts and the style of all pages."""
+  files = resources.files('initlab')
+  style = files.joinpath('page.css').read_text('utf-8')
+  page = string.Template(files.joinpath(template).read_text('utf-8'))
+  return page.substitute(style=style, **parts)
+
+
+def claims_text(
+  stated: Sequence[base.Claim],
+  findings: Sequence[base.Finding],
+  marks: Sequence[str],
+  width: int,
+) -> str:
+  """What was found of claims, for a terminal; nothing of no claims."""
+  margin = max(map(len, marks)) + 4
+  return '\n'.join(
+    _wrap(
+      f'{claim.name}: {claim.text} ({claim.source})',
+      width,
+      '  ' + claims.mark(finding, marks).ljust(margin - 2),
+      ' ' * margin,
+    )
+    + '\n'
+    + _wrap(finding.evidence, width, *[' ' * (margin + 2)] * 2)
+    for claim, finding in zip(stated, findings, strict=True)
+  )
+
+
+def claims_html(
+  stated: Sequence[base.Claim],
+  findings: Sequence[base.Finding],
+  marks: Sequence[str],
+) -> str:
+  """What was found of claims, as a list."""
+  items = '\n'.join(
+    f'<li>{mark_html(finding, marks)} '
+    f'<strong>{html.escape(claim.name)}</strong> {html.escape(claim.text)} '
+    f'<small>{html.escape(claim.source)}</small>'
+    f'<div class="notes">{html.escape(finding.evidence)}</div></li>'
+    for claim, finding in zip(stated, findings, strict=True)
+  )
+  return f'<ul class="claims">\n{items}\n</ul>' if items else ''
+
+
+def mark_html(finding: base.Finding, marks: Sequence[str]) -> str:
+  """What was found, in a word and a colour."""
+  kind = {True: 'holds', False: 'fails', None: 'open'}[finding.holds]
+  word = html.escape(claims.mark(finding, marks))
+  return f'<span class="mark {kind}">{word}</span>'
+
+
+def facts_html(facts: Mapping[str, str]) -> str:
+  """Facts as the entries of a list of descriptions."""
+  return '\n'.join(
+    f'<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>'
+    for name, fact in facts.items()
   )
 
 
@@ -356,15 +419,16 @@ def _seeds(outcome: base.Outcome) -> str:
   return f'{count} seeds, {outcome.seeds[0]} to {outcome.seeds[-1]}'
 
 
-def _first_line(experiment: base.Experiment) -> str:
-  return experiment.doc.strip().partition('\n')[0]
+def first_line(doc: str) -> str:
+  """Of a docstring: what the program is."""
+  return doc.strip().partition('\n')[0]
 
 
 def _question(experiment: base.Experiment) -> str:
   """The paragraph 'Question:' of the docstring, or its first line."""
   found = re.search(r'^Question:(.*?)(?=^\S|\Z)', experiment.doc, re.M | re.S)
   if not found:
-    return _first_line(experiment)
+    return first_line(experiment.doc)
   return ' '.join(found.group(1).split())
 
 
@@ -410,14 +474,15 @@ def _items(lines: Sequence[str], kind: str) -> str:
   return f'<ul class="{kind}">{items}</ul>' if lines else ''
 
 
-def _figure_html(
-  place: int, panel: base.Panel, outcomes: Sequence[base.Outcome], svg: str
+def figure_html(
+  name: str, panel: base.Panel, outcomes: Sequence[base.Outcome], svg: str
 ) -> str:
-  name = html.escape(f'{panel.title}: {panel.label}')
+  """One picture with its caption; the name is unique in the page."""
+  title = html.escape(f'{panel.title}: {panel.label}')
   caption = html.escape(plots.caption(panel, outcomes))
   return (
-    f'<figure><div class="picture" role="img" aria-label="{name}">'
-    f'{_inline(svg, f"figure{place}-")}</div>'
+    f'<figure><div class="picture" role="img" aria-label="{title}">'
+    f'{_inline(svg, f"{name}-")}</div>'
     f'<figcaption>{caption}</figcaption></figure>'
   )
 
@@ -428,7 +493,8 @@ def _inline(svg: str, prefix: str) -> str:
   return re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{prefix}', element)
 
 
-def _table_html(table: tables.Table) -> str:
+def table_html(table: tables.Table) -> str:
+  """A table that scrolls by itself where it is wider than the page."""
   groups = itertools.groupby(table.columns, lambda each: each.group)
   top = ''.join(
     f'<th scope="colgroup" colspan="{len(list(columns))}">'

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import importlib
 import pathlib
 import pkgutil
@@ -11,17 +12,23 @@ import jax
 import pytest
 
 import experiments
-from initlab import base, keys, launch
+from initlab import base, keys, launch, study
 
-_NAMES = tuple(m.name for m in pkgutil.iter_modules(experiments.__path__))
+_MODULES = {
+  module.name: importlib.import_module(f'experiments.{module.name}')
+  for module in pkgutil.iter_modules(experiments.__path__)
+}
+_NAMES = tuple(n for n, m in _MODULES.items() if hasattr(m, 'EXPERIMENT'))
+_COLLECTIONS = tuple(n for n, m in _MODULES.items() if hasattr(m, 'COLLECTION'))
 _HEADINGS = ('Question', 'Paper', 'Run', 'Takes', 'Expect')
 
 
 def _experiment(name):
-  return importlib.import_module(f'experiments.{name}').EXPERIMENT
+  return _MODULES[name].EXPERIMENT
 
 
-def test_there_are_programs():
+def test_every_module_is_a_program():
+  assert set(_NAMES) | set(_COLLECTIONS) == set(_MODULES)
   assert 'variance' in _NAMES
 
 
@@ -82,15 +89,42 @@ def test_run_is_pure_and_written_for_one_seed(name, tmp_path):
   """The abstract result has the fields of Result and no seed axis."""
   experiment = _experiment(name)
   data = experiment.load(experiment.smoke, str(tmp_path))
-  shapes = jax.eval_shape(
-    lambda key, data: experiment.run(experiment.smoke, key, data),
-    keys.root(0),
-    data,
-  )
+  run = functools.partial(experiment.run, experiment.smoke)
+  with study.arithmetic(experiment):
+    evaluate = jax.eval_shape if experiment.compiled else _called
+    shapes = evaluate(run, keys.root(0), data)
   assert isinstance(shapes, experiment.result)
   for field, hint in experiment.result.__annotations__.items():
     axes = hint.__metadata__[0]
     assert len(getattr(shapes, field).shape) == len(axes), field
+
+
+def _called(run, *args):
+  return run(*args)
+
+
+@pytest.mark.parametrize('name', _NAMES)
+def test_claims_and_panels_have_names_of_their_own(name):
+  experiment = _experiment(name)
+  for each in (experiment.claims, experiment.panels):
+    assert len({one.name for one in each}) == len(each)
+
+
+@pytest.mark.parametrize('name', _COLLECTIONS)
+def test_chapters_are_accepted(name):
+  """Every chapter's flags are read, and its pictures are there."""
+  program = _MODULES[name].COLLECTION
+  titles = [chapter.title for chapter in program.chapters]
+  assert len(set(titles)) == len(titles)
+  for chapter in program.chapters:
+    experiment = _experiment(chapter.experiment)
+    panels = {panel.name for panel in experiment.panels}
+    assert set(chapter.panels) <= panels, chapter.title
+    for flags in ((), chapter.full):
+      values = launch.define_flags(experiment)
+      values(['_', *chapter.flags, *flags])
+      assert launch.read_settings(experiment, values)
+      launch.read_options(values, '')
 
 
 def test_experiments_are_short():

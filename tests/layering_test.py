@@ -19,7 +19,7 @@ _LAYERS = (
   'sweeps',
   'longruns',
   'study',
-  'plans launchers',
+  'plans launchers collection',
   'launch',
 )
 _ROW = {
