@@ -173,7 +173,7 @@ def page(
     count=html.escape(counted(program, parts)),
     contents='\n'.join(
       f'<li><a href="#chapter{place}">{html.escape(part.chapter.title)}</a> '
-      f'{_marks_html(program, part)}</li>'
+      f'{_found_html(program, part)}</li>'
       for place, part in enumerate(parts)
     ),
     chapters='\n'.join(
@@ -184,9 +184,10 @@ def page(
   )
 
 
-def _marks_html(program: base.Collection, part: Part) -> str:
-  return ' '.join(
-    report.mark_html(finding, program.marks) for finding in found(part)
+def _found_html(program: base.Collection, part: Part) -> str:
+  return ', '.join(
+    f'{report.mark_html(finding, program.marks)} {html.escape(claim.name)}'
+    for claim, finding in zip(stated(part), found(part), strict=True)
   )
 
 
@@ -216,8 +217,8 @@ def _chapter_html(
     '<div class="figures">',
     *figures,
     '</div>',
-    f'<p class="notes"><code>{html.escape(part.facts["command"])}</code>, '
-    f'{html.escape(part.facts["seeds"])} seeds: '
+    f'<p class="notes"><code>{html.escape(part.facts["command"])}</code>; '
+    f'seeds {html.escape(part.facts["seeds"])}; '
     f'<a href="{html.escape(link)}">all tables and pictures</a></p>',
   ]
   return '\n'.join(parts)
