@@ -1,0 +1,35 @@
+"""Whole runs of experiments, without pictures, and what they find of claims."""
+
+import contextlib
+
+from initlab import claims, launch, study
+
+
+def run(experiment, out, *flags):
+  """The outcomes of `python -m experiments.<name> [flags]`."""
+  values = launch.define_flags(experiment)
+  values(['_', *flags, f'--out={out}'])
+  settings = launch.read_settings(experiment, values)
+  options = launch.read_options(values, '')
+  quiet = lambda total: contextlib.nullcontext(lambda label, count: None)
+  bare = experiment._replace(panels=(), compared=())
+  return study.run(bare, settings, options, quiet)[0]
+
+
+def holds(experiment, outcomes):
+  """Claim -> whether it holds; None for what the run cannot tell."""
+  stated = experiment.claims
+  found = claims.findings(stated, outcomes)
+  return {c.name: f.holds for c, f in zip(stated, found, strict=True)}
+
+
+def doctored(outcomes, change, **knobs):
+  """The outcomes, `change(measured) -> fields` made to some of them."""
+
+  def one(outcome):
+    config, measured = outcome.config, outcome.measured
+    if any(getattr(config, name) != value for name, value in knobs.items()):
+      return outcome
+    return outcome._replace(measured={**measured, **change(measured)})
+
+  return [one(outcome) for outcome in outcomes]
