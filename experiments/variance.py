@@ -24,6 +24,7 @@ import numpy as np
 from initlab import (
   activations,
   base,
+  claims,
   datasets,
   launch,
   losses,
@@ -112,28 +113,28 @@ def verdict(outcome: base.Outcome) -> list[str]:
       lines.append(f'{direction}: one hidden layer, nothing to compare')
       continue
     factor = stats.geometric_mean(_factor(measured))
-    steps = measured.shape[1] - 1
-    words = _in_words(float(factor.value), steps)
-    line = f'{direction}: {words}; variance x '
-    line += f'{factor.value:.3g} a layer [{factor.low:.3g}, {factor.high:.3g}]'
+    if not factor.n:
+      lines.append(f'{direction}: there is no signal')
+      continue
+    words = _in_words(float(factor.value), measured.shape[1] - 1)
+    line = f'{direction}: {words}; variance x {claims.told(factor)} a layer'
+    line += _of_seeds(factor)
     if field in outcome.predicted:
       theory_factor = _factor(outcome.predicted[field][None, :-1][:, ::step])
       line += f', theory {theory_factor[0]:.3g}'
     lines.append(line)
   lines += _weights_alone(outcome.config)
   ratio = stats.geometric_mean(outcome.measured['gradient_norm_ratio'])
+  words = f'{claims.told(ratio)} times the norm of the last{_of_seeds(ratio)}'
   lines.append(
-    'weight gradients: the first layer has '
-    f'{ratio.value:.3g} [{ratio.low:.3g}, {ratio.high:.3g}] times the norm of '
-    'the last'
+    f'weight gradients: the first layer has {words if ratio.n else "none"}'
   )
   cost = stats.mean(outcome.measured['cost'])
   unit = losses.LOSSES[outcome.config.loss].unit
   classes = datasets.DATASETS[outcome.config.dataset].num_classes
   lines.append(
-    f'cost at initialization: {cost.value:.4g} [{cost.low:.4g}, '
-    f'{cost.high:.4g}] {unit}; an even guess of {classes} classes costs '
-    f'{_even_guess(outcome.config, classes):.4g}'
+    f'cost at initialization: {claims.told(cost, ".4g")} {unit}; an even guess '
+    f'of {classes} classes costs {_even_guess(outcome.config, classes):.4g}'
   )
   return lines
 
@@ -141,7 +142,10 @@ def verdict(outcome: base.Outcome) -> list[str]:
 def _weights_alone(config: Config) -> list[str]:
   """What is left of the factors when f(s) = s: equations 10 and 11."""
   laws = _laws(config)[1:-1]
-  if not laws or any(law.weights.family == 'fixed' for law in laws):
+  random = [
+    law.weights.family != 'fixed' and law.weights.variance > 0 for law in laws
+  ]
+  if not laws or not all(random):
     return []
   upward, downward = (
     np.exp(
@@ -156,6 +160,12 @@ def _weights_alone(config: Config) -> list[str]:
   ]
 
 
+def _of_seeds(estimate: stats.Estimate) -> str:
+  """How many seeds it is of, where not of all."""
+  n, total = int(estimate.n), estimate.total
+  return f' ({n} of {total} seeds)' if n < total else ''
+
+
 def _factor(stds: np.ndarray) -> np.ndarray:
   """The geometric mean factor of variance from layer to layer, `[S]`."""
   with np.errstate(divide='ignore', invalid='ignore'):
@@ -164,8 +174,6 @@ def _factor(stds: np.ndarray) -> np.ndarray:
 
 def _in_words(factor: float, steps: int) -> str:
   """Preserved if within a quarter after all steps; slow if half takes two."""
-  if not np.isfinite(factor) or factor == 0:
-    return 'there is no signal'
   if abs(steps * np.log(factor)) <= np.log(1.25):
     return 'preserved'
   layers = np.log(2) / abs(np.log(factor))

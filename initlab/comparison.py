@@ -229,7 +229,8 @@ def _ends(estimate: stats.Estimate) -> str:
   if not np.isfinite(high - low):
     return _number(value)
   digits = min(tables.decimals((high - low) / 2) + 1, 9)
-  return f'{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]'
+  form = f'.{digits}f' if high > low else '.4g'
+  return f'{value:{form}} [{low:{form}}, {high:{form}}]'
 
 
 def _number(value: float) -> str:

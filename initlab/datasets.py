@@ -13,7 +13,6 @@ they are read; `scripts/fetch_data` fetches them.
 """
 
 from collections.abc import Callable
-import difflib
 import functools
 import gzip
 import hashlib
@@ -99,20 +98,7 @@ VALID_SIZE = 10_000
 CIFAR_SIZE = 3 * 32 * 32
 GAUSSIAN_SIZE = 64
 
-
-def lookup(name: str) -> base.Dataset:
-  """The data set of that name.
-
-  Raises:
-    UserError: there is none; the message names those there are.
-  """
-  if name not in DATASETS:
-    close = difflib.get_close_matches(name, DATASETS, n=1)
-    hint = f'; did you mean {close[0]}?' if close else ''
-    raise base.UserError(
-      f'unknown dataset {name!r}{hint} (there are {", ".join(DATASETS)})'
-    )
-  return DATASETS[name]
+_KEPT = 8  # splits of each set, as one Config or another asks for them
 
 
 def default_data_dir() -> str:
@@ -321,10 +307,11 @@ def _constant(dataset: str, name: str) -> base.Key:
   return keys.stream(keys.stream(root, dataset), name)
 
 
-# Splits.
+# Splits: what is asked for again is not read, or drawn, again.
 
 
 def _finite(dataset: str, load: Callable) -> Callable:
+  @functools.lru_cache(maxsize=_KEPT)
   def split(name: str, size: int | None, data_dir: str) -> base.Batch:
     _check(dataset, name, size)
     x, y = load(name, data_dir)
@@ -342,6 +329,7 @@ def _finite(dataset: str, load: Callable) -> Callable:
 def _generated(dataset: str, draw: Callable) -> Callable:
   drawn = jax.jit(draw, static_argnums=1)
 
+  @functools.lru_cache(maxsize=_KEPT)
   def split(name: str, size: int | None, data_dir: str) -> base.Batch:
     del data_dir
     _check(dataset, name, size)

@@ -212,19 +212,19 @@ def share(seeds: np.ndarray, block: int, shard: Shard) -> np.ndarray:
 
 def labels(settings: Sequence[Any]) -> list[str]:
   """What tells each setting from the others; the first knob of a single one."""
-  names = [field.name for field in dataclasses.fields(settings[0])]
+  fields = dataclasses.fields(settings[0])
   varying = [
-    name
-    for name in names
-    if len({getattr(config, name) for config in settings}) > 1
+    field
+    for field in fields
+    if len({getattr(config, field.name) for config in settings}) > 1
   ]
 
   def label(config: Any) -> str:
     words = []
-    for name in varying or names[:1]:
-      value = getattr(config, name)
-      text = base.written(value)
-      words.append(text if isinstance(value, str) else f'{name} {text}')
+    for field in varying or fields[:1]:
+      text = base.written(getattr(config, field.name))
+      named = field.metadata['choices']
+      words.append(text if named else f'{field.name} {text}')
     return ', '.join(words)
 
   return [label(config) for config in settings]

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn import datasets as bundled
 
 from initlab import base, datasets
 
@@ -91,14 +92,13 @@ def check(batch, dataset, size):
 def test_the_table_is_whole():
   assert set(datasets.DATASETS) == {*GENERATED, *BUNDLED, *FILES}
   for name, dataset in datasets.DATASETS.items():
-    assert datasets.lookup(name) is dataset
     assert (dataset.draw is not None) == (name in GENERATED)
     assert dataset.doc and '\n' not in dataset.doc
 
 
 @pytest.mark.parametrize('name', GENERATED)
 def test_generated_splits_are_facts(name):
-  dataset = datasets.lookup(name)
+  dataset = datasets.DATASETS[name]
   splits = {s: dataset.split(s, 50, 'nowhere') for s in datasets.SPLITS}
   for batch in splits.values():
     check(batch, dataset, 50)
@@ -111,7 +111,7 @@ def test_generated_splits_are_facts(name):
 
 
 def test_gaussian_draws_the_same_inputs_under_vmap():
-  dataset = datasets.lookup('gaussian')
+  dataset = datasets.DATASETS['gaussian']
   seeds = jax.vmap(jax.random.key)(jnp.arange(3))
   batch = jax.jit(jax.vmap(lambda key: dataset.draw(key, 20)))(seeds)
   alone = jax.jit(dataset.draw, static_argnums=1)(seeds[1], 20)
@@ -120,8 +120,8 @@ def test_gaussian_draws_the_same_inputs_under_vmap():
 
 
 def test_gaussian_is_normal_and_its_labels_are_linear():
-  x, y = datasets.lookup('gaussian').split('train', 20_000, '')
-  few = datasets.lookup('gaussian').split('train', 50, '')
+  x, y = datasets.DATASETS['gaussian'].split('train', 20_000, '')
+  few = datasets.DATASETS['gaussian'].split('train', 50, '')
   np.testing.assert_array_equal(few.x, x[:50])
   np.testing.assert_array_equal(few.y, y[:50])
   x = np.asarray(x, np.float64)
@@ -139,8 +139,7 @@ def test_gaussian_is_normal_and_its_labels_are_linear():
 
 
 def test_digits():
-  pytest.importorskip('sklearn')
-  dataset = datasets.lookup('digits')
+  dataset = datasets.DATASETS['digits']
   sizes = {'train': 1197, 'valid': 300, 'test': 300}
   splits = {s: dataset.split(s, None, 'nowhere') for s in sizes}
   for name, size in sizes.items():
@@ -153,8 +152,6 @@ def test_digits():
   y = np.concatenate([batch.y for batch in splits.values()])
   assert x.min() == -1 and x.max() == 1
   # Together they are the bundled set, each image once, labels beside images.
-  from sklearn import datasets as bundled
-
   images, labels = bundled.load_digits(return_X_y=True)
   found = np.column_stack([(x + 1) * 8, y])
   expected = np.column_stack([images, labels])
@@ -166,13 +163,13 @@ def test_digits():
 def test_digits_without_scikit_learn(monkeypatch):
   monkeypatch.setitem(sys.modules, 'sklearn', None)
   with pytest.raises(base.UserError, match=r'pip install initlab\[data\]'):
-    datasets.lookup('digits').split('train', 10, '')
+    datasets.DATASETS['digits'].split('train', 11, '')
 
 
 @pytest.mark.parametrize('split', datasets.SPLITS)
 def test_xor(split):
-  batch = datasets.lookup('xor').split(split, None, '')
-  check(batch, datasets.lookup('xor'), 4)
+  batch = datasets.DATASETS['xor'].split(split, None, '')
+  check(batch, datasets.DATASETS['xor'], 4)
   assert batch.x.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
   assert batch.y.tolist() == [0, 1, 1, 0]
 
@@ -188,7 +185,7 @@ def test_xor(split):
 )
 def test_idx_sets(monkeypatch, tmp_path, name, folder, suffix):
   images, labels = write_mnist(monkeypatch, tmp_path / folder, name, suffix)
-  dataset = datasets.lookup(name)
+  dataset = datasets.DATASETS[name]
   for split, held in (
     ('train', slice(3)),
     ('valid', slice(3, None)),
@@ -208,7 +205,7 @@ def test_idx_sets(monkeypatch, tmp_path, name, folder, suffix):
 def test_cifar10(monkeypatch, tmp_path):
   folder = tmp_path / 'cifar-10-batches-bin'
   records = write_cifar(monkeypatch, folder)
-  dataset = datasets.lookup('cifar10')
+  dataset = datasets.DATASETS['cifar10']
   for split, files in (
     ('train', [f'data_batch_{i}.bin' for i in range(1, 5)]),
     ('valid', ['data_batch_5.bin']),
@@ -281,7 +278,7 @@ def test_spoilt_cifar_files(tmp_path, content, message):
 @pytest.mark.parametrize('name', FILES)
 def test_a_missing_file_names_what_was_tried(tmp_path, name):
   with pytest.raises(base.UserError) as caught:
-    datasets.lookup(name).split('train', 10, str(tmp_path))
+    datasets.DATASETS[name].split('train', 10, str(tmp_path))
   message = str(caught.value)
   assert f'scripts/fetch_data {name}' in message and '\n' not in message
   for folder in datasets.FOLDERS[name]:
@@ -295,7 +292,7 @@ def test_another_file_is_refused(tmp_path, name):
   file, expected = next(iter(datasets.CHECKSUMS[name].items()))
   (folder / file).write_bytes(b'something else')
   with pytest.raises(base.UserError) as caught:
-    datasets.lookup(name).split('train', 10, str(tmp_path))
+    datasets.DATASETS[name].split('train', 10, str(tmp_path))
   message = str(caught.value)
   algorithm = hashlib.sha256 if len(expected) == 64 else hashlib.md5
   found = algorithm(b'something else').hexdigest()
@@ -305,7 +302,7 @@ def test_another_file_is_refused(tmp_path, name):
 def test_a_folder_in_place_of_a_file(tmp_path):
   (tmp_path / 'mnist' / 'train-images-idx3-ubyte.gz').mkdir(parents=True)
   with pytest.raises(base.UserError, match='cannot read'):
-    datasets.lookup('mnist').split('train', 10, str(tmp_path))
+    datasets.DATASETS['mnist'].split('train', 10, str(tmp_path))
 
 
 def test_digests_are_digests():
@@ -319,26 +316,18 @@ def test_digests_are_digests():
 @pytest.mark.parametrize('size', [0, -1])
 def test_sizes_below_one_are_refused(name, size):
   with pytest.raises(base.UserError, match=f'{size} examples of {name}'):
-    datasets.lookup(name).split('train', size, 'nowhere')
+    datasets.DATASETS[name].split('train', size, 'nowhere')
 
 
 @pytest.mark.parametrize('name', ['xor', 'gaussian', 'mnist'])
 def test_unknown_splits_are_refused(name):
   with pytest.raises(base.UserError, match='train, valid, test'):
-    datasets.lookup(name).split('training', 1, 'nowhere')
+    datasets.DATASETS[name].split('training', 1, 'nowhere')
 
 
 def test_more_than_there_are_is_refused():
   with pytest.raises(base.UserError, match=r'5 examples of xor.*has 4'):
-    datasets.lookup('xor').split('test', 5, '')
-
-
-def test_unknown_names_are_refused():
-  with pytest.raises(base.UserError, match='did you mean mnist') as caught:
-    datasets.lookup('mnits')
-  assert all(name in str(caught.value) for name in datasets.DATASETS)
-  with pytest.raises(base.UserError, match="dataset ''"):
-    datasets.lookup('')
+    datasets.DATASETS['xor'].split('test', 5, '')
 
 
 def test_the_default_data_dir(monkeypatch):
@@ -386,7 +375,7 @@ def test_fetch_a_folder_of_files(monkeypatch, tmp_path, script, capsys):
   monkeypatch.setitem(script.MIRRORS, 'mnist', (empty, source.as_uri() + '/'))
   script.main(['mnist', '--data_dir', str(target)])
   assert names(target) == names(source)
-  batch = datasets.lookup('mnist').split('test', None, str(target))
+  batch = datasets.DATASETS['mnist'].split('test', None, str(target))
   np.testing.assert_array_equal(batch.y, LABELS)
   # A spoilt file is fetched again, a whole one left alone.
   spoilt, whole = sorted((target / 'mnist').iterdir())[:2]
@@ -396,7 +385,7 @@ def test_fetch_a_folder_of_files(monkeypatch, tmp_path, script, capsys):
   script.main(['mnist', '--data_dir', str(target)])
   assert str(spoilt) in capsys.readouterr().out
   assert whole.stat().st_mtime_ns == before
-  datasets.lookup('mnist').split('train', None, str(target))
+  datasets.DATASETS['mnist'].split('train', None, str(target))
 
 
 def test_fetch_an_archive(monkeypatch, tmp_path, script):
@@ -410,8 +399,8 @@ def test_fetch_an_archive(monkeypatch, tmp_path, script):
   script.main(['cifar10', '--data_dir', str(target)])
   assert names(target) == names(source)
   check(
-    datasets.lookup('cifar10').split('train', None, str(target)),
-    datasets.lookup('cifar10'),
+    datasets.DATASETS['cifar10'].split('train', None, str(target)),
+    datasets.DATASETS['cifar10'],
     8,
   )
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import pathlib
 import shutil
 import signal
 import socket
@@ -11,11 +10,11 @@ import sys
 import time
 
 import numpy as np
+import programs
 import pytest
 
 from initlab import base, launch, launchers, study
 
-_ROOT = pathlib.Path(__file__).parents[1]
 _FLAGS = (
   '--dataset=xor',
   '--widths=6',
@@ -29,27 +28,14 @@ _FLAGS = (
 
 
 def _start(out, *flags):
-  """The program, in a process that has no terminal."""
   cache = out.parent / 'cache'
-  return subprocess.Popen(
-    [
-      sys.executable,
-      *('-m', 'experiments.learning', *_FLAGS, *flags),
-      *(f'--out={out}', f'--compile_cache={cache}'),
-    ],
-    cwd=_ROOT,
-    stdin=subprocess.DEVNULL,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
+  places = f'--out={out}', f'--compile_cache={cache}'
+  return programs.start('learning', *_FLAGS, *flags, *places)
 
 
 def _finish(process):
   """What it printed."""
-  out, errors = process.communicate(timeout=200)
-  assert process.returncode == 0, errors
-  return out
+  return programs.finish(process)[0]
 
 
 def _shards(out):
@@ -157,8 +143,7 @@ def test_jobs_write_what_one_process_writes(alone):
   out = _beside(expected, 'jobs')
   flags = '--launcher=local', '--num_shards=2'
   process = _start(out, *flags)
-  report, errors = process.communicate(timeout=200)
-  assert process.returncode == 0, errors
+  report, errors = programs.finish(process)
   assert errors.count('10 seeds of all settings, 10 computed') == 2
   assert _body(report) == _body(printed)
   assert _shards(out) == _shards(expected)
@@ -169,8 +154,7 @@ def test_jobs_write_what_one_process_writes(alone):
 
 def test_a_job_that_fails_says_why(tmp_path):
   process = _start(tmp_path / 'out', '--launcher=local', '--devices=99')
-  report, errors = process.communicate(timeout=200)
-  assert process.returncode == 1
+  report, errors = programs.finish(process, 1)
   assert report == ''
   assert 'shard 0' in errors
   assert '--devices=99: this machine has' in errors.splitlines()[-1]
@@ -181,8 +165,7 @@ def test_a_job_that_fails_says_why(tmp_path):
 def test_where_there_is_no_slurm_one_line_says_so(tmp_path):
   """In a process of its own: submitit takes over the handlers of logging."""
   process = _start(tmp_path / 'out', '--launcher=slurm')
-  report, errors = process.communicate(timeout=200)
-  assert process.returncode == 1
+  report, errors = programs.finish(process, 1)
   assert report == ''
   assert errors.startswith('learning: error: --launcher=slurm: ')
   assert errors.count('\n') == 1
@@ -224,8 +207,7 @@ def test_of_two_ray_workers_one_is_killed_and_the_rows_are_the_same(tmp_path):
   ]
   assert len(workers) == 2
   os.kill(workers[0], signal.SIGKILL)
-  report, errors = ray.communicate(timeout=400)
-  assert ray.returncode == 0, errors
+  report, errors = programs.finish(ray)
   assert errors.count('10 seeds of all settings, 10 computed') == 2
   assert _body(report) == _body(printed)
   assert _shards(out) == _shards(expected)

@@ -3,21 +3,19 @@
 import contextlib
 import json
 import os
-import pathlib
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
+import pandas as pd
+import programs
 import pyarrow.parquet as pq
 import pytest
 
 from experiments import learning
 from initlab import checkpoints, study
 
-_ROOT = pathlib.Path(__file__).parents[1]
 _FLAGS = (
   '--dataset=xor',
   '--widths=6x2',
@@ -35,22 +33,8 @@ _FLAGS = (
 
 
 def _start(out, cache, *flags):
-  return subprocess.Popen(
-    [
-      sys.executable,
-      *('-m', 'experiments.learning', *_FLAGS, *flags),
-      *(f'--out={out}', f'--compile_cache={cache}'),
-    ],
-    cwd=_ROOT,
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-
-
-def _finish(process):
-  _, errors = process.communicate(timeout=200)
-  assert process.returncode == 0, errors
+  places = f'--out={out}', f'--compile_cache={cache}'
+  return programs.start('learning', *_FLAGS, *flags, *places)
 
 
 def _rows(out):
@@ -87,14 +71,14 @@ def _kill_many_times(tmp_path, kills, flags):
   """Compares a run that is killed again and again with one that is not."""
   cache = tmp_path / 'cache'
   whole, torn = tmp_path / 'whole', tmp_path / 'torn'
-  _finish(_start(whole, cache, *flags, '--checkpoint_every=1e6'))
+  programs.finish(_start(whole, cache, *flags, '--checkpoint_every=1e6'))
   hits = 0
   dice = random.Random(0)
   for _ in range(kills):
     process = _start(torn, cache, *flags, '--checkpoint_every=0.02')
     hits += _kill_in_training(process, torn, dice.uniform(0, 0.4))
   assert hits, 'no kill came in time: train for longer'
-  _finish(_start(torn, cache, *flags, '--checkpoint_every=0.02'))
+  programs.finish(_start(torn, cache, *flags, '--checkpoint_every=0.02'))
   assert _rows(torn) == _rows(whole)
   assert not _under_way(torn)
 
@@ -114,15 +98,15 @@ def test_two_processes_of_which_one_is_killed_write_the_same_rows(tmp_path):
   flags = '--seeds=0:6', '--steps=100000', '--checkpoint_every=0.02'
   cache = tmp_path / 'cache'
   whole, shared = tmp_path / 'whole', tmp_path / 'shared'
-  _finish(_start(whole, cache, *flags))
+  programs.finish(_start(whole, cache, *flags))
   for _ in range(3):
     both = [_start(shared, cache, *flags) for _ in range(2)]
     _kill_in_training(both[0], shared, 0.2)
-    _finish(both[1])
+    programs.finish(both[1])
     assert _rows(shared) == _rows(whole)
     for path in (shared / 'learning').rglob('seeds-*.parquet'):
       path.unlink()
-  _finish(_start(shared, cache, *flags))
+  programs.finish(_start(shared, cache, *flags))
   assert _rows(shared) == _rows(whole)
   assert not _under_way(shared)
 
@@ -349,9 +333,8 @@ def test_no_altered_byte_goes_unnoticed(place):
 
 
 def test_checkpoints_are_not_rows(tmp_path):
-  pandas = pytest.importorskip('pandas')
   _interrupted(tmp_path)
   _run(tmp_path, [9])
   assert list(tmp_path.rglob('_checkpoint-*'))
-  frame = pandas.read_parquet(tmp_path / 'learning')
+  frame = pd.read_parquet(tmp_path / 'learning')
   assert set(frame['seed']) == {9}
