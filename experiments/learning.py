@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from initlab import (
   activations,
   base,
+  claims,
   datasets,
   keys,
   launch,
@@ -38,9 +39,17 @@ from initlab import (
 
 # The least of each whole number; the most is what float32 counts to.
 _LEAST = {'batch_size': 0, 'steps': 1, 'record_every': 1}
-_LEAST |= {'examples': 1, 'test_size': 1}
+_LEAST |= {'examples': 1, 'test_size': 1, 'valid_size': 1, 'train_size': 0}
 
-_PROBES = ('activation_std', 'gradient_std', 'weight_gradient_std', 'saturated')
+_PROBES = (
+  'activation_mean',
+  'activation_std',
+  'activation_percentile',
+  'gradient_std',
+  'weight_gradient_std',
+  'saturated',
+  'activation_sample',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +72,19 @@ class Config(networks.Network):
   batch_size: int = base.knob(
     32, 'examples a step; 0 takes all that a finite data set has'
   )
+  train_size: int = base.knob(
+    0,
+    'the first so many training examples, again and again; 0 takes all of a '
+    'finite data set, and of an endless one fresh ones at every step',
+  )
   steps: int = base.knob(500, 'how many steps are taken')
   record_every: int = base.knob(25, 'steps from one record to the next')
   examples: int = base.knob(300, 'test examples the layers are looked at with')
   test_size: int = base.knob(
     1000, 'test examples that error and cost are of, where there are so many'
+  )
+  valid_size: int = base.knob(
+    1000, 'validation examples, likewise, by which a learning rate is chosen'
   )
 
   def __post_init__(self):
@@ -82,10 +99,14 @@ class Config(networks.Network):
       raise base.UserError(
         f'--batch_size={self.batch_size}: lbfgs wants 0, all examples a step'
       )
-    if not self.batch_size and datasets.DATASETS[self.dataset].draw:
+    if not self.batch_size and self.fresh():
       raise base.UserError(
         f'--batch_size=0 --dataset={self.dataset}: the data set is endless'
       )
+
+  def fresh(self) -> bool:
+    """Whether every example is seen once only."""
+    return bool(datasets.DATASETS[self.dataset].draw) and not self.train_size
 
 
 SMOKE = Config(
@@ -102,11 +123,13 @@ class Data(NamedTuple):
   """What a network learns from, and what it is judged by.
 
   train: all training examples; None where fresh ones are drawn.
+  valid: those by which settings are chosen.
   test: those that error and cost are of.
   shown: those that the layers are looked at with.
   """
 
   train: base.Batch | None
+  valid: base.Batch
   test: base.Batch
   shown: base.Batch
 
@@ -117,33 +140,43 @@ class Result(NamedTuple):
   error, cost: of the test examples.
   train_cost: mean over the minibatches since the record before.
   final_error, final_cost: after the last step.
+  final_valid_error: the same of the validation examples, and of no test.
   diverged_step, last_cost: see `base.DIVERGENCE`.
+  activation_sample: after the last step.
   The others: the probes of the same names.
   """
 
   error: base.PerStep
   cost: base.PerStep
   train_cost: base.PerStep
+  activation_mean: base.PerStepLayer
   activation_std: base.PerStepLayer
+  activation_percentile: base.PerStepLayer
   gradient_std: base.PerStepLayer
   weight_gradient_std: base.PerStepLayer
   saturated: base.PerStepLayer
+  activation_sample: base.PerLayerSample
   final_error: base.PerNetwork
   final_cost: base.PerNetwork
+  final_valid_error: base.PerNetwork
   diverged_step: base.PerNetwork
   last_cost: base.PerNetwork
 
 
 def load(config: Config, data_dir: str) -> Data:
-  """All training examples of a finite set, and the first of its test split."""
+  """The training examples, unless they are fresh, and the first of the rest."""
   dataset = datasets.DATASETS[config.dataset]
-  train, size = None, config.test_size
-  if dataset.draw is None:
-    train = dataset.split('train', None, data_dir)
-    size = min(size, len(dataset.split('test', None, data_dir).x))
+
+  def most(name: str, size: int) -> base.Batch:
+    if dataset.draw is None:
+      size = min(size, len(dataset.split(name, None, data_dir).x))
+    return dataset.split(name, size, data_dir)
+
+  size = config.train_size or None
   return Data(
-    train=train,
-    test=dataset.split('test', size, data_dir),
+    train=None if config.fresh() else dataset.split('train', size, data_dir),
+    valid=most('valid', config.valid_size),
+    test=most('test', config.test_size),
     shown=dataset.split('test', config.examples, data_dir),
   )
 
@@ -169,7 +202,7 @@ def advance(
 ) -> training.State:
   """Takes the steps first, ..., last - 1."""
   key = keys.stream(key, 'data')
-  draw = datasets.DATASETS[config.dataset].draw
+  draw = datasets.DATASETS[config.dataset].draw if config.fresh() else None
   examples = training.examples(key, draw, data.train, config.batch_size)
   activation = activations.ACTIVATIONS[config.activation]
   loss = losses.LOSSES[config.loss].per_example
@@ -185,12 +218,13 @@ def record(config: Config, data: Data, state: training.State) -> Result:
   activation = activations.ACTIVATIONS[config.activation]
   loss = losses.LOSSES[config.loss].per_example
   cost, error = training.evaluate(state.params, data.test, activation, loss)
+  _, valid = training.evaluate(state.params, data.valid, activation, loss)
   signals = mlp.signals(state.params, data.shown, activation, loss)
   looks = [
     probes.PROBES[name](state.params, activation, signals) for name in _PROBES
   ]
   alive = state.diverged_step < 0
-  measured = (error, cost, state.mean_cost, *looks, error, cost)
+  measured = (error, cost, state.mean_cost, *looks, error, cost, valid)
   step = state.diverged_step.astype(jnp.float32)
   return Result(
     *(jnp.where(alive, each, jnp.nan) for each in measured),
@@ -238,16 +272,10 @@ def verdict(outcome: base.Outcome) -> list[str]:
   unit = losses.LOSSES[outcome.config.loss].unit
   return [
     f'after {outcome.config.steps} steps, {error.n} of {error.total} seeds: '
-    f'test error mean {_told(error, ".2%")}, median '
-    f'{_told(stats.median(errors), ".2%")}; test cost mean '
-    f'{_told(cost, ".4g")} {unit}'
+    f'test error mean {claims.told(error, ".2%")}, median '
+    f'{claims.told(stats.median(errors), ".2%")}; test cost mean '
+    f'{claims.told(cost, ".4g")} {unit}'
   ]
-
-
-def _told(estimate: stats.Estimate, form: str) -> str:
-  value, low, high = (format(float(each), form) for each in estimate[:3])
-  alone = value if estimate.n else 'unknown'
-  return f'{value} [{low}, {high}]' if estimate.n > 1 else alone
 
 
 PANELS = (
@@ -255,11 +283,26 @@ PANELS = (
   base.Panel('cost', 'Test cost', 'mean cost', 'curve'),
   base.Panel('train_cost', 'Training cost', 'mean cost', 'curve'),
   base.Panel(
+    'activation_mean',
+    'Mean and deviation (bars) of z (figure 2 of the paper)',
+    'mean of z',
+    'curve',
+    spread='activation_std',
+    hidden=True,
+  ),
+  base.Panel(
     'activation_std',
-    'Activations during training (figures 3 and 10 of the paper)',
+    'Deviation and 98th percentile (marks) of z (figures 3 and 10)',
     'standard deviation of z',
     'curve',
-    log=True,
+    markers='activation_percentile',
+    hidden=True,
+  ),
+  base.Panel(
+    'activation_sample',
+    'Activations at the end of training (figure 4 of the paper)',
+    'activation z',
+    kind='histogram',
   ),
   base.Panel(
     'weight_gradient_std',

@@ -264,6 +264,10 @@ class Panel(NamedTuple):
     a setting, with the median and its interval; 'best' the lowest of k seeds,
     as expected, against k.
   log: whether the measured axis is logarithmic; of a histogram, the density.
+  spread: of a 'curve' of layers, the field that says how far the bars reach to
+    both sides of it.
+  markers: of a 'curve' of layers, a field that is drawn as markers beside it.
+  hidden: of a 'curve' of layers, whether the output layer is left out.
   over: of a 'curve', what its steps are; of a 'sweep', the knob, whose values
     are numbers: on a logarithmic axis where they are positive and span a factor
     of 30.
@@ -275,6 +279,9 @@ class Panel(NamedTuple):
   kind: str = 'depth'
   log: bool = False
   over: str = 'step'
+  spread: str = ''
+  markers: str = ''
+  hidden: bool = False
 
   @property
   def name(self) -> str:

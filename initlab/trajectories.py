@@ -21,6 +21,9 @@ _COLUMNS = 2  # of small pictures
 _SEEDS = 64  # single seeds that are drawn at most, evenly spread
 _INK = '#222222'
 _LAYERS = 10  # layers up to which all are drawn
+_MARKERS = 'os^DvPX*'
+_TURN = 3  # one in so many recorded steps has bars or markers
+_FEW = 12  # recorded steps up to which all have
 
 
 def draw(
@@ -49,9 +52,15 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
       'Line and band: the mean and its interval. Thin lines: single seeds. A '
       'seed that diverges is left out from there on.'
     )
+  what = 'hidden layer' if panel.hidden else 'layer'
+  spread, markers = (
+    field.replace('_', ' ') for field in (panel.spread, panel.markers)
+  )
   return (
-    'One row a setting, one curve a layer, with its interval as a band. A seed '
-    'that diverges is left out from there on.'
+    f'One row a setting, one curve a {what}, with its interval as a band.'
+    + f' Bars: {spread} to both sides, the mean over seeds.' * bool(spread)
+    + f' Markers: {markers}, with intervals.' * bool(markers)
+    + ' A seed that diverges is left out from there on.'
   )
 
 
@@ -111,15 +120,13 @@ def _layers(
   grid = picture.subplots(rows, sharex=True, sharey=True, squeeze=False)[:, 0]
   values = []
   for axes, outcome in zip(grid, outcomes, strict=True):
-    measured = outcome.measured[panel.field]
-    layers = measured.shape[2]
-    count = layers if layers <= _LAYERS else 6
-    for layer in np.linspace(0, layers - 1, count).round().astype(int).tolist():
-      colour = colormaps['viridis'](0.88 * layer / max(1, layers - 1))
+    layers = outcome.measured[panel.field].shape[2]
+    shown = max(1, layers - panel.hidden)
+    count = shown if shown <= _LAYERS else 6
+    for layer in np.linspace(0, shown - 1, count).round().astype(int).tolist():
+      colour = colormaps['viridis'](0.88 * layer / max(1, shown - 1))
       name = str(layer + 1) + ' out' * (layer == layers - 1)
-      estimate = stats.mean(measured[:, :, layer])
-      values.append(estimate.value[None])
-      _draw_mean(axes, outcome.steps, estimate, colour, '-', name)
+      values += _draw_layer(axes, panel, outcome, layer, colour, name)
     axes.set_title(_title(outcome), fontsize=8, parse_math=False)
     axes.legend(
       title='layer',
@@ -134,6 +141,52 @@ def _layers(
   picture.supylabel(panel.label, fontsize=9, parse_math=False)
   picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
   return picture
+
+
+def _draw_layer(
+  axes: 'Axes',
+  panel: base.Panel,
+  outcome: base.Outcome,
+  layer: int,
+  colour: tuple[float, float, float, float],
+  name: str,
+) -> list[np.ndarray]:
+  """One curve with its bars and markers; returns all that must be in sight."""
+  steps = np.asarray(outcome.steps)
+  mean = lambda field: stats.mean(outcome.measured[field][:, :, layer])
+  estimate = mean(panel.field)
+  _draw_mean(axes, outcome.steps, estimate, colour, '-', name)
+  drawn = [estimate.value]
+  # The layers take turns, so that bars and markers do not hide each other.
+  turn = slice(layer % _TURN, None, _TURN) if len(steps) > _FEW else slice(None)
+  if panel.spread:
+    reach = mean(panel.spread).value
+    axes.errorbar(
+      steps[turn],
+      estimate.value[turn],
+      reach[turn],
+      fmt='none',
+      ecolor=colour,
+      elinewidth=0.9,
+      capsize=1.5,
+    )
+    drawn += [estimate.value - reach, estimate.value + reach]
+  if panel.markers:
+    beside = mean(panel.markers)
+    axes.errorbar(
+      steps[turn],
+      beside.value[turn],
+      np.stack([beside.value - beside.low, beside.high - beside.value])[
+        :, turn
+      ],
+      fmt=_MARKERS[layer % len(_MARKERS)],
+      color=colour,
+      ms=3.5,
+      elinewidth=0.9,
+      clip_on=False,
+    )
+    drawn.append(beside.value)
+  return drawn
 
 
 def _title(outcome: base.Outcome) -> str:

@@ -37,18 +37,23 @@ def _outcome(label, shift=0.0, seeds=12, lost=()):
     'error': error,
     'cost': 2 * error,
     'train_cost': np.where(steps == 0, np.nan, 1.9 * error),
+    'activation_mean': deep - 1,
     'activation_std': deep,
+    'activation_percentile': 2 * deep,
     'gradient_std': 0.1 * deep,
     'weight_gradient_std': 0.01 * deep,
     'saturated': 0 * deep,
+    'activation_sample': np.tanh(rng.standard_normal((seeds, layers, 20))),
     'final_error': error[:, -1].copy(),
     'final_cost': 2 * error[:, -1],
+    'final_valid_error': error[:, -1] + 0.01,
   }
   step, cost = np.full(seeds, np.nan), np.ones(seeds)
   for seed in lost:
     step[seed], cost[seed] = 15, 7.5
     for field, values in measured.items():
-      values[seed, ... if values.ndim == 1 else slice(2, None)] = np.nan
+      whole = 'step' not in base.axes(learning.Result)[field]
+      values[seed, ... if whole else slice(2, None)] = np.nan
       assert field
   return base.Outcome(
     config=dataclasses.replace(learning.SMOKE, bias=shift),

@@ -200,3 +200,32 @@ def test_labels_never_overlap_and_stay_inside():
 def test_an_unknown_kind_is_refused():
   with pytest.raises(KeyError, match='pie'):
     plots.figure(PANELS[0]._replace(kind='pie'), study('glorot'))
+
+
+@pytest.mark.parametrize('records', [4, 30])
+def test_bars_and_markers_beside_a_curve(records):
+  """All that is drawn of the hidden layers is in sight, and no output layer."""
+  rng = np.random.default_rng(0)
+  deep = 1 + 0.01 * rng.standard_normal((3, records, 4))
+  outcome = base.Outcome(
+    config=Config(),
+    label='one',
+    seeds=np.arange(3),
+    measured={'mean': deep, 'reach': 2 * deep, 'edge': 9 * deep},
+    predicted={},
+    steps=tuple(range(records)),
+  )
+  extras = {'spread': 'reach', 'markers': 'edge', 'hidden': True}
+  panel = base.Panel('mean', 'Mean', 'z', 'curve', **extras)
+  picture = plots.figure(panel, [outcome])
+  low, high = picture.axes[0].get_ylim()
+  assert low < -1
+  assert high > 9
+  assert '4 out' not in words(picture)
+  plain = words(
+    plots.figure(base.Panel('mean', 'Mean', 'z', 'curve'), [outcome])
+  )
+  assert '4 out' in plain
+  caption = plots.caption(panel, [outcome])
+  assert 'Bars: reach' in caption
+  assert 'Markers: edge' in caption

@@ -87,6 +87,16 @@ def test_weight_gradients():
     assert near.max() < 1e-5
 
 
+def test_percentile_of_the_size_of_activations():
+  """24 halvings leave 2^-24 of the largest; float32 rounds likewise."""
+  _, _, signals = _NETWORK
+  sizes = [np.sort(abs(z).ravel()) for z in _double(signals.post)]
+  expected = [size[int(np.ceil(0.98 * size.size)) - 1] for size in sizes]
+  largest = np.array([size[-1] for size in sizes])
+  errors = _measured('activation_percentile') - expected
+  assert (abs(errors) <= 2**-22 * largest).all()
+
+
 def test_cost():
   _, _, signals = _NETWORK
   np.testing.assert_allclose(
