@@ -211,7 +211,7 @@ def _one_step(outcomes: Sequence[base.Outcome]) -> base.Finding:
 
 def _swings(outcomes: Sequence[base.Outcome]) -> base.Finding:
   outcome = claims.one(outcomes, learning_rate=0.2)
-  ends = np.float32([4.0, -4.6])
+  ends = np.array([4.0, -4.6], np.float32)
   x = outcome.measured['x']
   there = x == ends[np.array(outcome.steps) % 2]
   return claims.finding(

@@ -24,8 +24,8 @@ import optax
 
 from initlab import base, keys, mlp
 
-# `(params, batch) -> []`, the mean cost of a batch.
-Objective = Callable[[base.Params, base.Batch], base.Array]
+# `(params, batch) -> []`, the mean cost of a batch; any pytrees will do.
+Objective = Callable[[Any, Any], base.Array]
 
 _SMALLEST_FACTOR = 0.01  # of the schedules that decay by steps or exponentially
 _WARM_UP = 0.1  # share of all steps
@@ -43,7 +43,7 @@ class State(NamedTuple):
     `every` steps; NaN before the first step.
   """
 
-  params: base.Params
+  params: Any
   memory: Any
   diverged_step: base.Array
   last_cost: base.Array
@@ -59,7 +59,7 @@ class Examples(NamedTuple):
   """
 
   open: Callable[[base.Array], Any]
-  batch: Callable[[Any, base.Array], tuple[Any, base.Batch]]
+  batch: Callable[[Any, base.Array], tuple[Any, Any]]
 
 
 # A training.
@@ -76,7 +76,7 @@ def objective(activation: base.Activation, loss: base.ExampleLoss) -> Objective:
 
 
 def start(
-  params: base.Params, optimizer: optax.GradientTransformationExtraArgs
+  params: Any, optimizer: optax.GradientTransformationExtraArgs
 ) -> State:
   """A network before its first step."""
   nan = jnp.full((), jnp.nan, float)
@@ -345,8 +345,8 @@ def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
   return Examples(two_epochs, batch)
 
 
-def whole(data: base.Batch) -> Examples:
-  """All examples at every step."""
+def whole(data: Any) -> Examples:
+  """All examples at every step; None where the objective takes none."""
   return Examples(lambda step: (), lambda cursor, step: (cursor, data))
 
 
