@@ -253,11 +253,8 @@ def _recovers(outcomes: Sequence[base.Outcome]) -> base.Finding:
     distance = stats.mean(outcome.measured['chi_square'], 0.99)
     holds.append(distance.low <= 3 <= distance.high)
     told.append(f'scale {outcome.config.scale:g}: {claims.told(distance)}')
-  return claims.finding(
-    all(holds),
-    'mean squared distance from the truth in standard errors, 3 by least '
-    f'squares (99% interval): {"; ".join(told)}',
-  )
+  what = 'mean squared distance in standard errors, expected 3 (99% interval)'
+  return claims.finding(all(holds), f'{what}: {"; ".join(told)}')
 
 
 def _one_minimum(task: str, outcomes: Sequence[base.Outcome]) -> base.Finding:
