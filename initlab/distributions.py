@@ -198,22 +198,25 @@ def _are_shares(outcomes: Sequence[base.Outcome], field: str) -> bool:
   return bool(np.isin(values[np.isfinite(values)], (0, 1)).all())
 
 
-def _varying(outcomes: Sequence[base.Outcome], over: str) -> list[str]:
-  names = [field.name for field in dataclasses.fields(outcomes[0].config)]
+def _varying(
+  outcomes: Sequence[base.Outcome], over: str
+) -> list[dataclasses.Field]:
   return [
-    name
-    for name in names
-    if name != over
-    and len({getattr(each.config, name) for each in outcomes}) > 1
+    field
+    for field in dataclasses.fields(outcomes[0].config)
+    if field.name != over
+    and len({getattr(each.config, field.name) for each in outcomes}) > 1
   ]
 
 
-def _label(config: Any, knobs: Sequence[str]) -> str:
-  values = [(name, getattr(config, name)) for name in knobs]
-  return ', '.join(
-    value if isinstance(value, str) else f'{name} {base.written(value)}'
-    for name, value in values
-  )
+def _label(config: Any, knobs: Sequence[dataclasses.Field]) -> str:
+  """The values of the knobs, with their names where a value has none."""
+  words = []
+  for knob in knobs:
+    text = base.written(getattr(config, knob.name))
+    named = knob.metadata['choices']
+    words.append(text if named else f'{_words(knob.name)} {text}')
+  return ', '.join(words)
 
 
 def _number(config: Any, knob: str) -> float:

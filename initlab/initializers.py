@@ -77,7 +77,7 @@ def truncated_normal(std: float = 0.01) -> base.Initializer:
 
 
 def ng_epsilon(
-  epsilon: float | None = None, **axes: Unpack[kernels.Axes]
+  epsilon: kernels.Scalar | None = None, **axes: Unpack[kernels.Axes]
 ) -> base.Initializer:
   """Ng's symmetry breaking, Theta = rand * 2 epsilon - epsilon.
 

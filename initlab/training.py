@@ -50,6 +50,18 @@ class State(NamedTuple):
   mean_cost: base.Array
 
 
+class Timed(NamedTuple):
+  """A network in training against the clock of its steps.
+
+  network: as it is.
+  reached_step: `[]` int32, the first step that began with a cost below the one
+    asked for; -1 for a network that never did.
+  """
+
+  network: State
+  reached_step: base.Array
+
+
 class Examples(NamedTuple):
   """Where minibatches come from.
 
@@ -117,6 +129,42 @@ def advance(
 
   carry = state, examples.open(first)
   return jax.lax.fori_loop(first, last, step, carry)[0]
+
+
+def timed(network: State) -> Timed:
+  """A network whose clock starts now."""
+  return Timed(network, jnp.full((), -1, jnp.int32))
+
+
+def advance_timed(
+  objective: Objective,
+  optimizer: optax.GradientTransformationExtraArgs,
+  examples: Examples,
+  state: Timed,
+  first: base.Array,
+  last: base.Array,
+  *,
+  below: float,
+) -> Timed:
+  """`advance`, which also notes when a cost is reached.
+
+  Args:
+    objective, optimizer, examples, state, first, last: as for `advance`.
+    below: the mean cost of a minibatch that is to be reached; without an
+      interval, so of all examples (`whole`), or of large minibatches.
+
+  Returns:
+    The state after `last` steps.
+  """
+
+  def step(index: base.Array, state: Timed) -> Timed:
+    network = advance(
+      objective, optimizer, examples, state.network, index, index + 1, every=1
+    )
+    now = (state.reached_step < 0) & (network.last_cost < below)
+    return Timed(network, jnp.where(now, index, state.reached_step))
+
+  return jax.lax.fori_loop(first, last, step, state)
 
 
 def evaluate(

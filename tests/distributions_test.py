@@ -11,7 +11,7 @@ from initlab import base, distributions, plots, stats
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  init: str = base.knob('glorot', 'the scheme')
+  init: str = base.knob('glorot', 'the scheme', ('glorot', 'he'))
   scale: float = base.knob(1.0, 'of the weights')
   width: int = base.knob(10, 'of the layers')
 

@@ -270,3 +270,25 @@ def test_an_optax_loop_in_numpy_words_gives_the_same_training():
   state = _train(0.1, _started('momentum'), 0, 8, 'momentum')
   # Eight steps of float32 numbers of about 1, other orders of summation.
   chex.assert_trees_all_close(state.params, params, atol=1e-5)
+
+
+def test_the_clock_stops_at_the_first_cost_below():
+  """Of p = (1 - rate)^t and the cost p^2 / 2, from the closed form."""
+  objective = lambda params, batch: 0.5 * jnp.sum(params**2)
+  optimizer = training.optimizer('sgd', 'constant', 0.1, 50)
+  examples = training.whole(base.Batch(jnp.zeros((1, 1)), jnp.zeros((1,))))
+  state = training.timed(training.start(jnp.ones((1,)), optimizer))
+  assert int(state.reached_step) == -1
+  first, last = jnp.int32(0), jnp.int32(50)
+  advance = functools.partial(
+    training.advance_timed, objective, optimizer, examples, below=0.01
+  )
+  whole = advance(state, first, last)
+  # 0.5 * 0.81^t < 0.01 first at t = 19, where it is 0.0091; 0.0113 before.
+  assert int(whole.reached_step) == 19
+  pieces = advance(advance(state, first, jnp.int32(17)), jnp.int32(17), last)
+  chex.assert_trees_all_equal(pieces, whole)
+  plain = training.advance(
+    objective, optimizer, examples, state.network, first, last, every=1
+  )
+  chex.assert_trees_all_equal(whole.network, plain)
