@@ -1,0 +1,159 @@
+"""The layer Jacobian: three means of its singular values.
+
+Question:
+  Glorot & Bengio call the average singular value of a layer's Jacobian "around
+  0.8" with their normalized initialization and 0.5 with the standard one.
+  Which average is it?
+Paper:
+  Glorot & Bengio, Understanding the difficulty of training deep feedforward
+  neural networks, AISTATS 2010: equation 17 and the text after it.
+Run:
+  python -m experiments.jacobian --init=standard,glorot --activation=tanh
+Takes:
+  Under 30 seconds on two CPU cores (32 seeds, four settings).
+Expect:
+  The arithmetic mean: 8/(3 pi) = 0.85 and 0.49 of a linear layer, of which
+  tanh leaves 0.76 and 0.48. The rms, by which a deviation is multiplied, is
+  1 and 0.58 for a linear layer; the geometric mean, by which a length is where
+  volumes are conserved, 0.61 and 0.35.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from initlab import (
+  activations,
+  base,
+  claims,
+  datasets,
+  glorot2010,
+  launch,
+  losses,
+  mlp,
+  networks,
+  probes,
+  singular_values,
+  stats,
+  theory,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(networks.Network):
+  """One network at its initialization, and the examples it is shown."""
+
+  widths: tuple[int, ...] = base.knob(
+    (300,) * 5, 'the hidden widths; the claims are of layers of equal widths'
+  )
+  examples: int = base.knob(
+    8, 'test examples that the network is shown; the Jacobian is taken at 8'
+  )
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.examples < 1:
+      raise base.UserError(f'--examples={self.examples}: at least 1')
+
+
+SMOKE = Config(widths=(7, 7), dataset='xor', examples=4)
+
+
+class Result(NamedTuple):
+  """Means of the singular values of dz_l/dz_{l-1}, layer by layer.
+
+  mean_singular_value: the arithmetic mean.
+  rms: the root of the mean square.
+  geometric_mean: NaN where a layer has another width than the one below it.
+  """
+
+  mean_singular_value: base.PerLayer
+  rms: base.PerLayer
+  geometric_mean: base.PerLayer
+
+
+def load(config: Config, data_dir: str) -> base.Batch:
+  """The first examples of the data set's test split."""
+  dataset = datasets.DATASETS[config.dataset]
+  return dataset.split('test', config.examples, data_dir)
+
+
+def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
+  """Draws one network and looks at it."""
+  activation = activations.ACTIVATIONS[config.activation]
+  loss = losses.LOSSES[config.loss].per_example
+  params = networks.draw(config, key, config.knobs(), config.bias)
+  seen = mlp.signals(params, batch, activation, loss)
+  return Result(
+    probes.mean_singular_value(params, activation, seen),
+    singular_values.rms(params, activation, seen),
+    singular_values.geometric_mean(params, activation, seen),
+  )
+
+
+def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
+  """The closed forms, with what the slopes f'(s) take of them."""
+  activation = activations.ACTIVATIONS[config.activation]
+  laws = theory.layers(config.scheme(), config.layer_widths(), **config.knobs())
+  x, loss = np.asarray(batch.x), losses.LOSSES[config.loss]
+  found = theory.predict(laws, x, activation, loss, bias=config.bias)
+  if not found:
+    return {}
+  return {
+    'mean_singular_value': found['mean_singular_value'],
+    **singular_values.predict(laws, x, activation, bias=config.bias),
+  }
+
+
+def verdict(outcome: base.Outcome) -> list[str]:
+  """The three means over the layers of two equal widths."""
+  square = glorot2010.square_layers(outcome.config.layer_widths())
+  lines = []
+  for field, means in (
+    ('mean_singular_value', 'arithmetic mean, the average of the paper'),
+    ('rms', 'rms, the ratio of deviations'),
+    ('geometric_mean', 'geometric mean, the ratio of volumes'),
+  ):
+    values = outcome.measured[field][:, square]
+    if not values.size:
+      return ['no hidden layer has the width of the one below it']
+    line = f'{means}: {claims.told(stats.mean(values.mean(1)))}'
+    if field in outcome.predicted:
+      line += f', theory {outcome.predicted[field][square].mean():.3g}'
+    lines.append(line)
+  return lines
+
+
+PANELS = (
+  base.Panel(
+    'mean_singular_value',
+    'Layer Jacobians: arithmetic mean',
+    'mean singular value',
+  ),
+  base.Panel('rms', 'Layer Jacobians: rms', 'rms singular value'),
+  base.Panel(
+    'geometric_mean',
+    'Layer Jacobians: geometric mean, where widths are equal',
+    'geometric mean singular value',
+  ),
+)
+
+EXPERIMENT = base.Experiment(
+  name='jacobian',
+  doc=__doc__,
+  config=Config,
+  smoke=SMOKE,
+  result=Result,
+  load=load,
+  run=run,
+  parameters=networks.parameters,
+  panels=PANELS,
+  predict=predict,
+  verdict=verdict,
+  claims=glorot2010.JACOBIAN,
+  defaults={'init': 'standard,glorot', 'activation': 'tanh,identity'},
+)
+
+if __name__ == '__main__':
+  launch.main(EXPERIMENT)

@@ -1,0 +1,345 @@
+"""Equations 2 to 16 of Glorot & Bengio 2010 as statements about a run.
+
+EQUATIONS is checked on `experiments.equations`, with standard and normalized
+weights, tanh and the sigmoid, equal and unequal widths in one run; how it is
+decided, `glorot2010` says.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from initlab import base, claims, glorot2010, linear_regime, stats
+
+_LINEAR = ('identity', 'tanh')  # whose slope is 1 + O(s^2)
+_EPSILON = 2.0**-24  # of float32
+
+
+def _identity(field: str) -> glorot2010.Check:
+  """Errors of two orders of summation, and of nothing else.
+
+  The two differ by 2 n eps |a| |b| for a product of n terms, and for terms of
+  random signs |a| |b| is some sqrt(n) times |a b|.
+  """
+
+  def check(outcomes: Sequence[base.Outcome]) -> base.Finding:
+    largest = max(each.measured[field].max() for each in outcomes)
+    terms = max(
+      max(*each.config.widths, each.config.examples) for each in outcomes
+    )
+    bound = 2 * _EPSILON * terms**1.5
+    return claims.finding(
+      largest < bound,
+      f'largest relative error of {len(outcomes)} settings {largest:.1e}, '
+      f'rounding allows {bound:.1e}',
+    )
+
+  return check
+
+
+def _unit_slope(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  settings, slack = _in_regime(outcomes)
+  slopes = np.concatenate(
+    [each.measured['slope_square'].ravel() for each in settings]
+  )
+  off = np.abs(slopes - 1).max()
+  return claims.finding(
+    off < slack,
+    f"E f'(s)^2 is 1 within {off:.1e} in every layer of every seed",
+  )
+
+
+def _agrees(field: str, printed: str = '') -> glorot2010.Check:
+  """A prediction holds; as it is printed, if that differs, it does not."""
+
+  def check(outcomes: Sequence[base.Outcome]) -> base.Finding:
+    settings, slack = _in_regime(outcomes)
+    cells = sum(each.measured[field].shape[1] for each in settings)
+    parts = [
+      glorot2010.simultaneous(
+        each.measured[field] / each.predicted[field], cells
+      )
+      for each in settings
+    ]
+    low, value, high = (
+      np.concatenate([getattr(part, end) for part in parts])
+      for end in ('low', 'value', 'high')
+    )
+    holds = np.all((low <= 1 + slack) & (1 - slack <= high))
+    text = (
+      f'measured over predicted is {value.min():.3f} to {value.max():.3f} in '
+      f'{cells} layers of {len(settings)} settings, the widest interval '
+      f'±{(high - low).max() / 2:.3f}'
+    )
+    if printed:
+      wrong = [
+        _printed(each, field, part, slack)
+        for each, part in zip(settings, parts, strict=True)
+      ]
+      if not any(differs for differs, _, _ in wrong):
+        raise claims.Untested('no setting where the printed form differs')
+      holds &= all(refuted for differs, refuted, _ in wrong if differs)
+      worst = max(worst for *_, worst in wrong)
+      text += f'; {printed} it is off by up to {worst:.3g} times'
+    return claims.finding(holds, text)
+
+  return check
+
+
+def _printed(
+  outcome: base.Outcome, field: str, ratio: stats.Estimate, slack: float
+) -> tuple[bool, bool, float]:
+  """Whether the printed form is another, is refuted, and how far it is off."""
+  extra = np.array(outcome.predicted['backward_factor'])
+  if field == 'weight_gradient_variance':
+    extra = extra / extra[-1]
+  differs = not np.allclose(extra, 1)
+  refuted = (ratio.low / extra > 1 + slack) | (ratio.high / extra < 1 - slack)
+  off = np.exp(np.abs(np.log(ratio.value / extra)).max())
+  return differs, bool(refuted.any()), float(off)
+
+
+def _goals(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Equations 8 and 9 for equal widths: normalized meets them, standard not."""
+  settings, slack = _in_regime(_equal(outcomes))
+  holds, lines = True, []
+  for init in ('glorot', 'standard'):
+    one = claims.one(settings, init=init)
+    for word, field in (('up', 'activation'), ('down', 'gradient')):
+      values = one.measured[f'{field}_variance']
+      step = 1 if word == 'up' else -1
+      first, last = values[:, ::step][:, 0], values[:, ::step][:, -1]
+      kept = glorot2010.simultaneous(last / first, 4)
+      same = kept.low <= 1 + slack and kept.high >= 1 - slack
+      holds &= bool(same) == (init == 'glorot')
+      lines.append(f'{init} {word} x {claims.told(kept)}')
+  return claims.finding(holds, 'variance from end to end: ' + ', '.join(lines))
+
+
+def _compromise(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """The drawn weights: n_in Var[w] + n_out Var[w] = 2 in every layer."""
+  settings = claims.every(outcomes, init='glorot')
+  cells = sum(each.measured['forward_factor'].shape[1] for each in settings)
+  parts = [
+    glorot2010.simultaneous(
+      each.measured['forward_factor'] + each.measured['backward_factor'], cells
+    )
+    for each in settings
+  ]
+  low = np.concatenate([part.low for part in parts])
+  high = np.concatenate([part.high for part in parts])
+  return claims.finding(
+    np.all((low <= 2) & (high >= 2)),
+    f'(n_in + n_out) mean w^2 within [{low.min():.4f}, {high.max():.4f}] in '
+    f'{cells} layers',
+  )
+
+
+def _third(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Eq. 13 with 15: each layer of equal width takes a factor of 1/3.
+
+  The mean square of a layer over that of the layer before it has the mean
+  n Var[w] whatever the layer before is, so the ratios need no logarithm.
+  """
+  settings, slack = _in_regime(_equal(outcomes))
+  one = claims.one(settings, init='standard')
+  holds, lines = True, []
+  third = linear_regime.standard_factor(one.config.widths[0])
+  for word, field, step in (('up', 'activation', 1), ('down', 'gradient', -1)):
+    values = one.measured[f'{field}_variance'][:, ::step]
+    ratios = values[:, 1:] / values[:, :-1]
+    each = glorot2010.simultaneous(ratios, 2 * ratios.shape[1])
+    inside = (each.low <= third * (1 + slack)) & (
+      third * (1 - slack) <= each.high
+    )
+    holds &= bool(inside.all())
+    lines.append(f'{word} x {claims.told(stats.mean(ratios.mean(1)), ".4f")}')
+  top = stats.mean(one.measured['gradient_variance'][:, -1])
+  x = one.config.scale**2
+  holds &= not top.low <= x <= top.high
+  lines.append(
+    f'at the top {claims.told(top)}, which is Var[dC/ds^d] and not the printed '
+    f'Var[x] = {x:.3g}'
+  )
+  return claims.finding(holds, 'variance a layer: ' + ', '.join(lines))
+
+
+def _same_in_every_layer(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Eq. 14, for every init of the run with equal widths."""
+  settings, slack = _in_regime(_equal(outcomes))
+  cells = sum(len(each.config.widths) - 2 for each in settings)
+  holds, lines = True, []
+  for one in settings:
+    field = 'weight_gradient_variance'
+    values = one.measured[field] / one.predicted[field]
+    gap = glorot2010.simultaneous(values[:, :-1] - values[:, -1:], cells)
+    holds &= bool(np.all((gap.low <= slack) & (gap.high >= -slack)))
+    signals = stats.mean(one.measured['activation_variance'])
+    fall = signals.value[0] / signals.value[-1]
+    far = gap.value[np.abs(gap.value).argmax()]
+    lines.append(
+      f'{one.config.init}: the layers differ from the last by {far:+.1%} at '
+      f'most, half intervals up to {(gap.high - gap.low).max() / 2:.1%}, while '
+      f'Var[z] falls {fall:.3g} times'
+    )
+  return claims.finding(holds, '; '.join(lines))
+
+
+def _sigmoid_up(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Eq. 5 is off in every hidden layer, however small the inputs."""
+  settings = claims.every(outcomes, activation='sigmoid')
+  field = 'activation_variance'
+  cells = sum(each.measured[field].shape[1] - 1 for each in settings)
+  parts = [
+    glorot2010.simultaneous(
+      (each.measured[field] / each.predicted[field])[:, :-1], cells
+    )
+    for each in settings
+  ]
+  low = min(part.low.min() for part in parts)
+  return claims.finding(
+    low > 1,
+    f'E z^2 is at least {low:.3g} times what eq. 5 says in each of {cells} '
+    f'hidden layers of {len(settings)} settings, the standard and the '
+    'normalized alike',
+  )
+
+
+def _sigmoid_down(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Eq. 6 misses the factor E f'(s)^2, and nothing else."""
+  settings = claims.every(outcomes, activation='sigmoid')
+  cells = sum(each.measured['slope_square'].shape[1] - 1 for each in settings)
+  holds, slopes, rests = True, [], []
+  for one in settings:
+    gradient = one.measured['gradient_variance']
+    said = one.predicted['backward_factor'][1:]
+    factor = gradient[:, :-1] / gradient[:, 1:] / said
+    slope = one.measured['slope_square'][:, :-1]
+    rest = glorot2010.simultaneous(factor / slope, cells)
+    holds &= bool(np.all((rest.low <= 1) & (rest.high >= 1)))
+    # The largest slope is 1/4, but for rounding.
+    holds &= bool(np.all(slope <= (1 + 8 * _EPSILON) / 16))
+    slopes.append(stats.mean(slope).value)
+    rests.append(rest.value)
+  slope, rest = np.concatenate(slopes), np.concatenate(rests)
+  return claims.finding(
+    holds,
+    f"E f'(s)^2 is 1/{1 / slope.max():.3g} to 1/{1 / slope.min():.3g}; with it "
+    f'eq. 6 is right, {rest.min():.3f} to {rest.max():.3f} of it measured',
+  )
+
+
+def _in_regime(
+  outcomes: Sequence[base.Outcome],
+) -> tuple[list[base.Outcome], float]:
+  """Settings of the linear regime, and how far tanh is from it at most.
+
+  With variance q of s, E tanh(s)^2 = q (1 - 2 q + O(q^2)) and
+  E tanh'(s)^2 = 1 - 2 q + O(q^2); of a product over layers the errors add up.
+  """
+  settings = [each for each in outcomes if each.config.activation in _LINEAR]
+  if not settings:
+    raise claims.Untested(f'no setting with {" or ".join(_LINEAR)}')
+  slack = max(
+    2 * each.predicted['activation_variance'].sum() for each in settings
+  )
+  if slack > 0.05:
+    raise claims.Untested(
+      f'inputs too large for the linear regime: {slack:.0%}'
+    )
+  return settings, float(slack)
+
+
+def _equal(outcomes: Sequence[base.Outcome]) -> list[base.Outcome]:
+  """Settings whose widths are all the same."""
+  found = [each for each in outcomes if len(set(each.config.widths)) == 1]
+  if not found:
+    raise claims.Untested('no setting of equal widths in this run')
+  return found
+
+
+EQUATIONS = (
+  base.Claim(
+    'eq. 2',
+    "The gradient of a layer is f'(s) times the gradient above sent back "
+    'through the weights.',
+    f'{glorot2010.SOURCE}, eq. 2',
+    _identity('chain_error'),
+  ),
+  base.Claim(
+    'eq. 3',
+    "The gradient of a weight is its input times its output's gradient.",
+    f'{glorot2010.SOURCE}, eq. 3',
+    _identity('product_error'),
+  ),
+  base.Claim(
+    'eq. 4',
+    "With tanh and small inputs the slopes f'(s) are about 1.",
+    f'{glorot2010.SOURCE}, eq. 4',
+    _unit_slope,
+  ),
+  base.Claim(
+    'eq. 5',
+    'Going up, each layer multiplies the variance of the activations by '
+    'n_in Var[w].',
+    f'{glorot2010.SOURCE}, eq. 5',
+    _agrees('activation_variance'),
+  ),
+  base.Claim(
+    'eq. 6',
+    'Coming down, each layer multiplies the variance of the gradients by '
+    'n_out Var[w], from the layer above on, not from the layer itself as '
+    'printed.',
+    f'{glorot2010.SOURCE}, eq. 6, its product from i + 1',
+    _agrees('gradient_variance', 'as printed'),
+  ),
+  base.Claim(
+    'eq. 7',
+    'The variance of the weight gradients is that of the activations below '
+    'times that of the gradients above.',
+    f'{glorot2010.SOURCE}, eq. 7, its second product from i + 1 to d',
+    _agrees('weight_gradient_variance', 'as printed'),
+  ),
+  base.Claim(
+    'eqs. 8 to 11',
+    'With n_in Var[w] = n_out Var[w] = 1 both variances are the same in all '
+    'layers; with the standard 1/3 neither is.',
+    f'{glorot2010.SOURCE}, eq. 8 to 11, widths equal',
+    _goals,
+  ),
+  base.Claim(
+    'eqs. 12, 16',
+    'The normalized weights have the variance 2 / (n_in + n_out), whatever '
+    'the widths.',
+    f'{glorot2010.SOURCE}, eq. 12 and 16',
+    _compromise,
+  ),
+  base.Claim(
+    'eqs. 13, 15',
+    'With the standard weights and equal widths, each layer takes variance '
+    'down to a third, both ways.',
+    f'{glorot2010.SOURCE}, eq. 13 and 15, Var[dC/ds^d] in the place of Var[x]',
+    _third,
+  ),
+  base.Claim(
+    'eq. 14',
+    'With equal widths the variance of the weight gradients is the same in '
+    'all layers, whatever that of the weights is.',
+    f'{glorot2010.SOURCE}, eq. 14',
+    _same_in_every_layer,
+  ),
+  base.Claim(
+    'sigmoid, up',
+    'None of this is about the sigmoid: f(0) = 1/2, so that its activations '
+    'do not shrink with the inputs as eq. 5 says.',
+    f'what {glorot2010.SOURCE}, eq. 5, leaves out',
+    _sigmoid_up,
+  ),
+  base.Claim(
+    'sigmoid, down',
+    "The sigmoid's slope is at most 1/4, so that gradients lose a factor of "
+    '16 or more a layer beyond what eq. 6 says, with any weights.',
+    f'what {glorot2010.SOURCE}, eq. 6, leaves out',
+    _sigmoid_down,
+  ),
+)
