@@ -1,11 +1,10 @@
 """How well a network learns from the weights it was given.
 
 Question:
-  Which initialization, with which nonlinearity, lets a network learn fastest
-  and best, and how many of the seeds does it lose?
+  How fast and how well does a network learn, and how many seeds are lost?
 Paper:
   Glorot & Bengio, Understanding the difficulty of training deep feedforward
-  neural networks, AISTATS 2010: table 1, figures 3, 9 to 12.
+  neural networks, AISTATS 2010: table 1, figures 2 to 4 and 9 to 12.
 Run:
   python -m experiments.learning --init=standard,glorot --activation=tanh
 Takes:
@@ -38,8 +37,8 @@ from initlab import (
 )
 
 # The least of each whole number; the most is what float32 counts to.
-_LEAST = {'batch_size': 0, 'steps': 1, 'record_every': 1}
-_LEAST |= {'examples': 1, 'test_size': 1, 'valid_size': 1, 'train_size': 0}
+_LEAST = {'batch_size': 0, 'train_size': 0, 'steps': 1, 'record_every': 1}
+_LEAST |= dict.fromkeys(('examples', 'test_size', 'valid_size'), 1)
 
 _PROBES = (
   'activation_mean',
@@ -269,12 +268,12 @@ def verdict(outcome: base.Outcome) -> list[str]:
   """Where the training ends."""
   errors = outcome.measured['final_error']
   error, cost = map(stats.mean, (errors, outcome.measured['final_cost']))
-  unit = losses.LOSSES[outcome.config.loss].unit
+  unit, median = losses.LOSSES[outcome.config.loss].unit, stats.median(errors)
   return [
     f'after {outcome.config.steps} steps, {error.n} of {error.total} seeds: '
     f'test error mean {claims.told(error, ".2%")}, median '
-    f'{claims.told(stats.median(errors), ".2%")}; test cost mean '
-    f'{claims.told(cost, ".4g")} {unit}'
+    f'{claims.told(median, ".2%")}; test cost mean {claims.told(cost, ".4g")} '
+    f'{unit}'
   ]
 
 
@@ -334,6 +333,7 @@ EXPERIMENT = base.Experiment(
   verdict=verdict,
   training=TRAINING,
   compared=('final_error',),
+  tuned=('learning_rate', 'final_valid_error'),
 )
 
 if __name__ == '__main__':

@@ -268,6 +268,8 @@ class Panel(NamedTuple):
     both sides of it.
   markers: of a 'curve' of layers, a field that is drawn as markers beside it.
   hidden: of a 'curve' of layers, whether the output layer is left out.
+  tuned: a knob and a field, as for an Experiment: of settings that differ in
+    that knob alone, the chosen one is drawn.
   over: of a 'curve', what its steps are; of a 'sweep', the knob, whose values
     are numbers: on a logarithmic axis where they are positive and span a factor
     of 30.
@@ -282,11 +284,12 @@ class Panel(NamedTuple):
   spread: str = ''
   markers: str = ''
   hidden: bool = False
+  tuned: tuple[str, str] | None = None
 
   @property
   def name(self) -> str:
     """Of its files; no two panels of an experiment share it."""
-    return f'{self.field}_{self.kind}'
+    return f'{self.field}_{self.kind}' + '_tuned' * bool(self.tuned)
 
 
 class Finding(NamedTuple):
@@ -358,6 +361,9 @@ class Experiment(NamedTuple):
   training: what `run` consists of, where it trains.
   compared: PerNetwork fields, lower the better, whose settings are compared by
     tests paired by seed.
+  tuned: a knob and a PerNetwork field of validation examples, the lower the
+    better: settings that differ in that knob alone are also compared at the
+    value that is best by that field, see `initlab.tuning`.
   claims: what sources say of the settings that run by default.
   defaults: flag -> what it is where it is not given, in place of the knob's or
     the launcher's own default: a sweep, a number of seeds.
@@ -382,6 +388,7 @@ class Experiment(NamedTuple):
   verdict: Callable[[Outcome], list[str]] = lambda outcome: []
   training: Training | None = None
   compared: tuple[str, ...] = ()
+  tuned: tuple[str, str] | None = None
   claims: tuple[Claim, ...] = ()
   defaults: Mapping[str, str] = types.MappingProxyType({})
   steps: Callable[[Any], tuple[int, ...]] = lambda config: ()
@@ -401,7 +408,8 @@ class Chapter(NamedTuple):
   flags: beside the experiment's own defaults.
   full: more of them, at the full size of a collection that has one.
   text: what the source shows, for the reader to compare.
-  panels: names of the pictures to show, in order; all of them if empty.
+  panels: names of the pictures to show, in order, and further pictures; all of
+    the experiment's if empty.
   claims: what is checked; the experiment's own if None.
   """
 
@@ -410,7 +418,7 @@ class Chapter(NamedTuple):
   flags: tuple[str, ...] = ()
   full: tuple[str, ...] = ()
   text: str = ''
-  panels: tuple[str, ...] = ()
+  panels: tuple[str | Panel, ...] = ()
   claims: tuple[Claim, ...] | None = None
 
 
@@ -423,6 +431,8 @@ class Collection(NamedTuple):
   full: help of the switch --full, with which chapters run at their full size;
     empty where they have one size.
   marks: what its claims are called in place of MARKS.
+  tables: `{title of a chapter: outcomes} -> [tables.Table]`, of all chapters
+    together; those that could not be run are absent.
   """
 
   name: str
@@ -430,3 +440,4 @@ class Collection(NamedTuple):
   chapters: tuple[Chapter, ...]
   full: str = ''
   marks: tuple[str, str, str] = MARKS
+  tables: Callable[[Mapping[str, Sequence[Outcome]]], list[Any]] = lambda of: []

@@ -10,7 +10,7 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
-from initlab import base, claims, report, store, study
+from initlab import base, claims, report, store, study, tables
 
 
 class Run(NamedTuple):
@@ -132,6 +132,10 @@ def text(
     sections.append(
       '\n'.join(filter(None, (part.chapter.title, missing, lines)))
     )
+  sections += [
+    f'{table.title}\n\n{tables.grid(table, width)}'
+    for table in _tables(program, parts)
+  ]
   sections.append(f'{counted(program, parts)}\n\npage  {page}')
   return '\n\n'.join(sections) + '\n'
 
@@ -176,11 +180,21 @@ def page(
       f'{_found_html(program, part)}</li>'
       for place, part in enumerate(parts)
     ),
+    tables='\n'.join(map(report.table_html, _tables(program, parts))),
     chapters='\n'.join(
       _chapter_html(place, program, part, folder)
       for place, part in enumerate(parts)
     ),
     facts=report.facts_html(facts),
+  )
+
+
+def _tables(
+  program: base.Collection, parts: Sequence[Part]
+) -> list[tables.Table]:
+  """Those of all chapters together."""
+  return program.tables(
+    {part.chapter.title: part.outcomes for part in parts if not part.reason}
   )
 
 
@@ -226,4 +240,8 @@ def _chapter_html(
 
 def _panels(part: Part) -> list[base.Panel]:
   panels = {panel.name: panel for panel in part.experiment.panels}
-  return [panels[name] for name in part.chapter.panels or panels]
+  names = [
+    each.name if isinstance(each, base.Panel) else each
+    for each in part.chapter.panels
+  ]
+  return [panels[name] for name in names or panels]

@@ -298,6 +298,8 @@ def _opened(
   """A chapter's experiment with its flags read; the last of a name counts."""
   module = importlib.import_module(f'experiments.{chapter.experiment}')
   experiment = module.EXPERIMENT
+  more = [each for each in chapter.panels if isinstance(each, base.Panel)]
+  experiment = experiment._replace(panels=(*experiment.panels, *more))
   flags_ = [*chapter.flags, *(chapter.full if full else ()), *given]
   last = {flag.partition('=')[0]: flag for flag in flags_}
   values = define_flags(experiment)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from initlab import base, distributions, stats, trajectories
+from initlab import base, distributions, stats, trajectories, tuning
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -76,6 +76,7 @@ def figure(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
   """
   from matplotlib import style
 
+  outcomes = _drawn(panel, outcomes)
   kinds = {'depth': _depth, 'histogram': _histogram, 'curve': _trajectory}
   draw = (kinds | dict.fromkeys(distributions.KINDS, _distribution))[panel.kind]
   with style.context(_STYLE, after_reset=True):
@@ -96,6 +97,7 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   Returns:
     Plain text.
   """
+  outcomes = _drawn(panel, outcomes)
   if panel.kind in distributions.KINDS:
     return distributions.caption(panel, outcomes)
   seeds = _seeds(panel, outcomes)
@@ -117,6 +119,13 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
     + ' Dashed line: what theory predicts.'
     * theory
   )
+
+
+def _drawn(
+  panel: base.Panel, outcomes: Sequence[base.Outcome]
+) -> Sequence[base.Outcome]:
+  """The settings, or those that are chosen."""
+  return tuning.chosen(outcomes, *panel.tuned) if panel.tuned else outcomes
 
 
 def png(figure: 'Figure') -> bytes:

@@ -19,7 +19,7 @@ import textwrap
 
 import numpy as np
 
-from initlab import base, claims, comparison, plots, stats, tables
+from initlab import base, claims, comparison, plots, stats, tables, tuning
 
 _ROWS = 12  # layers up to which a table shows them all
 _READING = (
@@ -229,7 +229,8 @@ def contents(
   experiment: base.Experiment, outcomes: Sequence[base.Outcome]
 ) -> list[tables.Table]:
   """The tables of a run: the comparison, the networks, then layer by layer."""
-  found = [
+  found = _tuned(experiment, outcomes)
+  found += [
     table
     for field in experiment.compared
     for table in comparison.all_tables(field, outcomes)
@@ -237,6 +238,26 @@ def contents(
   ends = [_end(each) for each in outcomes]
   found += [_ratios(ends), _networks(ends), *map(_layers, ends)]
   return [table for table in found if table.index.cells and table.columns]
+
+
+def _tuned(
+  experiment: base.Experiment, outcomes: Sequence[base.Outcome]
+) -> list[tables.Table]:
+  """What is chosen for each setting, and how the chosen compare."""
+  if not experiment.tuned:
+    return []
+  chosen = tuning.chosen(outcomes, *experiment.tuned)
+  if len(chosen) == len(outcomes):
+    return []
+  where = f'at the {experiment.tuned[0].replace("_", " ")} that others choose'
+  return [
+    tuning.table(outcomes, *experiment.tuned),
+    *(
+      table._replace(title=f'{table.title}, {where}')
+      for field in experiment.compared
+      for table in comparison.all_tables(field, chosen)
+    ),
+  ]
 
 
 def remarks(outcome: base.Outcome) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from initlab import base, claims, launch, stats
+from initlab import base, claims, launch, stats, tables
 
 _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
 
@@ -13,6 +13,13 @@ def _claim(name, holds):
     return claims.finding(holds == (cost.value > 0), claims.told(cost))
 
   return base.Claim(name, f'<{name}>', 'a lecture', check)
+
+
+def _tables(run):
+  title = f'Of {", ".join(run)}'
+  index = tables.Column('', 'chapter', list(run))
+  counts = [str(len(outcomes[0].seeds)) for outcomes in run.values()]
+  return [tables.Table(title, index, [tables.Column('', 'seeds', counts)])]
 
 
 def _untested(outcomes):
@@ -28,7 +35,10 @@ PROGRAM = base.Collection(
       'The first',
       _TINY,
       full=('--widths=7x2',),
-      panels=('activation_std_depth',),
+      panels=(
+        'activation_std_depth',
+        base.Panel('cost', 'Of its own', 'cost', 'seeds'),
+      ),
       claims=(_claim('true', True), _claim('false', False)),
     ),
     base.Chapter(
@@ -41,6 +51,7 @@ PROGRAM = base.Collection(
     base.Chapter('variance', 'Without data', ('--dataset=mnist',)),
   ),
   full='at full size',
+  tables=_tables,
 )
 
 
@@ -59,9 +70,11 @@ def test_the_page_has_claims_pictures_and_what_is_missing(tmp_path, capsys):
   assert 'not run: --data_dir' in told.out or 'mnist' in told.out
   assert '3/3 Without data' in told.err
   page = (tmp_path / 'out' / 'reports' / 'pair.html').read_text()
-  assert page.count('<svg') == 1 + len(_experiment().panels)
+  assert page.count('<svg') == 2 + len(_experiment().panels)
   assert '&lt;true&gt;' in page
   assert 'Not run: ' in page
+  for text in (told.out, page):
+    assert 'Of The first, The second' in text
   assert 'no setting with init zeros in this run' in page
   (link,) = set(_links(page, 'The first'))
   assert (tmp_path / 'out' / 'reports' / link).is_file()

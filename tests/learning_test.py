@@ -149,6 +149,45 @@ def test_what_is_traced_is_not_in_the_program():
   assert learning.numbers(gains[1])['gain'] == 3
 
 
+def test_a_finite_part_of_an_endless_set_is_seen_again_and_again(tmp_path):
+  endless = learning.Config(dataset='gaussian', valid_size=3, test_size=5)
+  finite = dataclasses.replace(endless, train_size=7, batch_size=0)
+  assert learning.load(endless, '').train is None
+  data = learning.load(finite, '')
+  assert [len(each.x) for each in data] == [7, 3, 5, 300]
+
+
+def test_rates_are_compared_where_validation_chooses():
+  """Two settings at two rates: a table of rates, and then of two settings."""
+  pairs = [
+    _outcome(f'{init}, learning_rate {rate}', shift)._replace(
+      config=dataclasses.replace(learning.SMOKE, init=init, learning_rate=rate)
+    )
+    for init, rate, shift in (
+      ('he', 0.1, 0.2),
+      ('he', 1.0, 0.0),
+      ('glorot', 0.1, 0.1),
+      ('glorot', 1.0, 0.3),
+    )
+  ]
+  titles = [
+    each.title for each in report.contents(learning.EXPERIMENT, pairs)[:3]
+  ]
+  assert 'Learning rate' in titles[0]
+  assert all('learning rate that others choose' in each for each in titles[1:])
+  found = report.contents(learning.EXPERIMENT, pairs)
+  assert found[0].columns[0].cells == ['1.0', '0.1']
+  assert found[1].index.cells == ['he', 'glorot']
+  alone = report.contents(learning.EXPERIMENT, pairs[:1])
+  assert 'Learning rate' not in alone[0].title
+  chosen = base.Panel(
+    'error', 'Chosen', 'error', 'curve', tuned=learning.EXPERIMENT.tuned
+  )
+  text = plots_test.words(plots.figure(chosen, pairs))
+  assert 'learning_rate' not in text
+  assert 'glorot' in text
+
+
 # The comparison.
 
 
