@@ -72,7 +72,8 @@ _FLAGS = {
   'lanes': (
     'auto',
     'how many seeds a device advances at once; 1 is the exact mode; auto goes '
-    'by backend and network size, never by a timing',
+    'by backend and network size, never by a timing, and takes fewer where the '
+    "device's memory does not hold so many",
   ),
   'devices': ('all', 'how many devices to use; on a CPU there is one a core'),
   'matmul_precision': (

@@ -5,6 +5,7 @@ interruption or with more seeds, computes only what is missing. Nothing here
 reads a flag or the clock.
 """
 
+import bisect
 from collections.abc import Callable, Sequence
 import contextlib
 import dataclasses
@@ -24,6 +25,7 @@ import numpy as np
 from initlab import (
   base,
   comparison,
+  costs,
   keys,
   longruns,
   plots,
@@ -87,12 +89,16 @@ class Worked(NamedTuple):
 
 
 class Task(NamedTuple):
-  """One setting with its name among the others, its data and its folder."""
+  """One setting with its name among the others, and all it takes to run it.
+
+  program: an Engine of `sweeps`, or a Trainer where the experiment trains.
+  """
 
   config: Any
   label: str
   data: Any
   folder: store.Setting
+  program: Any
 
 
 def run(
@@ -118,11 +124,11 @@ def run(
       been computed then, but for a disk that fills up on the way.
   """
   devices = chosen_devices(options.devices)
-  tasks = open_tasks(experiment, settings, options, devices[0])
+  tasks = open_tasks(experiment, settings, options, devices)
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
   with advance(sum(map(len, absent))) as progress:
     measured = [
-      _measured(experiment, task, options, devices, progress) for task in tasks
+      _measured(experiment, task, options, progress) for task in tasks
     ]
   outcomes = [
     base.Outcome(
@@ -166,7 +172,7 @@ def work(
     UserError: as `run`.
   """
   devices = chosen_devices(options.devices)
-  tasks = open_tasks(experiment, settings, options, devices[0])
+  tasks = open_tasks(experiment, settings, options, devices)
   shares = [share(options.seeds, task.folder.block, shard) for task in tasks]
   absent = [
     len(store.missing(task.folder, seeds))
@@ -176,7 +182,7 @@ def work(
     for task, seeds in zip(tasks, shares, strict=True):
       if len(seeds):
         mine = options._replace(seeds=seeds)
-        _measured(experiment, task, mine, devices, progress)
+        _measured(experiment, task, mine, progress)
   return Worked(sum(map(len, shares)), sum(absent))
 
 
@@ -263,45 +269,140 @@ def open_tasks(
   experiment: base.Experiment,
   settings: Sequence[Any],
   options: Options,
-  device: Any,
+  devices: Sequence[Any],
   *,
   create: bool = True,
 ) -> list[Task]:
-  """Loads the data of every setting and finds its folder.
+  """Loads the data of every setting, chooses its lanes and finds its folder.
 
   Args:
     experiment: the program.
     settings: Configs, at least one.
     options: the rest.
-    device: one of those that compute.
-    create: whether a folder that is not there is made.
+    devices: those that compute.
+    create: whether folders that are not there are made.
 
   Raises:
-    UserError: data or a folder that is not to be had.
+    UserError: data, memory or a folder that is not to be had.
   """
-  return [
-    Task(
-      config,
-      label,
-      experiment.load(config, options.data_dir),
-      _open(experiment, config, label, options, device, create),
-    )
+  tasks = [
+    _fitting(experiment, config, label, options, devices)
     for config, label in zip(settings, labels(settings), strict=True)
+  ]
+  if not create:
+    return tasks
+  folder = functools.partial(_folder, experiment, options, devices[0])
+  return [
+    task._replace(folder=folder(task.config, task.label, lanes(task)))
+    for task in tasks
   ]
 
 
-def _open(
+def lanes(task: Task) -> int:
+  """How many seeds a device advances at once."""
+  return task.folder.identity['bits']['lanes']
+
+
+def _fitting(
   experiment: base.Experiment,
   config: Any,
   label: str,
   options: Options,
+  devices: Sequence[Any],
+) -> Task:
+  """A setting at as many lanes as its devices have the memory for.
+
+  Lanes decide bits, so they follow from backend, shapes and the memory that a
+  device has, never from what is free. Where nothing is missing, nothing is
+  asked.
+  """
+  data = experiment.load(config, options.data_dir)
+  limit = costs.device_memory(devices[0])
+
+  @functools.cache
+  def at(count: int) -> Task:
+    place = experiment, options, devices[0], config, label, count
+    program = _program(experiment, config, count, devices)
+    return Task(config, label, data, _folder(*place, create=False), program)
+
+  @functools.cache
+  def needed(count: int) -> int:
+    return _memory(experiment, at(count), options.root_seed, limit)
+
+  most = options.lanes or sweeps.auto_lanes(
+    devices[0].platform, experiment.parameters(config)
+  )
+  absent = store.missing(at(most).folder, options.seeds)
+  if not absent.size or needed(most) <= limit:
+    return at(most)
+  fewer = [2**k for k in range(most.bit_length() - 1)] * (not options.lanes)
+  fitting = bisect.bisect_right(fewer, limit, key=needed)
+  if not fitting:
+    least = options.lanes or 1
+    raise base.UserError(_too_large(at(least), needed(least), limit))
+  return at(fewer[fitting - 1])
+
+
+def _memory(
+  experiment: base.Experiment, task: Task, root_seed: int, limit: int
+) -> int:
+  """Bytes a device, of the largest program; what is surely below, roughly."""
+  with arithmetic(experiment):
+    traced = [each for _, each in programs(experiment, task, root_seed)]
+    bound = max(map(costs.memory_bound, traced), default=0)
+    return max(map(costs.memory, traced)) if bound > limit else bound
+
+
+def _too_large(task: Task, needed: int, limit: int) -> str:
+  count = lanes(task)
+  found = (
+    f'{task.label}: {count} lanes take'
+    if count > 1
+    else (f'{task.label}: a single lane takes')
+  )
+  remedy = 'fewer lanes, or --lanes=auto, which lowers them to fit'
+  if count == 1:
+    remedy = 'a smaller network, fewer examples or a smaller minibatch'
+  return (
+    f'{found} {costs.scaled(needed, "B")} of memory on each device, which has '
+    f'{costs.scaled(limit, "B")}; choose {remedy}'
+  )
+
+
+def programs(
+  experiment: base.Experiment, task: Task, root_seed: int
+) -> list[tuple[int, Any]]:
+  """What runs for a full call of a setting: how often, and the traced program.
+
+  None of what is not compiled.
+  """
+  if not experiment.compiled:
+    return []
+  root_key = keys.root(root_seed)
+  if isinstance(task.program, sweeps.Engine):
+    return sweeps.engine_programs(task.program, root_key, task.data)
+  training = experiment.training
+  assert training
+  return sweeps.trainer_programs(
+    task.program,
+    root_key,
+    training.numbers(task.config),
+    task.data,
+    training.steps(task.config),
+  )
+
+
+def _folder(
+  experiment: base.Experiment,
+  options: Options,
   device: Any,
-  create: bool,
+  config: Any,
+  label: str,
+  lanes: int,
+  *,
+  create: bool = True,
 ) -> store.Setting:
   steps = _steps(experiment, config)
-  lanes = options.lanes or sweeps.auto_lanes(
-    device.platform, experiment.parameters(config)
-  )
   bits = {
     'root_seed': options.root_seed,
     'lanes': lanes,
@@ -343,7 +444,6 @@ def _measured(
   experiment: base.Experiment,
   task: Task,
   options: Options,
-  devices: Sequence[Any],
   progress: Advance,
 ) -> dict[str, np.ndarray]:
   """All seeds of one setting, from disk, whatever has to be run for that.
@@ -355,7 +455,7 @@ def _measured(
   while True:
     seeds = store.missing(task.folder, options.seeds)
     if len(seeds):
-      _fill(experiment, task, seeds, options, devices, progress)
+      _fill(experiment, task, seeds, options, progress)
     with contextlib.suppress(store.MissingSeeds):
       return store.read(task.folder, options.seeds)
 
@@ -365,13 +465,12 @@ def _fill(
   task: Task,
   seeds: np.ndarray,
   options: Options,
-  devices: Sequence[Any],
   progress: Advance,
 ) -> None:
   """Runs seeds and stores them, a chunk at a time."""
   progress(task.label, 0)
   with arithmetic(experiment):
-    _compute(experiment, task, seeds, options, devices, progress)
+    _compute(experiment, task, seeds, options, progress)
 
 
 def arithmetic(experiment: base.Experiment) -> Any:
@@ -384,12 +483,11 @@ def _compute(
   task: Task,
   seeds: np.ndarray,
   options: Options,
-  devices: Sequence[Any],
   progress: Advance,
 ) -> None:
   if experiment.training:
     longruns.fill(
-      trainer(experiment, task, devices),
+      task.program,
       experiment.training,
       experiment.result,
       task.config,
@@ -403,44 +501,29 @@ def _compute(
     )
     return
   root_key = keys.root(options.root_seed)
-  for chunk, result in sweeps.results(
-    engine(experiment, task, devices), root_key, seeds, task.data
-  ):
+  for chunk, result in sweeps.results(task.program, root_key, seeds, task.data):
     store.write(task.folder, chunk, result)
     progress(task.label, len(chunk))
 
 
-def engine(
-  experiment: base.Experiment, task: Task, devices: Sequence[Any]
-) -> sweeps.Engine:
-  """What computes a setting in which nothing is trained."""
-  run = functools.partial(experiment.run, task.config)
+def _program(
+  experiment: base.Experiment,
+  config: Any,
+  lanes: int,
+  devices: Sequence[Any],
+) -> Any:
+  """What computes a setting; nothing is compiled yet."""
+  training = experiment.training
+  if training:
+    return _trainer(training, training.program(config), lanes, tuple(devices))
+  run = functools.partial(experiment.run, config)
   if not experiment.compiled:
     return sweeps.uncompiled(run)
-  return sweeps.engine(
-    run,
-    lanes=task.folder.identity['bits']['lanes'],
-    devices=devices,
-  )
-
-
-def trainer(
-  experiment: base.Experiment, task: Task, devices: Sequence[Any]
-) -> sweeps.Trainer:
-  """What trains a setting.
-
-  Raises:
-    UserError: nothing is trained in this experiment.
-  """
-  if experiment.training is None:
-    raise base.UserError(f'{experiment.name} trains nothing')
-  program = experiment.training.program(task.config)
-  lanes = task.folder.identity['bits']['lanes']
-  return _compiled(experiment.training, program, lanes, tuple(devices))
+  return sweeps.engine(run, lanes=lanes, devices=devices)
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(
+def _trainer(
   training: base.Training, program: Any, lanes: int, devices: tuple[Any, ...]
 ) -> sweeps.Trainer:
   """One for all settings that differ in nothing but traced numbers."""
@@ -469,14 +552,13 @@ def _facts(
   place: pathlib.Path,
 ) -> dict[str, str]:
   """What a reader needs to run it again, and where the files are."""
-  every = [task.folder.identity['bits'] for task in tasks]
-  bits = every[0]
+  bits = tasks[0].folder.identity['bits']
   environment = ', '.join(f'{k} {v}' for k, v in _environment().items())
   return {
     'command': options.command,
     'seeds': f'{seeds_written(options.seeds)} ({len(options.seeds)} in all)',
     'root seed': str(options.root_seed),
-    'lanes': ', '.join(dict.fromkeys(str(each['lanes']) for each in every)),
+    'lanes': ', '.join(dict.fromkeys(str(lanes(task)) for task in tasks)),
     'devices': f'{len(devices)} x {bits["device"]}',
     'precision': f'{bits["dtype"]}, matmul {bits["matmul_precision"]}',
     'versions': f'jax {bits["jax"]}, jaxlib {bits["jaxlib"]}, {environment}',
@@ -501,7 +583,7 @@ def _replays(
       words = ['python', '-m', f'experiments.{experiment.name}']
       words += _flags(experiment, task.config)
       words += [f'--seeds={seed}', f'--root_seed={options.root_seed}']
-      words += [f'--lanes={task.folder.identity["bits"]["lanes"]}']
+      words += [f'--lanes={lanes(task)}']
       words += [f'--matmul_precision={options.matmul_precision}']
       words += ['--out=replay']
       where = f' of {task.label}' if len(tasks) > 1 else ''

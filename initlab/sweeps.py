@@ -52,9 +52,9 @@ class Trainer(NamedTuple):
   mesh: the devices.
   """
 
-  start: Callable[..., Any]
-  advance: Callable[..., Any]
-  record: Callable[..., Any]
+  start: jax.stages.Wrapped
+  advance: jax.stages.Wrapped
+  record: jax.stages.Wrapped
   size: int
   mesh: jax.sharding.Mesh
 
@@ -226,6 +226,60 @@ def trainer(
     record=spread(record, 1, 1),
     size=len(devices) * lanes,
     mesh=mesh,
+  )
+
+
+def engine_programs(
+  engine: Engine, root_key: base.Key, data: Any
+) -> list[tuple[int, Any]]:
+  """The programs that run a full call, with how often each does, traced.
+
+  Args:
+    engine: a compiled one.
+    root_key: of any study.
+    data: what `run` takes.
+  """
+  call: Any = engine.call
+  seeds = np.zeros(engine.size, np.uint32)
+  return [(1, call.trace(root_key, seeds, data))]
+
+
+def trainer_programs(
+  trainer: Trainer,
+  root_key: base.Key,
+  numbers: dict[str, float],
+  data: Any,
+  steps: Sequence[int],
+) -> list[tuple[int, Any]]:
+  """The same of a training; `advance` is traced for one step a call.
+
+  Args:
+    trainer: of the setting.
+    root_key: of any study.
+    numbers: of the setting.
+    data: as loaded.
+    steps: `[T]` the recorded steps.
+  """
+  values, seeds = traced(numbers), np.zeros(trainer.size, np.uint32)
+  data = _placed(trainer, jax.eval_shape(lambda x: x, data), P())
+  state = jax.eval_shape(trainer.start, root_key, values, data, seeds)
+  state = _placed(trainer, state, P('seeds'))
+  span = np.int32(0), np.int32(1)
+  return [
+    (1, trainer.start.trace(root_key, values, data, seeds)),
+    (
+      steps[-1],
+      trainer.advance.trace(root_key, values, data, *span, seeds, state),
+    ),
+    (len(steps), trainer.record.trace(data, state)),
+  ]
+
+
+def _placed(trainer: Trainer, shapes: Any, spec: Any) -> Any:
+  """Shapes of arrays that lie on the devices."""
+  sharding = jax.sharding.NamedSharding(trainer.mesh, spec)
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
   )
 
 

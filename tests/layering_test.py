@@ -17,7 +17,7 @@ _LAYERS = (
   'mlp datasets linear_regime plots comparison claims',
   'probes networks training report glorot2010',
   'theory equation_claims',
-  'sweeps singular_values',
+  'sweeps costs singular_values',
   'longruns',
   'study',
   'plans launchers collection',

@@ -2,13 +2,10 @@
 
 import re
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from experiments import learning
-from initlab import launch, mlp, plans
+from initlab import launch
 
 _TINY = (
   '--dataset=xor',
@@ -60,35 +57,3 @@ def test_the_cost_of_a_training_is_that_of_its_steps(tmp_path, capsys):
   plan = _main(tmp_path, capsys, *flags, '--dry_run')
   assert re.search(r'^glorot .* 1\.01 MFLOP$', plan, re.MULTILINE)
   assert not list(tmp_path.iterdir())
-
-
-def test_products_are_counted_in_loops_branches_and_on_every_device():
-  mesh = jax.sharding.Mesh(np.array(jax.local_devices()), ('seeds',))
-  spec = jax.sharding.PartitionSpec
-
-  def on_device(w):
-    turn = lambda z, _: (z @ w[0], None)
-    z, _ = jax.lax.scan(turn, jnp.ones((3, 5)), length=7)
-    return jax.lax.cond(z.sum() > 0, lambda: z @ w[0], lambda: z)[None]
-
-  spread = jax.jit(
-    jax.shard_map(
-      on_device,
-      mesh=mesh,
-      in_specs=spec('seeds'),
-      out_specs=spec('seeds'),
-      check_vma=False,
-    )
-  )
-  count = plans._work(spread.trace(jnp.ones((2, 5, 5))))
-  assert count == 2 * (7 + 1) * (2 * 3 * 5 * 5)
-
-
-def test_products_of_a_network():
-  """Two of its three layers are of one shape: a loop in the program."""
-  layers = mlp.init(
-    jax.random.key(0), (4, 4, 4, 2), jax.nn.initializers.normal()
-  )
-  forward = jax.jit(lambda x: mlp.apply(layers, x, jnp.tanh))
-  count = plans._work(forward.trace(jnp.ones((3, 4))))
-  assert count == 2 * 3 * (16 + 16 + 8)
