@@ -1,0 +1,216 @@
+"""What a large negative bias does to sigmoid units.
+
+Question:
+  Biases start at zero, in general. What does a bias of -10 make of a sigmoid
+  unit, of its activation and of the gradient that passes it?
+Paper:
+  Larochelle, Neural networks, "Training neural networks: parameter
+  initialization": biases are zero; a bias of -10 makes sigmoid units sparse.
+Run:
+  python -m experiments.sparsity
+Takes:
+  15 seconds on two CPU cores (32 seeds, 6 biases).
+Expect:
+  At -10 the units of a hidden layer are at sigmoid(-10) = 4.5e-5, some 10,000
+  times lower than at 0: sparse indeed. So is the gradient of their weights.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from initlab import (
+  activations,
+  base,
+  claims,
+  datasets,
+  launch,
+  losses,
+  mlp,
+  networks,
+  probes,
+  stats,
+)
+
+SPARSE_BIAS = -10.0
+_ACTIVE = 0.1  # activation from which a unit counts as active
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(networks.Network):
+  """One network at its initialization, and the examples it is shown."""
+
+  activation: str = base.knob(
+    'sigmoid', 'the nonlinearity of the hidden layer', activations.ACTIVATIONS
+  )
+  widths: tuple[int, ...] = base.knob((100,), 'the width of the hidden layer')
+  dataset: str = base.knob(
+    'digits', 'where inputs and labels come from', datasets.DATASETS
+  )
+  examples: int = base.knob(300, 'how many test examples the network is shown')
+
+  def __post_init__(self):
+    super().__post_init__()
+    if len(self.widths) > 1 or self.depth > 1:
+      raise base.UserError(
+        f'--widths={base.written(self.widths)}: one hidden layer'
+      )
+    if self.examples < 1:
+      raise base.UserError(f'--examples={self.examples}: at least 1')
+
+
+SMOKE = Config(widths=(4,), dataset='xor', examples=4)
+
+
+class Result(NamedTuple):
+  """Of the hidden units, over all examples.
+
+  mean_activation: of sigmoid(s), or of what the activation is.
+  active: share of units and examples above 0.1.
+  gradient_norm: |dC/dw| of their incoming weights, C the mean cost.
+  """
+
+  mean_activation: base.PerNetwork
+  active: base.PerNetwork
+  gradient_norm: base.PerNetwork
+
+
+def load(config: Config, data_dir: str) -> base.Batch:
+  """The first examples of the data set's test split."""
+  dataset = datasets.DATASETS[config.dataset]
+  return dataset.split('test', config.examples, data_dir)
+
+
+def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
+  """Draws one network and looks at its hidden layer."""
+  activation = activations.ACTIVATIONS[config.activation]
+  loss = losses.LOSSES[config.loss].per_example
+  params = networks.draw(config, key, config.knobs(), config.bias)
+  signals = mlp.signals(params, batch, activation, loss)
+  z = signals.post[0]
+  return Result(
+    mean_activation=z.mean(),
+    active=(z > _ACTIVE).astype(z.dtype).mean(),
+    gradient_norm=probes.gradient_norm(params, activation, signals)[0],
+  )
+
+
+def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
+  """The mean activation of s ~ N(bias, |x|^2 Var[w]), averaged over x."""
+  n_in, n_out, *_ = config.layer_widths()
+  law = config.scheme().law(n_in, n_out, **config.knobs())
+  if law.family == 'fixed':
+    return {}
+  variances = law.variance * np.sum(np.asarray(batch.x, float) ** 2, axis=1)
+  f = activations.ACTIVATIONS[config.activation]
+  means = activations.moments(f, variances, config.bias)[0]
+  return {'mean_activation': np.array(np.mean(means))}
+
+
+def verdict(outcome: base.Outcome) -> list[str]:
+  """How active the units are, and how much they are taught."""
+  told = lambda name, form: claims.told(
+    stats.mean(outcome.measured[name]), form
+  )
+  return [
+    f'mean activation {told("mean_activation", ".3g")}, above {_ACTIVE} '
+    f'{told("active", ".2%")} of the units; gradient of the weights '
+    f'{told("gradient_norm", ".3g")}'
+  ]
+
+
+def _ends(
+  outcomes: Sequence[base.Outcome],
+) -> tuple[base.Outcome, base.Outcome]:
+  """The settings of sigmoid units with a bias of -10 and with none.
+
+  Raises:
+    Untested: one is missing, or there are several of one.
+  """
+  of = functools.partial(claims.one, outcomes, activation='sigmoid')
+  return of(bias=SPARSE_BIAS), of(bias=0.0)
+
+
+def check_sparse(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """No unit is active, and the mean is below 1e-4 and what theory predicts.
+
+  Units share the examples and examples the units, so the mean over them spreads
+  from seed to seed; four standard errors of the mean over seeds are allowed.
+  """
+  sparse, dense = _ends(outcomes)
+  values = sparse.measured['mean_activation']
+  mean = stats.mean(values)
+  error = 4 * values.std(ddof=1) / np.sqrt(len(values))
+  theory_mean = float(sparse.predicted['mean_activation'])
+  active, before = (stats.mean(x.measured['active']) for x in (sparse, dense))
+  return claims.finding(
+    bool(active.high == 0)
+    & bool(before.low > 0.5)
+    & bool(mean.high < 1e-4)
+    & bool(abs(mean.value - theory_mean) < error),
+    f'mean activation {claims.told(mean, ".4g")}, theory {theory_mean:.4g}, '
+    f'sigmoid(-10) alone {1 / (1 + np.exp(-SPARSE_BIAS)):.4g}; '
+    f'{claims.told(active, ".0%")} of the units above {_ACTIVE}, without the '
+    f'bias {claims.told(before, ".0%")}',
+  )
+
+
+def check_gradient(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Their gradient is less than a thousandth of that without the bias."""
+  sparse, dense = _ends(outcomes)
+  ratio = stats.paired_ratio(
+    sparse.measured['gradient_norm'], dense.measured['gradient_norm']
+  )
+  slopes = np.exp(SPARSE_BIAS) / (1 + np.exp(SPARSE_BIAS)) ** 2 / 0.25
+  return claims.finding(
+    bool(ratio.high < 1e-3),
+    f'{claims.told(ratio)} of the norm without the bias; the slopes alone make '
+    f'{slopes:.3g}',
+  )
+
+
+_SOURCE = 'Hugo Larochelle, Neural networks, lesson "Parameter initialization"'
+CLAIMS = (
+  base.Claim(
+    'lecture 9, sparse',
+    'A bias of -10 makes sigmoid units sparse: sigmoid(-10) = 4.54e-5.',
+    _SOURCE,
+    check_sparse,
+  ),
+  base.Claim(
+    'lecture 9, gradient',
+    'In general biases are zero: such a bias takes the gradient, too.',
+    _SOURCE,
+    check_gradient,
+  ),
+)
+
+_SWEEP = functools.partial(base.Panel, kind='sweep', over='bias')
+PANELS = (
+  _SWEEP('mean_activation', 'Mean activation', 'mean of z', log=True),
+  _SWEEP('active', 'Active units', 'share above 0.1'),
+  _SWEEP('gradient_norm', 'Gradient of their weights', '|dC/dw|', log=True),
+)
+
+
+EXPERIMENT = base.Experiment(
+  name='sparsity',
+  doc=__doc__,
+  config=Config,
+  smoke=SMOKE,
+  result=Result,
+  load=load,
+  run=run,
+  parameters=networks.parameters,
+  panels=PANELS,
+  predict=predict,
+  verdict=verdict,
+  claims=CLAIMS,
+  defaults={'bias': '0,-2,-4,-6,-8,-10'},
+)
+
+if __name__ == '__main__':
+  launch.main(EXPERIMENT)
