@@ -119,7 +119,8 @@ def test_chapters_are_accepted(name):
   for chapter in program.chapters:
     experiment = _experiment(chapter.experiment)
     panels = {panel.name for panel in experiment.panels}
-    assert set(chapter.panels) <= panels, chapter.title
+    named = {each for each in chapter.panels if isinstance(each, str)}
+    assert named <= panels, chapter.title
     for flags in ((), chapter.full):
       values = launch.define_flags(experiment)
       values(['_', *chapter.flags, *flags])

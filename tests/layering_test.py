@@ -16,7 +16,7 @@ _LAYERS = (
   'tuning',
   'mlp datasets linear_regime plots comparison claims',
   'probes networks training report glorot2010',
-  'theory equation_claims',
+  'theory equation_claims glorot2010_training',
   'sweeps costs singular_values',
   'longruns',
   'study',

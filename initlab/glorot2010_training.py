@@ -1,0 +1,625 @@
+"""Statements of Glorot & Bengio 2010 about networks in training, and table 1.
+
+All are checked on `experiments.learning`, one network size in a run. The paper
+trains for 5 million updates; what it says of their end is not tested by a run
+of less than LONG, which says so instead.
+
+Several learning rates in a run: each row of the table stands at the rate that
+the mean validation error of the other seeds chooses, see `initlab.tuning`.
+Intervals are widened as in `glorot2010`, so that all of one statement cover
+with a probability of 99%.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import itertools
+
+import numpy as np
+
+from initlab import base, claims, datasets, stats, tables, tuning
+from initlab.glorot2010 import SOURCE, simultaneous
+
+LONG = 1_000_000
+
+# The rows of table 1: activation and scheme.
+ROWS = {
+  'Softsign': ('softsign', 'standard'),
+  'Softsign N': ('softsign', 'glorot'),
+  'Tanh': ('tanh', 'standard'),
+  'Tanh N': ('tanh', 'glorot'),
+  'Sigmoid': ('sigmoid', 'standard'),
+}
+
+# Test errors of table 1 in percent, in the order of ROWS.
+PAPER = {
+  'shapeset': (16.27, 16.06, 27.15, 15.60, 82.61),
+  'mnist': (1.64, 1.72, 1.76, 1.64, 2.21),
+  'cifar10': (55.78, 53.8, 55.9, 52.92, 57.28),
+  'small_imagenet': (69.14, 68.13, 70.58, 68.57, 70.66),
+}
+
+# A difference is one where the paper's own test rejects chance.
+SIGNIFICANT = 0.005
+
+_STUCK = ('Tanh', 'Sigmoid')
+_FREE = ('Softsign', 'Softsign N', 'Tanh N')
+_TUNED = ('learning_rate', 'final_valid_error')
+
+Check = Callable[[Sequence[base.Outcome]], base.Finding]
+
+
+def rows(outcomes: Sequence[base.Outcome]) -> dict[str, base.Outcome]:
+  """The rows of the table at their chosen learning rates, those that were run.
+
+  Args:
+    outcomes: settings that differ in scheme, activation and learning rate.
+  """
+  chosen = tuning.chosen(outcomes, *_TUNED)
+  found = {(each.config.activation, each.config.init): each for each in chosen}
+  return {name: found[key] for name, key in ROWS.items() if key in found}
+
+
+def _row(outcomes: Sequence[base.Outcome], name: str) -> base.Outcome:
+  found = rows(outcomes)
+  if name not in found:
+    raise claims.Untested(f'no {name.lower()} in this run')
+  return found[name]
+
+
+def _at_all_rates(
+  outcomes: Sequence[base.Outcome], name: str
+) -> list[base.Outcome]:
+  activation, init = ROWS[name]
+  return claims.every(outcomes, activation=activation, init=init)
+
+
+def _long(outcome: base.Outcome, why: str) -> None:
+  steps = outcome.steps[-1]
+  if steps < LONG:
+    raise claims.Untested(f'{steps} updates are too few: {why}')
+
+
+# The plateau.
+
+
+def constant_cost(outcome: base.Outcome) -> float:
+  """The least cost, in nats, of an answer that is the same for every example.
+
+  That is the entropy of the labels' shares among the very test examples whose
+  cost was measured: below it, something of the images has been learned.
+  """
+  config = outcome.config
+  labels = datasets.DATASETS[config.dataset].split('test', config.test_size, '')
+  shares = np.bincount(np.asarray(labels.y)) / len(labels.y)
+  return -float(np.sum(shares[shares > 0] * np.log(shares[shares > 0])))
+
+
+def _decades(outcomes: Sequence[base.Outcome]) -> float:
+  rates = [each.config.learning_rate for each in outcomes]
+  return float(np.log10(max(rates) / min(rates)))
+
+
+def _plateau(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """No interval of the cost reaches below what a constant answer costs."""
+  settings = {name: _at_all_rates(outcomes, name) for name in _STUCK}
+  if min(map(_decades, settings.values())) < 3 - 1e-9:
+    raise claims.Untested('learning rates over less than three decades')
+  cells = sum(map(len, settings.values()))
+  holds, evidence = True, []
+  for name, options in settings.items():
+    floor = constant_cost(options[0])
+    costs = []
+    for each in options:
+      cost = simultaneous(each.measured['final_cost'], cells)
+      holds &= bool(cost.low >= floor) or not cost.n
+      costs.append(
+        f'{claims.told(cost, ".4g")} at {each.config.learning_rate:g}'
+      )
+    evidence.append(f'{name.lower()}: {", ".join(costs)}')
+  return claims.finding(
+    holds,
+    f'test cost in nats, by learning rate; a constant answer costs {floor:.4f} '
+    f'on these examples. {"; ".join(evidence)}',
+  )
+
+
+def _prior_entropy(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Within the sampling error of the test labels of ln's mean over the prior.
+
+  -ln P(y) of a drawn label has mean 2.1100 and standard deviation 0.3934, so
+  the mean over N test labels lies within 2.576 x 0.3934 / sqrt(N) of 2.1100
+  with a probability of 99%.
+  """
+  prior = np.repeat([3, 2, 1], 3) / 18
+  entropy = -np.sum(prior * np.log(prior))
+  spread = np.sqrt(np.sum(prior * np.log(prior) ** 2) - entropy**2)
+  holds, evidence = True, []
+  for name in _STUCK:
+    settings = _at_all_rates(outcomes, name)
+    costs = [stats.mean(each.measured['final_cost']) for each in settings]
+    cost = min(costs, key=lambda each: each.value)
+    within = 2.576 * spread / np.sqrt(settings[0].config.test_size)
+    holds &= bool(abs(cost.value - entropy) < within)
+    evidence.append(f'{name.lower()} {claims.told(cost, ".4f")}')
+  return claims.finding(
+    holds,
+    f'least test cost of all rates: {", ".join(evidence)} nats; the prior has '
+    f'{entropy:.4f}, and {settings[0].config.test_size} labels err by '
+    f'{within:.4f}',
+  )
+
+
+def _off(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Every interval of the cost lies below what a constant answer costs."""
+  holds, evidence = True, []
+  for name in _FREE:
+    row = _row(outcomes, name)
+    cost = simultaneous(row.measured['final_cost'], len(_FREE))
+    holds &= bool(cost.high < constant_cost(row))
+    evidence.append(f'{name.lower()} {claims.told(cost, ".4g")}')
+  return claims.finding(
+    holds,
+    f'test cost in nats at the chosen rate: {", ".join(evidence)}; a constant '
+    f'answer costs {constant_cost(row):.4f}',
+  )
+
+
+# The order of the rows.
+
+
+def _percent(outcome: base.Outcome) -> np.ndarray:
+  """The final test errors, `[S]`."""
+  return 100 * np.asarray(outcome.measured['final_error'], float)
+
+
+def _less(
+  outcomes: Sequence[base.Outcome], pairs: Sequence[tuple[str, str]]
+) -> base.Finding:
+  """Of every pair, the first has the lower test error, by the paper's test."""
+  holds, evidence = True, []
+  for low, high in pairs:
+    a, b = (_percent(_row(outcomes, name)) for name in (low, high))
+    difference = stats.paired_difference(a, b)
+    p = stats.permutation_test(a, b).p
+    holds &= bool(difference.value < 0 and p < SIGNIFICANT)
+    evidence.append(
+      f'{low.lower()} - {high.lower()} '
+      f'{claims.told(difference, ".2f")}, '
+      f'p = {float(p):.2g}'
+    )
+  return claims.finding(
+    holds,
+    f'test error in percent, paired by seed: {"; ".join(evidence)}; tested '
+    f'at p = {SIGNIFICANT}',
+  )
+
+
+def _order(low: Sequence[str], high: Sequence[str]) -> Check:
+  pairs = tuple(itertools.product(low, high))
+  return lambda outcomes: _less(outcomes, pairs)
+
+
+def _final_order(low: str, high: str) -> Check:
+  """As the paper's runs end; of a short one, where they stand."""
+
+  def check(outcomes: Sequence[base.Outcome]) -> base.Finding:
+    found = _less(outcomes, ((low, high),))
+    row = _row(outcomes, low)
+    _long(row, f'so far {found.evidence}')
+    return found
+
+  return check
+
+
+TABLE = (
+  base.Claim(
+    'table 1: plateau',
+    'With standard weights, tanh and sigmoid networks learn nothing of the '
+    'images, at any learning rate over three decades.',
+    f'{SOURCE}, table 1 and figure 11, as far as a short run goes',
+    _plateau,
+  ),
+  base.Claim(
+    'table 1: 2.110 nats',
+    'What they are stuck at is the entropy of the class prior.',
+    f"{SOURCE}, table 1: 82.61%, the prior's error being 83.33%",
+    _prior_entropy,
+  ),
+  base.Claim(
+    'table 1: off the plateau',
+    'Softsign with either initialization, and tanh with normalized weights, '
+    'leave it.',
+    f'{SOURCE}, table 1 and figure 11',
+    _off,
+  ),
+  base.Claim(
+    'table 1: order',
+    'Softsign, softsign N and tanh N err less than tanh, and than sigmoid.',
+    f'{SOURCE}, table 1, Shapeset-3x2',
+    _order(_FREE, _STUCK),
+  ),
+  base.Claim(
+    'table 1: tanh and sigmoid',
+    'Tanh with standard weights errs less than sigmoid.',
+    f'{SOURCE}, table 1, Shapeset-3x2: 27.15% and 82.61%',
+    _final_order('Tanh', 'Sigmoid'),
+  ),
+  base.Claim(
+    'table 1: tanh N and softsign',
+    'Tanh N errs less than softsign.',
+    f'{SOURCE}, table 1, Shapeset-3x2: 15.60% and 16.27%',
+    _final_order('Tanh N', 'Softsign'),
+  ),
+)
+
+
+def _four_layers(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Sigmoid networks of two depths, each at its chosen rate."""
+  found = {
+    len(each.config.layer_widths()) - 2: each
+    for each in tuning.chosen(outcomes, *_TUNED)
+  }
+  if set(found) != {4, 5}:
+    raise claims.Untested('four and five hidden layers are not both here')
+  difference = simultaneous(_percent(found[4]) - _percent(found[5]), 1)
+  told = claims.told(difference, '.2f')
+  _long(found[4], f'so far the difference in percent is {told}')
+  return claims.finding(
+    bool(difference.high < 0), f'difference in percent: {told}'
+  )
+
+
+DEPTH = (
+  base.Claim(
+    'table 1: depth of the sigmoid',
+    'The sigmoid does better with four hidden layers than with five.',
+    f'{SOURCE}, section 2.3; table 1 says five for all',
+    _four_layers,
+  ),
+)
+
+SMALL_IMAGES = (
+  base.Claim(
+    'figure 12: sigmoid',
+    'The sigmoid network errs more than all others.',
+    f'{SOURCE}, figure 12 and table 1',
+    _order((*_FREE, 'Tanh'), ('Sigmoid',)),
+  ),
+  base.Claim(
+    'figure 12: tanh',
+    'Tanh errs less with normalized weights.',
+    f'{SOURCE}, figure 12 and table 1',
+    _order(('Tanh N',), ('Tanh',)),
+  ),
+)
+
+
+# Figure 2.
+
+
+def _hidden(outcome: base.Outcome, field: str) -> np.ndarray:
+  """`[S, T, hidden layers]`."""
+  return outcome.measured[field][:, :, :-1]
+
+
+def _top_falls(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """From 1/2 to less than a tenth, in one hundredth of the paper's updates."""
+  one = claims.one(outcomes, activation='sigmoid', init='standard')
+  means = _hidden(one, 'activation_mean')
+  early = np.array([step <= 50_000 for step in one.steps])
+  last = int(np.flatnonzero(early)[-1])
+  top = simultaneous(means[:, last, -1], 1)
+  start = stats.mean(means[:, 0, -1])
+  return claims.finding(
+    bool(top.high < 0.1),
+    f'mean of the top hidden layer {claims.told(start)} at the start, '
+    f'{claims.told(top)} after {one.steps[last]} updates',
+  )
+
+
+def _middle_layers(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Each layer below the top: above 1/2, and below the one over it."""
+  one = claims.one(outcomes, activation='sigmoid', init='standard')
+  means = _hidden(one, 'activation_mean')[:, -1, :-1]
+  cells = 2 * means.shape[1] - 1
+  level = simultaneous(means, cells)
+  steps = simultaneous(np.diff(means, axis=1), cells)
+  named = ', '.join(
+    f'layer {layer + 1} {claims.told(_at(level, layer), ".4f")}'
+    for layer in range(means.shape[1])
+  )
+  return claims.finding(
+    np.all(level.low > 0.5) and np.all(steps.low > 0),
+    f'means below the top hidden layer after {one.steps[-1]} updates: {named}',
+  )
+
+
+def _at(estimate: stats.Estimate, *place: int) -> stats.Estimate:
+  value, low, high, n = (part[place] for part in estimate[:4])
+  return stats.Estimate(value, low, high, n, estimate.total)
+
+
+def _escapes(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """The top layer's mean, at the end over where it was least."""
+  one = claims.one(outcomes, activation='sigmoid', init='standard')
+  _long(one, 'in the paper it takes some 2 million')
+  top = _hidden(one, 'activation_mean')[:, :, -1]
+  rise = simultaneous(top[:, -1] - top.min(axis=1), 1)
+  return claims.finding(
+    bool(rise.low > 0.1),
+    f'rise of its mean from its least: {claims.told(rise)}',
+  )
+
+
+FIGURE_2 = (
+  base.Claim(
+    'figure 2: top layer',
+    'The activations of the top hidden layer of a sigmoid network are soon '
+    'pushed to 0.',
+    f'{SOURCE}, section 3.1',
+    _top_falls,
+  ),
+  base.Claim(
+    'figure 2: other layers',
+    'Those of the layers below it have a mean above 0.5, which decreases from '
+    'the output towards the input.',
+    f'{SOURCE}, section 3.1',
+    _middle_layers,
+  ),
+  base.Claim(
+    'figure 2: escape',
+    'With four hidden layers the top one leaves its saturation in the end.',
+    f'{SOURCE}, section 3.1: around epoch 100',
+    _escapes,
+  ),
+)
+
+
+# Figures 3, 4 and 10.
+
+_SATURATED = 0.95  # of |z|, where tanh has a slope below a tenth
+
+
+def _one_after_the_other(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """The steps at which the layers' 98th percentiles first pass 0.95."""
+  one = claims.one(outcomes, activation='tanh', init='standard')
+  edges = _hidden(one, 'activation_percentile')
+  last = simultaneous(edges[:, -1], edges.shape[2])
+  told = ', '.join(
+    claims.told(_at(last, layer)) for layer in range(edges.shape[2])
+  )
+  _long(one, f'98th percentiles of |z|, from the input, are {told}')
+  steps = np.asarray(one.steps, float)
+  passed = edges > _SATURATED
+  when = np.where(passed.any(1), steps[passed.argmax(1)], np.inf)
+  first = when[:, :-1] <= when[:, 1:]
+  share = stats.wilson(int(first.all(1).sum()), len(first))
+  return claims.finding(
+    bool(share.low > 0.5),
+    f'seeds whose layers saturate in order: {claims.told(share, ".0%")}',
+  )
+
+
+def _closer_together(activation: str, init: str) -> Check:
+  """The range over hidden layers of their 98th percentiles, against tanh's.
+
+  In units of the mean of the layers, so that smaller activations are no
+  argument.
+  """
+
+  def check(outcomes: Sequence[base.Outcome]) -> base.Finding:
+    spreads = []
+    for name, scheme in ((activation, init), ('tanh', 'standard')):
+      one = claims.one(outcomes, activation=name, init=scheme)
+      edges = _hidden(one, 'activation_percentile')[:, -1]
+      spreads.append(np.ptp(edges, axis=1) / edges.mean(axis=1))
+    difference = simultaneous(spreads[0] - spreads[1], 1)
+    mine, its = map(stats.mean, spreads)
+    return claims.finding(
+      bool(difference.high < 0),
+      "range over the layers of |z|'s 98th percentile, over their mean: "
+      f'{claims.told(mine)}, of tanh with standard weights {claims.told(its)}',
+    )
+
+  return check
+
+
+def _end_of_learning(
+  activation: str, low: float, high: float, saturated: bool
+) -> Check:
+  """The share of lower-layer activations in the place that the paper names."""
+
+  def check(outcomes: Sequence[base.Outcome]) -> base.Finding:
+    one = claims.one(outcomes, activation=activation, init='standard')
+    size = np.abs(one.measured['activation_sample'][:, 0])
+    there = np.where(
+      np.isfinite(size).all(1),
+      ((size >= low) & (size <= high)).mean(1),
+      np.nan,
+    )
+    beyond = np.where(np.isfinite(there), (size > high).mean(1), np.nan)
+    share = simultaneous(there, 2)
+    words = (
+      f'share of the first layer with |z| from {low} to {high}: '
+      f'{claims.told(share, ".1%")}'
+    )
+    _long(one, words)
+    ahead = simultaneous(there - beyond, 2)
+    holds = share.low > 0.2 if saturated else ahead.low > 0
+    return claims.finding(bool(holds), words)
+
+  return check
+
+
+FIGURE_3 = (
+  base.Claim(
+    'figure 3: tanh',
+    'The layers of a tanh network saturate one after the other, the first one '
+    'first.',
+    f'{SOURCE}, section 3.2 and figure 3, top',
+    _one_after_the_other,
+  ),
+  base.Claim(
+    'figure 3: softsign',
+    'The layers of a softsign network move together, not one after the other.',
+    f'{SOURCE}, section 3.3 and figure 3, bottom',
+    _closer_together('softsign', 'standard'),
+  ),
+)
+
+FIGURE_4 = (
+  base.Claim(
+    'figure 4: tanh',
+    'At the end the lower layers of a tanh network sit at -1 and 1.',
+    f'{SOURCE}, section 3.3 and figure 4, top',
+    _end_of_learning('tanh', _SATURATED, 1.0, saturated=True),
+  ),
+  base.Claim(
+    'figure 4: softsign',
+    'Those of a softsign network sit about 0.6 to 0.8, at its knees, and not '
+    'beyond.',
+    f'{SOURCE}, section 3.3 and figure 4, bottom',
+    _end_of_learning('softsign', 0.6, 0.8, saturated=False),
+  ),
+)
+
+FIGURE_10 = (
+  base.Claim(
+    'figure 10',
+    'With normalized weights the layers of a tanh network move together, as '
+    "softsign's do.",
+    f'{SOURCE}, section 4.3 and figure 10',
+    _closer_together('tanh', 'glorot'),
+  ),
+)
+
+
+# Figure 9.
+
+
+def _gradients_differ(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Largest over smallest layer, after the start: standard over normalized."""
+  ratios = []
+  for init in ('standard', 'glorot'):
+    one = claims.one(outcomes, activation='tanh', init=init)
+    spread = _hidden(one, 'weight_gradient_std')[:, 1:]
+    ratios.append(np.log(spread.max(2) / spread.min(2)).mean(1))
+  standard, normalized = (stats.mean(each) for each in ratios)
+  difference = simultaneous(ratios[0] - ratios[1], 1)
+  factor = lambda estimate: claims.told(
+    stats.Estimate(*np.exp(estimate[:3]), *estimate[3:])
+  )
+  return claims.finding(
+    bool(difference.low > 0),
+    'largest over smallest deviation of the weight gradients of the hidden '
+    f'layers, geometric mean over the training: {factor(standard)} with '
+    f'standard weights, {factor(normalized)} with normalized',
+  )
+
+
+FIGURE_9 = (
+  base.Claim(
+    'figure 9',
+    'During training the weight gradients of the layers differ more with '
+    'standard weights than with normalized ones.',
+    f'{SOURCE}, section 4.2.2 and figure 9',
+    _gradients_differ,
+  ),
+)
+
+
+# Figure 11.
+
+
+def _faster(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Test errors averaged over the training, paired by seed."""
+  pairs = tuple(itertools.product(_FREE, _STUCK))
+  holds, evidence = True, []
+  for low, high in pairs:
+    a, b = (
+      100 * _row(outcomes, name).measured['error'][:, 1:].mean(1)
+      for name in (low, high)
+    )
+    difference = simultaneous(a - b, len(pairs))
+    holds &= bool(difference.high < 0)
+    told = claims.told(difference, '.2f')
+    evidence.append(f'{low.lower()} - {high.lower()} {told}')
+  return claims.finding(
+    holds, f'mean over the training, in percent: {"; ".join(evidence)}'
+  )
+
+
+FIGURE_11 = (
+  base.Claim(
+    'figure 11',
+    'Throughout the training tanh N and softsign, with either initialization, '
+    'are ahead of tanh and sigmoid.',
+    f'{SOURCE}, figure 11',
+    _faster,
+  ),
+)
+
+
+# Table 1 as a table.
+
+_COLUMNS = {
+  'shapeset': 'Shapeset-3x2',
+  'digits': 'digits',
+  'mnist': 'MNIST',
+  'cifar10': 'CIFAR-10',
+  'small_imagenet': 'Small-ImageNet',
+}
+
+
+def table(
+  run: Mapping[str, Sequence[base.Outcome]], titles: Mapping[str, str]
+) -> tables.Table:
+  """Test errors in percent, the paper's beside ours.
+
+  Args:
+    run: chapter -> its outcomes, of those that could be run.
+    titles: data set -> the chapter of its column.
+  """
+  columns = []
+  for dataset, name in _COLUMNS.items():
+    if dataset in PAPER:
+      cells = [f'{value:.2f}' for value in PAPER[dataset]]
+      columns.append(tables.Column(name, 'paper', cells))
+    found = rows(run.get(titles.get(dataset, ''), ()))
+    why = 'no data' if dataset in datasets.DATASETS else 'not available'
+    ours = [_cell(found[row]) if row in found else why for row in ROWS]
+    columns.append(tables.Column(name, 'here [95%]', ours))
+  return tables.Table(
+    'Table 1: test error in percent, at the learning rate that validation '
+    'chooses',
+    tables.Column('', 'network', list(ROWS)),
+    columns,
+  )
+
+
+def differences(
+  run: Mapping[str, Sequence[base.Outcome]], titles: Mapping[str, str]
+) -> tables.Table:
+  """The paper's test of every pair of rows: p, by signs paired by seed."""
+  pairs = list(itertools.combinations(ROWS, 2))
+  columns = []
+  for dataset, title in titles.items():
+    found = rows(run.get(title, ()))
+    cells = []
+    for pair in pairs:
+      if not set(pair) <= set(found):
+        cells.append('-')
+        continue
+      a, b = (found[name].measured['final_error'] for name in pair)
+      p = float(stats.permutation_test(a, b).p)
+      cells.append(f'{p:.2g}' + ' *' * (p < SIGNIFICANT))
+    columns.append(tables.Column(_COLUMNS[dataset], 'p', cells))
+  return tables.Table(
+    f'Differences of test error in table 1; * below p = {SIGNIFICANT}, without '
+    'a correction for being many, as in the paper',
+    tables.Column('', 'pair', [' and '.join(pair) for pair in pairs]),
+    columns,
+  )
+
+
+def _cell(outcome: base.Outcome) -> str:
+  return claims.told(stats.mean(_percent(outcome)), '.2f')
