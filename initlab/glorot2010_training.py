@@ -15,8 +15,7 @@ import itertools
 
 import numpy as np
 
-from initlab import base, claims, datasets, stats, tables, tuning
-from initlab.glorot2010 import SOURCE, simultaneous
+from initlab import base, claims, datasets, glorot2010, stats, tables, tuning
 
 LONG = 1_000_000
 
@@ -39,6 +38,8 @@ PAPER = {
 
 # A difference is one where the paper's own test rejects chance.
 SIGNIFICANT = 0.005
+
+_SOURCE = glorot2010.SOURCE
 
 _STUCK = ('Tanh', 'Sigmoid')
 _FREE = ('Softsign', 'Softsign N', 'Tanh N')
@@ -109,7 +110,7 @@ def _plateau(outcomes: Sequence[base.Outcome]) -> base.Finding:
     floor = constant_cost(options[0])
     costs = []
     for each in options:
-      cost = simultaneous(each.measured['final_cost'], cells)
+      cost = glorot2010.simultaneous(each.measured['final_cost'], cells)
       holds &= bool(cost.low >= floor) or not cost.n
       costs.append(
         f'{claims.told(cost, ".4g")} at {each.config.learning_rate:g}'
@@ -153,7 +154,7 @@ def _off(outcomes: Sequence[base.Outcome]) -> base.Finding:
   holds, evidence = True, []
   for name in _FREE:
     row = _row(outcomes, name)
-    cost = simultaneous(row.measured['final_cost'], len(_FREE))
+    cost = glorot2010.simultaneous(row.measured['final_cost'], len(_FREE))
     holds &= bool(cost.high < constant_cost(row))
     evidence.append(f'{name.lower()} {claims.told(cost, ".4g")}')
   return claims.finding(
@@ -215,38 +216,38 @@ TABLE = (
     'table 1: plateau',
     'With standard weights, tanh and sigmoid networks learn nothing of the '
     'images, at any learning rate over three decades.',
-    f'{SOURCE}, table 1 and figure 11, as far as a short run goes',
+    f'{_SOURCE}, table 1 and figure 11, as far as a short run goes',
     _plateau,
   ),
   base.Claim(
     'table 1: 2.110 nats',
     'What they are stuck at is the entropy of the class prior.',
-    f"{SOURCE}, table 1: 82.61%, the prior's error being 83.33%",
+    f"{_SOURCE}, table 1: 82.61%, the prior's error being 83.33%",
     _prior_entropy,
   ),
   base.Claim(
     'table 1: off the plateau',
     'Softsign with either initialization, and tanh with normalized weights, '
     'leave it.',
-    f'{SOURCE}, table 1 and figure 11',
+    f'{_SOURCE}, table 1 and figure 11',
     _off,
   ),
   base.Claim(
     'table 1: order',
     'Softsign, softsign N and tanh N err less than tanh, and than sigmoid.',
-    f'{SOURCE}, table 1, Shapeset-3x2',
+    f'{_SOURCE}, table 1, Shapeset-3x2',
     _order(_FREE, _STUCK),
   ),
   base.Claim(
     'table 1: tanh and sigmoid',
     'Tanh with standard weights errs less than sigmoid.',
-    f'{SOURCE}, table 1, Shapeset-3x2: 27.15% and 82.61%',
+    f'{_SOURCE}, table 1, Shapeset-3x2: 27.15% and 82.61%',
     _final_order('Tanh', 'Sigmoid'),
   ),
   base.Claim(
     'table 1: tanh N and softsign',
     'Tanh N errs less than softsign.',
-    f'{SOURCE}, table 1, Shapeset-3x2: 15.60% and 16.27%',
+    f'{_SOURCE}, table 1, Shapeset-3x2: 15.60% and 16.27%',
     _final_order('Tanh N', 'Softsign'),
   ),
 )
@@ -260,7 +261,9 @@ def _four_layers(outcomes: Sequence[base.Outcome]) -> base.Finding:
   }
   if set(found) != {4, 5}:
     raise claims.Untested('four and five hidden layers are not both here')
-  difference = simultaneous(_percent(found[4]) - _percent(found[5]), 1)
+  difference = glorot2010.simultaneous(
+    _percent(found[4]) - _percent(found[5]), 1
+  )
   told = claims.told(difference, '.2f')
   _long(found[4], f'so far the difference in percent is {told}')
   return claims.finding(
@@ -272,7 +275,7 @@ DEPTH = (
   base.Claim(
     'table 1: depth of the sigmoid',
     'The sigmoid does better with four hidden layers than with five.',
-    f'{SOURCE}, section 2.3; table 1 says five for all',
+    f'{_SOURCE}, section 2.3; table 1 says five for all',
     _four_layers,
   ),
 )
@@ -281,13 +284,13 @@ SMALL_IMAGES = (
   base.Claim(
     'figure 12: sigmoid',
     'The sigmoid network errs more than all others.',
-    f'{SOURCE}, figure 12 and table 1',
+    f'{_SOURCE}, figure 12 and table 1',
     _order((*_FREE, 'Tanh'), ('Sigmoid',)),
   ),
   base.Claim(
     'figure 12: tanh',
     'Tanh errs less with normalized weights.',
-    f'{SOURCE}, figure 12 and table 1',
+    f'{_SOURCE}, figure 12 and table 1',
     _order(('Tanh N',), ('Tanh',)),
   ),
 )
@@ -307,7 +310,7 @@ def _top_falls(outcomes: Sequence[base.Outcome]) -> base.Finding:
   means = _hidden(one, 'activation_mean')
   early = np.array([step <= 50_000 for step in one.steps])
   last = int(np.flatnonzero(early)[-1])
-  top = simultaneous(means[:, last, -1], 1)
+  top = glorot2010.simultaneous(means[:, last, -1], 1)
   start = stats.mean(means[:, 0, -1])
   return claims.finding(
     bool(top.high < 0.1),
@@ -321,8 +324,8 @@ def _middle_layers(outcomes: Sequence[base.Outcome]) -> base.Finding:
   one = claims.one(outcomes, activation='sigmoid', init='standard')
   means = _hidden(one, 'activation_mean')[:, -1, :-1]
   cells = 2 * means.shape[1] - 1
-  level = simultaneous(means, cells)
-  steps = simultaneous(np.diff(means, axis=1), cells)
+  level = glorot2010.simultaneous(means, cells)
+  steps = glorot2010.simultaneous(np.diff(means, axis=1), cells)
   named = ', '.join(
     f'layer {layer + 1} {claims.told(_at(level, layer), ".4f")}'
     for layer in range(means.shape[1])
@@ -343,7 +346,7 @@ def _escapes(outcomes: Sequence[base.Outcome]) -> base.Finding:
   one = claims.one(outcomes, activation='sigmoid', init='standard')
   _long(one, 'in the paper it takes some 2 million')
   top = _hidden(one, 'activation_mean')[:, :, -1]
-  rise = simultaneous(top[:, -1] - top.min(axis=1), 1)
+  rise = glorot2010.simultaneous(top[:, -1] - top.min(axis=1), 1)
   return claims.finding(
     bool(rise.low > 0.1),
     f'rise of its mean from its least: {claims.told(rise)}',
@@ -355,20 +358,20 @@ FIGURE_2 = (
     'figure 2: top layer',
     'The activations of the top hidden layer of a sigmoid network are soon '
     'pushed to 0.',
-    f'{SOURCE}, section 3.1',
+    f'{_SOURCE}, section 3.1',
     _top_falls,
   ),
   base.Claim(
     'figure 2: other layers',
     'Those of the layers below it have a mean above 0.5, which decreases from '
     'the output towards the input.',
-    f'{SOURCE}, section 3.1',
+    f'{_SOURCE}, section 3.1',
     _middle_layers,
   ),
   base.Claim(
     'figure 2: escape',
     'With four hidden layers the top one leaves its saturation in the end.',
-    f'{SOURCE}, section 3.1: around epoch 100',
+    f'{_SOURCE}, section 3.1: around epoch 100',
     _escapes,
   ),
 )
@@ -383,7 +386,7 @@ def _one_after_the_other(outcomes: Sequence[base.Outcome]) -> base.Finding:
   """The steps at which the layers' 98th percentiles first pass 0.95."""
   one = claims.one(outcomes, activation='tanh', init='standard')
   edges = _hidden(one, 'activation_percentile')
-  last = simultaneous(edges[:, -1], edges.shape[2])
+  last = glorot2010.simultaneous(edges[:, -1], edges.shape[2])
   told = ', '.join(
     claims.told(_at(last, layer)) for layer in range(edges.shape[2])
   )
@@ -412,7 +415,7 @@ def _closer_together(activation: str, init: str) -> Check:
       one = claims.one(outcomes, activation=name, init=scheme)
       edges = _hidden(one, 'activation_percentile')[:, -1]
       spreads.append(np.ptp(edges, axis=1) / edges.mean(axis=1))
-    difference = simultaneous(spreads[0] - spreads[1], 1)
+    difference = glorot2010.simultaneous(spreads[0] - spreads[1], 1)
     mine, its = map(stats.mean, spreads)
     return claims.finding(
       bool(difference.high < 0),
@@ -437,13 +440,13 @@ def _end_of_learning(
       np.nan,
     )
     beyond = np.where(np.isfinite(there), (size > high).mean(1), np.nan)
-    share = simultaneous(there, 2)
+    share = glorot2010.simultaneous(there, 2)
     words = (
       f'share of the first layer with |z| from {low} to {high}: '
       f'{claims.told(share, ".1%")}'
     )
     _long(one, words)
-    ahead = simultaneous(there - beyond, 2)
+    ahead = glorot2010.simultaneous(there - beyond, 2)
     holds = share.low > 0.2 if saturated else ahead.low > 0
     return claims.finding(bool(holds), words)
 
@@ -455,13 +458,13 @@ FIGURE_3 = (
     'figure 3: tanh',
     'The layers of a tanh network saturate one after the other, the first one '
     'first.',
-    f'{SOURCE}, section 3.2 and figure 3, top',
+    f'{_SOURCE}, section 3.2 and figure 3, top',
     _one_after_the_other,
   ),
   base.Claim(
     'figure 3: softsign',
     'The layers of a softsign network move together, not one after the other.',
-    f'{SOURCE}, section 3.3 and figure 3, bottom',
+    f'{_SOURCE}, section 3.3 and figure 3, bottom',
     _closer_together('softsign', 'standard'),
   ),
 )
@@ -470,14 +473,14 @@ FIGURE_4 = (
   base.Claim(
     'figure 4: tanh',
     'At the end the lower layers of a tanh network sit at -1 and 1.',
-    f'{SOURCE}, section 3.3 and figure 4, top',
+    f'{_SOURCE}, section 3.3 and figure 4, top',
     _end_of_learning('tanh', _SATURATED, 1.0, saturated=True),
   ),
   base.Claim(
     'figure 4: softsign',
     'Those of a softsign network sit about 0.6 to 0.8, at its knees, and not '
     'beyond.',
-    f'{SOURCE}, section 3.3 and figure 4, bottom',
+    f'{_SOURCE}, section 3.3 and figure 4, bottom',
     _end_of_learning('softsign', 0.6, 0.8, saturated=False),
   ),
 )
@@ -487,7 +490,7 @@ FIGURE_10 = (
     'figure 10',
     'With normalized weights the layers of a tanh network move together, as '
     "softsign's do.",
-    f'{SOURCE}, section 4.3 and figure 10',
+    f'{_SOURCE}, section 4.3 and figure 10',
     _closer_together('tanh', 'glorot'),
   ),
 )
@@ -504,7 +507,7 @@ def _gradients_differ(outcomes: Sequence[base.Outcome]) -> base.Finding:
     spread = _hidden(one, 'weight_gradient_std')[:, 1:]
     ratios.append(np.log(spread.max(2) / spread.min(2)).mean(1))
   standard, normalized = (stats.mean(each) for each in ratios)
-  difference = simultaneous(ratios[0] - ratios[1], 1)
+  difference = glorot2010.simultaneous(ratios[0] - ratios[1], 1)
   factor = lambda estimate: claims.told(
     stats.Estimate(*np.exp(estimate[:3]), *estimate[3:])
   )
@@ -521,7 +524,7 @@ FIGURE_9 = (
     'figure 9',
     'During training the weight gradients of the layers differ more with '
     'standard weights than with normalized ones.',
-    f'{SOURCE}, section 4.2.2 and figure 9',
+    f'{_SOURCE}, section 4.2.2 and figure 9',
     _gradients_differ,
   ),
 )
@@ -539,7 +542,7 @@ def _faster(outcomes: Sequence[base.Outcome]) -> base.Finding:
       100 * _row(outcomes, name).measured['error'][:, 1:].mean(1)
       for name in (low, high)
     )
-    difference = simultaneous(a - b, len(pairs))
+    difference = glorot2010.simultaneous(a - b, len(pairs))
     holds &= bool(difference.high < 0)
     told = claims.told(difference, '.2f')
     evidence.append(f'{low.lower()} - {high.lower()} {told}')
@@ -553,7 +556,7 @@ FIGURE_11 = (
     'figure 11',
     'Throughout the training tanh N and softsign, with either initialization, '
     'are ahead of tanh and sigmoid.',
-    f'{SOURCE}, figure 11',
+    f'{_SOURCE}, figure 11',
     _faster,
   ),
 )
