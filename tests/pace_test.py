@@ -1,0 +1,79 @@
+"""Which layers learn first: where gradients are larger, or nowhere."""
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import pace
+from initlab import base, claims, keys
+
+_SEEDS = 16
+_NOISE = np.exp(0.05 * np.random.default_rng(0).standard_normal(_SEEDS))
+
+
+def _outcome(label, gradient, change):
+  measured = {
+    'gradient_ratio': gradient * _NOISE,
+    'change_ratio': change * _NOISE,
+  }
+  return base.Outcome(pace.Config(), label, np.arange(_SEEDS), measured, {})
+
+
+def _found(*settings):
+  outcomes = [_outcome(str(i), *each) for i, each in enumerate(settings)]
+  return [each.holds for each in claims.findings(pace.CLAIMS, outcomes)]
+
+
+@pytest.mark.parametrize(
+  ('settings', 'holds'),
+  [
+    (((300, 100), (70, 30), (1, 1.2)), [True, True]),
+    (((300, 1.0), (1, 1.0)), [False, False]),
+    (((300, 100), (70, 30), (1, 40)), [False, False]),
+    (((300, 30), (70, 100), (1, 1)), [True, False]),
+    (((300, 100), (70, 30)), [None, True]),
+    (((1, 1), (1, 1)), [None, None]),
+  ],
+)
+def test_the_claims_hold_of_what_they_describe_and_of_nothing_else(
+  settings, holds
+):
+  assert _found(*settings) == holds
+
+
+def test_the_first_step_moves_every_layer_by_rate_times_gradient():
+  """|w - w_0| / |w_0| = rate |dC/dw| / |w_0|, up to float32 subtraction."""
+  config = pace.Config(widths=(8, 7, 6), examples=20, steps=10)
+  data = pace.load(config, '')
+  run = jax.jit(lambda key: pace.EXPERIMENT.run(config, key, data))
+  result = run(keys.at(keys.root(0), 3))
+  assert np.isnan(result.change[0]).all()
+  # w - w_0 of float32 numbers is known to 2^-24 |w_0|, a change of 1e-3 to
+  # 1e-4 of itself.
+  np.testing.assert_allclose(result.change[1], 0.1 * result.gradient, rtol=1e-3)
+  np.testing.assert_array_equal(result.change[-1], result.final_change)
+  assert result.gradient_ratio == result.gradient[-2] / result.gradient[1]
+
+
+def test_a_shallow_network_is_refused():
+  with pytest.raises(base.UserError, match='three hidden layers'):
+    pace.Config(widths=(5, 5))
+
+
+@pytest.mark.slow
+def test_the_lecture_at_reduced_size():
+  """Eight seeds of both activations under glorot, 50 steps."""
+  outcomes = []
+  for activation in ('sigmoid', 'tanh'):
+    config = pace.Config(activation=activation, examples=100)
+    data = pace.load(config, '')
+    run = lambda seed, config=config, data=data: pace.EXPERIMENT.run(
+      config, keys.at(keys.root(0), seed), data
+    )
+    result = jax.jit(jax.vmap(run))(np.arange(8, dtype=np.uint32))
+    measured = {name: np.asarray(x) for name, x in result._asdict().items()}
+    outcomes.append(
+      base.Outcome(config, activation, np.arange(8), measured, {})
+    )
+  found = [each.holds for each in claims.findings(pace.CLAIMS, outcomes)]
+  assert found == [True, True]
