@@ -224,14 +224,12 @@ PANELS = (
     'Back-propagated gradients (figure 7 of the paper)',
     'dC/ds of one example',
     kind='histogram',
-    log=True,
   ),
   base.Panel(
     'weight_gradient_sample',
     'Weight gradients (figure 8 of the paper)',
     'dC/dw of one example',
     kind='histogram',
-    log=True,
   ),
 )
 

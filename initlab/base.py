@@ -181,6 +181,7 @@ class Dataset(NamedTuple):
 # What the fields of an experiment's Result hold, for one seed. The names of the
 # axes tell `store` which rows of the tidy table a value belongs to.
 PerNetwork = Annotated[Array, ()]  # []
+PerNetworkSample = Annotated[Array, ('value',)]  # [V]
 PerLayer = Annotated[Array, ('layer',)]  # [L]
 PerStep = Annotated[Array, ('step',)]  # [T]
 PerStepLayer = Annotated[Array, ('step', 'layer')]  # [T, L]
@@ -263,6 +264,9 @@ class Panel(NamedTuple):
     every seed says 0 or 1) and the theory dashed; 'seeds' seed by seed, one row
     a setting, with the median and its interval; 'best' the lowest of k seeds,
     as expected, against k.
+    A PerNetworkSample field that is a square, row by row, is drawn by 'image',
+    the first seeds side by side, and by 'surface', of the first seed of every
+    setting, in three dimensions.
   log: whether the measured axis is logarithmic; of a histogram, the density.
   spread: of a 'curve' of layers, the field that says how far the bars reach to
     both sides of it.
@@ -272,7 +276,7 @@ class Panel(NamedTuple):
     that knob alone, the chosen one is drawn.
   over: of a 'curve', what its steps are; of a 'sweep', the knob, whose values
     are numbers: on a logarithmic axis where they are positive and span a factor
-    of 30.
+    of 30; of a 'surface', the knob that says how far both axes reach.
   """
 
   field: str

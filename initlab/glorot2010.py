@@ -123,9 +123,7 @@ def _means(outcome: base.Outcome, cells: int = 1) -> dict[str, stats.Estimate]:
   if not square.any():
     raise claims.Untested('no hidden layer has the width of the one below it')
   return {
-    name: stats.mean(
-      outcome.measured[name][:, square].mean(1), confidence=1 - ALPHA / cells
-    )
+    name: simultaneous(outcome.measured[name][:, square].mean(1), cells)
     for name in _MEANS
   }
 
@@ -217,7 +215,7 @@ def _alike(field: str, within: float, inits: Sequence[str]) -> Check:
       stds = one.measured[field][:, :-1]
       average = stds.mean(0)
       ends = stds[:, average.argmax()] / stds[:, average.argmin()]
-      spread = stats.geometric_mean(ends, 1 - ALPHA / len(inits))
+      spread = simultaneous(ends, len(inits))
       holds &= bool(spread.high < within)
       lines.append(f'{init} {claims.told(spread)}')
     return claims.finding(

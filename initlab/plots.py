@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from initlab import base, distributions, stats, trajectories, tuning
+from initlab import base, distributions, pictures, stats, trajectories, tuning
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -34,6 +34,7 @@ _WIDTH = 4.8  # inches; at a column of 3.3 inches, 9 points print as 6
 _POINTS = 25  # layers up to which every estimate is a point with an error bar
 _CURVES = 10  # layers up to which a histogram draws them all
 _MARK = 5.5  # points across
+_COMPARABLE = 4.0  # factor of reach up to which histograms share an axis
 _STYLE = {
   'axes.edgecolor': '#666666',
   'axes.labelcolor': _INK,
@@ -63,9 +64,9 @@ def figure(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
 
   Args:
     panel: what to draw. 'depth' wants `[S, L]` values, 'histogram' `[S, L, V]`,
-      'curve' `[S, T]` or `[S, T, L]`, all others `[S]`;
-      `log` makes the axis of the measure logarithmic, of a histogram the
-      density.
+      'curve' `[S, T]` or `[S, T, L]`, 'image' and 'surface' `[S, side^2]`, all
+      others `[S]`; `log` makes the axis of the measure logarithmic, of a
+      histogram the density.
     outcomes: the settings, at least one; their `L` and `S` may differ.
 
   Returns:
@@ -78,7 +79,9 @@ def figure(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
 
   outcomes = _drawn(panel, outcomes)
   kinds = {'depth': _depth, 'histogram': _histogram, 'curve': _trajectory}
-  draw = (kinds | dict.fromkeys(distributions.KINDS, _distribution))[panel.kind]
+  kinds |= dict.fromkeys(distributions.KINDS, _distribution)
+  kinds |= dict.fromkeys(pictures.KINDS, _picture)
+  draw = kinds[panel.kind]
   with style.context(_STYLE, after_reset=True):
     picture = draw(panel, outcomes)
     # The layout is settled once: every further drawing would move it a little.
@@ -100,12 +103,16 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   outcomes = _drawn(panel, outcomes)
   if panel.kind in distributions.KINDS:
     return distributions.caption(panel, outcomes)
+  if panel.kind in pictures.KINDS:
+    return pictures.caption(panel, outcomes)
   seeds = _seeds(panel, outcomes)
   if panel.kind == 'histogram':
+    samples = [each.measured[panel.field] for each in outcomes]
+    axes = 'all on one' if _comparable(samples) else 'each on its own'
     return (
       f'Distribution of {panel.label} in each hidden layer, one row a setting, '
-      f'all on one horizontal axis. Curve and shade: {seeds}. Where the curves '
-      'lie on each other, the layers receive the same signal.'
+      f'{axes} horizontal axis. Curve and shade: {seeds}. Where the curves lie '
+      'on each other, the layers receive the same signal.'
     )
   if panel.kind == 'curve':
     return (
@@ -421,14 +428,16 @@ def _histogram(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
 
   rows = len(outcomes)
   picture = Figure(figsize=(_WIDTH, 0.8 + 1.2 * rows), layout='constrained')
-  grid = picture.subplots(rows, sharex=True, sharey=panel.log, squeeze=False)[
-    :, 0
-  ]
+  samples = [np.asarray(each.measured[panel.field], float) for each in outcomes]
+  together = _comparable(samples)
+  grid = picture.subplots(
+    rows, sharex=together, sharey=panel.log, squeeze=False
+  )[:, 0]
   peaks = []
-  for axes, outcome in zip(grid, outcomes, strict=True):
-    sample = np.asarray(outcome.measured[panel.field], float)
+  for axes, outcome, sample in zip(grid, outcomes, samples, strict=True):
     peaks += _draw_densities(axes, sample)
     axes.set_title(outcome.label, fontsize=8, parse_math=False)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5))
     if not panel.log:
       axes.set_ylim(bottom=0)
       axes.yaxis.set_major_locator(ticker.MaxNLocator(3))
@@ -438,7 +447,6 @@ def _histogram(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
     grid[0].yaxis.set_major_locator(ticker.LogLocator(numticks=5))
     grid[0].yaxis.set_minor_locator(ticker.NullLocator())
   grid[-1].set_xlabel(panel.label, parse_math=False)
-  grid[-1].xaxis.set_major_locator(ticker.MaxNLocator(5))
   seeds = _seeds(panel, outcomes)
   grid[0].set_title(seeds, loc='right', fontsize=8)
   for axes in grid[:1] if _same_depth(panel, outcomes) else grid:
@@ -452,6 +460,16 @@ def _histogram(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
   picture.supylabel('density', fontsize=9)
   picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
   return picture
+
+
+def _comparable(samples: Sequence[np.ndarray]) -> bool:
+  """Whether all settings can be seen on the axis of the widest."""
+  reach = [
+    np.quantile(np.abs(hidden[np.isfinite(hidden)]), 0.999)
+    for hidden in (each[:, : max(1, each.shape[1] - 1)] for each in samples)
+    if np.isfinite(hidden).any()
+  ]
+  return not reach or max(reach) < _COMPARABLE * min(reach)
 
 
 def _trajectory(
@@ -468,6 +486,10 @@ def _distribution(
 ) -> 'Figure':
   pens = distributions.Pens(_COLOURS, _MARKERS, _WIDTH)
   return distributions.draw(panel, outcomes, pens)
+
+
+def _picture(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
+  return pictures.draw(panel, outcomes, _WIDTH)
 
 
 def _same_depth(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> bool:

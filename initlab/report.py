@@ -415,7 +415,9 @@ def _measured(
 def _fields(outcome: base.Outcome, axes: int) -> list[str]:
   """Fields with that many axes: 1 for a whole network, 2 for layers."""
   return [
-    field for field, values in outcome.measured.items() if values.ndim == axes
+    field
+    for field, values in outcome.measured.items()
+    if values.ndim == axes and 'value' not in _axes(outcome, field)
   ]
 
 

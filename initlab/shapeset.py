@@ -5,6 +5,10 @@ they published with it: 32x32 pixels; one or two objects, each a triangle, a
 parallelogram or an ellipse (a 20-gon), of any size, place and turn; the front
 one hides at most about half of the other; nine classes, which count the shapes.
 The supply is endless: image `i` of a key is a fact, whatever else is drawn.
+The same key draws the same scene at any `side` that is a multiple of 32 pixels,
+but for what is cut to whole pixels: edges, and a centre in the overlap rule, by
+which a front object now and then takes another place. (Figure 1 of the paper
+has a side of 64; the program's viewer gives its ellipses 30 corners.)
 
 Bits. Each image has its own key, so it is the same alone, in a batch and under
 `vmap`. What a compiler may round in two ways is kept out of the geometry: turns
@@ -34,7 +38,7 @@ AT_ONCE = 1000  # images drawn in parallel: bounds the memory, not the bits
 CORNERS = np.array([3, 4, 20])  # triangle, parallelogram, ellipse
 MAX_CORNERS = int(CORNERS.max())
 TURNS = 255  # steps of the full turn
-SCALE = (0.2 * SIDE, 0.8 * SIDE)  # pixels
+SCALE = (0.2, 0.8)  # of the side
 MAX_OVERLAP = 0.5
 SCENE = 11  # uniform numbers of an image, beside four for each place
 PROPOSALS = 50  # places tried for the second object before it is left out
@@ -94,27 +98,28 @@ class Object(NamedTuple):
   corners: base.Array
 
 
-def draw(key: base.Key, size: int) -> base.Batch:
+def draw(key: base.Key, size: int, side: int = SIDE) -> base.Batch:
   """Draws images.
 
   Args:
     key: any key; image i is drawn from `keys.at(key, i)`, so that it does not
       depend on `size`.
     size: `B`, how many.
+    side: of an image, in pixels; a multiple of 32.
 
   Returns:
-    x `[B, 1024]` float32 in [-1, 1], pixel (column, row) at 32 column + row;
-    y `[B]` int32: 0, 1, 2 for one triangle, parallelogram, ellipse; 3, 4, 5 for
-    triangle and parallelogram, parallelogram and ellipse, triangle and ellipse;
-    6, 7, 8 for two triangles, parallelograms, ellipses. The classes have
-    probabilities 1/6 (0 to 2), 1/9 (3 to 5) and 1/18 (6 to 8).
+    x `[B, side^2]` float32 in [-1, 1], pixel (column, row) at side * column +
+    row; y `[B]` int32: 0, 1, 2 for one triangle, parallelogram, ellipse; 3, 4,
+    5 for triangle and parallelogram, parallelogram and ellipse, triangle and
+    ellipse; 6, 7, 8 for two triangles, parallelograms, ellipses. The classes
+    have probabilities 1/6 (0 to 2), 1/9 (3 to 5) and 1/18 (6 to 8).
   """
   index = jnp.arange(size, dtype=jnp.uint32)
-  one = lambda i: draw_one(keys.at(key, i))
+  one = lambda i: draw_one(keys.at(key, i), side)
   return lax.map(one, index, batch_size=AT_ONCE)
 
 
-def draw_one(key: base.Key) -> base.Batch:
+def draw_one(key: base.Key, side: int = SIDE) -> base.Batch:
   """Draws one image: `draw` without the leading axis of its arrays."""
   u = jax.random.uniform(key, (SCENE + 4 * (1 + PROPOSALS),))
   light_objects = u[0] < 0.5
@@ -123,12 +128,12 @@ def draw_one(key: base.Key) -> base.Batch:
   grey = _grey(u[3:5], light_objects)
   first, second = _shape(u[5:8]), _shape(u[8:SCENE])
   places = u[SCENE:].reshape(1 + PROPOSALS, 4)
-  back, tries = place(first, places[0]), places[1:]
-  fits = jax.vmap(lambda u: ~overlaps(back, place(second, u)))(tries)
+  back, tries = place(first, places[0], side), places[1:]
+  fits = jax.vmap(lambda u: ~overlaps(back, place(second, u, side)))(tries)
   both &= fits.any()
-  front = place(second, tries[fits.argmax()])
+  front = place(second, tries[fits.argmax()], side)
   pair = jax.tree.map(lambda *a: jnp.stack(a), back, front)
-  behind, before = jax.vmap(fill)(pair)
+  behind, before = jax.vmap(lambda obj: fill(obj, side))(pair)
   x = jnp.where(behind, grey[0], background)
   x = jnp.where(both & before, grey[1], x)
   two = jnp.asarray(TWO)[first.kind, second.kind]
@@ -137,7 +142,7 @@ def draw_one(key: base.Key) -> base.Batch:
   )
 
 
-def place(shape: Shape, u: base.Array) -> Object:
+def place(shape: Shape, u: base.Array, side: int = SIDE) -> Object:
   """Scales, turns and moves a shape.
 
   The regular polygon is turned by theta1 (`slant`), scaled by s0 >= s1 along
@@ -148,11 +153,12 @@ def place(shape: Shape, u: base.Array) -> Object:
   Args:
     shape: what to place.
     u: `[4]` uniform numbers in [0, 1): two for the scales, two for the place.
+    side: of the image, in pixels.
 
   Returns:
     The object.
   """
-  scale = _between(*SCALE, u[:2])
+  scale = _between(SCALE[0] * side, SCALE[1] * side, u[:2])
   wide, high = scale.max(), scale.min()
   slope = high / wide * jnp.asarray(_TAN)[shape.slant]
   norm = jnp.sqrt(1 + _rounded(slope * slope))
@@ -161,7 +167,7 @@ def place(shape: Shape, u: base.Array) -> Object:
   x, y = _rotate(x, y, *_cos_sin(shape.slant))
   x, y = _rotate(wide * x, high * y, *_rotate(*back, *_cos_sin(shape.turn)))
   corners = jnp.stack([x, y], axis=-1)
-  low, top = 1 - corners.min(0), SIDE - 1 - corners.max(0)
+  low, top = 1 - corners.min(0), side - 1 - corners.max(0)
   area = wide * high * jnp.asarray(_AREA)[shape.kind]
   return Object(shape.kind, area, _between(low, top, u[2:]), corners)
 
@@ -186,27 +192,27 @@ def overlaps(back: Object, front: Object) -> base.Array:
   return front.area * hidden > MAX_OVERLAP * back.area
 
 
-def fill(obj: Object) -> base.Array:
-  """The pixels of an object: `[32, 32]` bool, by column and row.
+def fill(obj: Object, side: int = SIDE) -> base.Array:
+  """The pixels of an object: `[side, side]` bool, by column and row.
 
   Corners are cut to whole pixels. On each row, the crossings of the edges that
   are not horizontal, floor(x1 + (y - y1)(x2 - x1) / (y2 - y1)) with the lower
   end of an edge left out except on the last row, are paired from the left and
   the pixels from one to the other filled, both ends included; horizontal edges
-  between the first row and the last are filled too. A row of pixels is held as
-  the 32 bits of one integer: pixel p lies strictly right of an odd number of
-  crossings, or upon one. (pygame fills a polygon of a single row by another
-  rule; no shape is that thin.)
+  between the first row and the last are filled too. Every 32 pixels of a row
+  are held as the bits of one integer: pixel p lies strictly right of an odd
+  number of crossings, or upon one. (pygame fills a polygon of a single row by
+  another rule; no shape is that thin.)
   """
   corner = jnp.floor(obj.centre[None] + obj.corners).astype(jnp.int32)
-  x2, y2 = jnp.clip(corner, 1, SIDE - 2).T
+  x2, y2 = jnp.clip(corner, 1, side - 2).T
   x1, y1 = jnp.roll(x2, 1), jnp.roll(y2, 1)
   drawn = jnp.arange(MAX_CORNERS) < jnp.asarray(CORNERS)[obj.kind]
   # One line an edge, one column a row of pixels; (xa, ya) is the upper end.
   upper = y1 < y2
   xa, xb = jnp.where(upper, x1, x2)[:, None], jnp.where(upper, x2, x1)[:, None]
   ya, yb = jnp.minimum(y1, y2)[:, None], jnp.maximum(y1, y2)[:, None]
-  row = jnp.arange(SIDE)[None, :]
+  row = jnp.arange(side)[None, :]
   last = y2.max()
   crossed = (
     (ya < yb) & (ya <= row) & ((row < yb) | ((row == yb) & (yb == last)))
@@ -216,18 +222,46 @@ def fill(obj: Object) -> base.Array:
   rise = ((row - ya) * (xb - xa)).astype(jnp.float32) + 0.5
   rise /= jnp.maximum(yb - ya, 1).astype(jnp.float32)
   crossing = xa + jnp.floor(rise).astype(jnp.int32)
-  bit = jnp.where(crossed, _bit(crossing), 0)
   flat = drawn[:, None] & (ya == yb) & (row == ya)
   flat &= (y2.min() < row) & (row < last)
-  span = 2 * _bit(jnp.maximum(xa, xb)) - _bit(jnp.minimum(xa, xb))
-  upon = _reduce(lax.bitwise_or, bit | jnp.where(flat, span, 0))
-  inside = _reduce(lax.bitwise_xor, -2 * bit)
-  column = jnp.arange(SIDE)[:, None]
-  return ((upon | inside)[None, :] >> column & 1).astype(bool)
+  left, right = jnp.minimum(xa, xb), jnp.maximum(xa, xb)
+  words = [
+    _word(crossed, crossing - first, flat, left - first, right - first)
+    for first in range(0, side, 32)
+  ]
+  column = jnp.arange(32)[:, None]
+  bits = [word[None, :] >> column & 1 for word in words]
+  return jnp.concatenate(bits).astype(bool)
 
 
-def _bit(index: base.Array) -> base.Array:
-  return 1 << index
+def _word(
+  crossed: base.Array,
+  crossing: base.Array,
+  flat: base.Array,
+  left: base.Array,
+  right: base.Array,
+) -> base.Array:
+  """32 pixels of every row, `[rows]` int32; places count from the first.
+
+  Args:
+    crossed: `[edges, rows]` whether the edge crosses the row.
+    crossing: `[edges, rows]` where it does.
+    flat: `[edges, rows]` whether the edge lies in the row.
+    left, right: `[edges, 1]` its ends.
+  """
+  upon, beyond = _from(crossing)
+  span = (_from(left)[0] | _from(left)[1]) & ~_from(right)[1]
+  upon = jnp.where(crossed, upon, 0) | jnp.where(flat, span, 0)
+  inside = _reduce(lax.bitwise_xor, jnp.where(crossed, beyond, 0))
+  return _reduce(lax.bitwise_or, upon) | inside
+
+
+def _from(index: base.Array) -> tuple[base.Array, base.Array]:
+  """The bit of that index, and all bits above it; it may be outside 0 to 31."""
+  within = index & 31
+  bit = jnp.where(index == within, 1 << within, 0)
+  beyond = jnp.where(index < 0, -1, jnp.where(index < 32, -2 << within, 0))
+  return bit, beyond
 
 
 def _reduce(op: Callable, x: base.Array) -> base.Array:

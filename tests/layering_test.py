@@ -12,10 +12,11 @@ _ROOT = pathlib.Path(__file__).parents[1]
 _LAYERS = (
   'base',
   'keys activations losses kernels layerwise stats store',
-  'initializers shapeset trajectories distributions checkpoints tables',
+  'initializers shapeset curvature trajectories distributions pictures '
+  'checkpoints tables',
   'tuning',
   'mlp datasets linear_regime plots comparison claims',
-  'probes networks training report glorot2010',
+  'probes networks training report glorot2010 lectures',
   'theory equation_claims glorot2010_training',
   'sweeps costs singular_values',
   'longruns',
@@ -115,7 +116,8 @@ def test_only_the_modules_that_draw_import_a_plotting_library():
   for path in _SOURCES:
     names = _imports(ast.parse(path.read_text()))
     if any(name.startswith('matplotlib') for name in names):
-      assert path.stem in ('plots', 'trajectories', 'distributions')
+      drawing = ('plots', 'trajectories', 'distributions', 'pictures')
+      assert path.stem in drawing
 
 
 @pytest.mark.parametrize('path', _SOURCES, ids=_name)
