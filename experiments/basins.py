@@ -230,7 +230,7 @@ EXPERIMENT = base.Experiment(
   verdict=verdict,
   training=TRAINING,
   claims=CLAIMS,
-  defaults={'seeds': '0:200'},
+  defaults={'seeds': '0:200', 'lanes': '100'},
   dtype='float64',
 )
 

@@ -268,6 +268,7 @@ EXPERIMENT = base.Experiment(
   defaults={
     'learning_rate': '0.01,0.05,0.1,0.15,0.19,0.2,0.21',
     'seeds': '0',
+    'lanes': '1',
   },
   dtype='float64',
 )

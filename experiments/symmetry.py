@@ -332,6 +332,7 @@ EXPERIMENT = base.Experiment(
     'activation': 'tanh,relu',
     'depth': '1,3',
     'seeds': '0:100',
+    'lanes': '50',
   },
   dtype='float64',
 )
