@@ -138,9 +138,7 @@ def _template(
   data: Any,
 ) -> Any:
   """What a checkpoint must look like: any number of recorded steps."""
-  seeds = np.zeros(trainer.size, np.uint32)
-  traced = sweeps.traced(numbers)
-  state = jax.eval_shape(trainer.start, root_key, traced, data, seeds)
+  state = sweeps.state_shapes(trainer, root_key, numbers, data)
   record = jax.eval_shape(trainer.record, data, state)
   stack = lambda x: jax.ShapeDtypeStruct(
     (x.shape[0], -1, *x.shape[1:]), x.dtype

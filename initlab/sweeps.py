@@ -262,8 +262,7 @@ def trainer_programs(
   """
   values, seeds = traced(numbers), np.zeros(trainer.size, np.uint32)
   data = _placed(trainer, jax.eval_shape(lambda x: x, data), P())
-  state = jax.eval_shape(trainer.start, root_key, values, data, seeds)
-  state = _placed(trainer, state, P('seeds'))
+  state = state_shapes(trainer, root_key, numbers, data)
   span = np.int32(0), np.int32(1)
   return [
     (1, trainer.start.trace(root_key, values, data, seeds)),
@@ -273,6 +272,15 @@ def trainer_programs(
     ),
     (len(steps), trainer.record.trace(data, state)),
   ]
+
+
+def state_shapes(
+  trainer: Trainer, root_key: base.Key, numbers: dict[str, float], data: Any
+) -> Any:
+  """Shapes of a state of `trainer.size` seeds, as it lies on the devices."""
+  seeds = np.zeros(trainer.size, np.uint32)
+  state = jax.eval_shape(trainer.start, root_key, traced(numbers), data, seeds)
+  return _placed(trainer, state, P('seeds'))
 
 
 def _placed(trainer: Trainer, shapes: Any, spec: Any) -> Any:

@@ -1,22 +1,19 @@
 """The command line: every mistake gets one clear line, and nothing is left."""
 
 import dataclasses
-import os
-import pathlib
+import functools
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pandas as pd
+import programs
 import pytest
 
 from experiments import variance
 from initlab import base, launch, study
 
-_ROOT = pathlib.Path(__file__).parents[1]
 _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
 
 
@@ -26,12 +23,12 @@ def without_pictures(monkeypatch):
   monkeypatch.setattr(study, '_publish', lambda *args: None)
 
 
-def _main(tmp_path, *argv):
+def _main(tmp_path, *argv, experiment=variance.EXPERIMENT):
   """Exit status of the program in this process."""
   out = f'--out={tmp_path / "results"}'
   cache = f'--compile_cache={tmp_path.parent / "compiled"}'
   with pytest.raises(SystemExit) as exit_:
-    launch.main(variance.EXPERIMENT, ['variance', *_TINY, cache, out, *argv])
+    launch.main(experiment, ['variance', *_TINY, cache, out, *argv])
   return exit_.value.code
 
 
@@ -142,10 +139,12 @@ def test_seeds_are_written_as_they_are_read(text):
 
 
 def test_a_second_run_only_prints(tmp_path, capsys):
-  assert _main(tmp_path, '--seeds=0:3') == 0
+  experiment = variance.EXPERIMENT._replace(panels=variance.PANELS[::5])
+  run = functools.partial(_main, experiment=experiment)
+  assert run(tmp_path, '--seeds=0:3') == 0
   first = capsys.readouterr()
   files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*.*')}
-  assert _main(tmp_path, '--seeds=0:3') == 0
+  assert run(tmp_path, '--seeds=0:3') == 0
   assert capsys.readouterr().out == first.out
   assert first.err == ''
   assert files == {
@@ -208,32 +207,13 @@ def test_a_broken_shard_is_named_and_computed_again(tmp_path, capsys):
 def test_ctrl_c_is_one_line_and_leaves_what_was_finished(tmp_path):
   """In a process of its own, interrupted after the first rows."""
   out = tmp_path / 'results'
-  command = [
-    sys.executable,
-    '-m',
-    'experiments.variance',
-    '--dataset=xor',
-    '--examples=4',
-    '--widths=30x3',
-    '--seeds=0:20000',
-    '--compile_cache=none',
-    f'--out={out}',
-  ]
-  environment = dict(os.environ, JAX_PLATFORMS='cpu')
-  process = subprocess.Popen(
-    command,
-    cwd=_ROOT,
-    env=environment,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
+  flags = *_TINY, '--seeds=0:200000', '--compile_cache=none', f'--out={out}'
+  process = programs.start('variance', *flags)
   waited = time.monotonic() + 120
   while not list(out.rglob('seeds-*')) and time.monotonic() < waited:
     time.sleep(0.05)
   process.send_signal(signal.SIGINT)
-  stdout, stderr = process.communicate(timeout=60)
-  assert process.returncode == 130
+  stdout, stderr = programs.finish(process, 130)
   assert stdout == ''
   assert re.fullmatch(r'\s*variance: interrupted; .*\n', stderr)
   rows = pd.read_parquet(out / 'variance')

@@ -45,8 +45,21 @@ def _shards(out):
   }
 
 
-def _times(out):
-  return {path: path.stat().st_mtime_ns for path in out.rglob('*.*')}
+def _times(out, pattern='*.*'):
+  return {path: path.stat().st_mtime_ns for path in out.rglob(pattern)}
+
+
+def _two_processes(out):
+  """What process 0 and process 1 of one program print."""
+  with socket.socket() as free:
+    free.bind(('127.0.0.1', 0))
+    address = f'127.0.0.1:{free.getsockname()[1]}'
+  flags = '--distributed', f'--coordinator_address={address}'
+  both = [
+    _start(out, *flags, '--num_processes=2', f'--process_id={index}')
+    for index in (0, 1)
+  ]
+  return [_finish(process) for process in both]
 
 
 @pytest.fixture(scope='module')
@@ -115,27 +128,10 @@ def test_two_processes_of_one_program_write_what_one_process_writes(alone):
   """Each has as many CPU devices as this machine has cores, at least two."""
   expected, printed = alone
   out = _beside(expected, 'distributed')
-
-  def run():
-    with socket.socket() as free:
-      free.bind(('127.0.0.1', 0))
-      address = f'127.0.0.1:{free.getsockname()[1]}'
-    flags = '--distributed', f'--coordinator_address={address}'
-    both = [
-      _start(out, *flags, '--num_processes=2', f'--process_id={index}')
-      for index in (0, 1)
-    ]
-    return [_finish(process) for process in both]
-
-  report, line = run()
+  report, line = _two_processes(out)
   assert _body(report) == _body(printed)
   assert line.startswith('shard 1 of 2: 10 seeds of all settings, 10 computed')
   assert _shards(out) == _shards(expected)
-  before = _times(out)
-  again, line = run()
-  assert _body(again) == _body(printed)
-  assert '0 computed' in line
-  assert _times(out) == before
 
 
 def test_jobs_write_what_one_process_writes(alone):
@@ -147,9 +143,20 @@ def test_jobs_write_what_one_process_writes(alone):
   assert errors.count('10 seeds of all settings, 10 computed') == 2
   assert _body(report) == _body(printed)
   assert _shards(out) == _shards(expected)
-  before = {path: path.stat().st_mtime_ns for path in out.rglob('seeds-*')}
-  assert _body(_finish(_start(out, *flags))) == _body(printed)
-  assert before == {p: p.stat().st_mtime_ns for p in out.rglob('seeds-*')}
+
+
+@pytest.mark.slow
+def test_what_is_there_is_not_computed_again(alone):
+  expected, printed = alone
+  before = _times(expected, 'seeds-*')
+  report, line = _two_processes(expected)
+  assert _body(report) == _body(printed)
+  assert '0 computed' in line
+  jobs = _start(expected, '--launcher=local', '--num_shards=2')
+  report, errors = programs.finish(jobs)
+  assert _body(report) == _body(printed)
+  assert errors.count('0 computed') == 2
+  assert _times(expected, 'seeds-*') == before
 
 
 def test_a_job_that_fails_says_why(tmp_path):

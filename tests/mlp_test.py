@@ -71,7 +71,9 @@ def test_gradients_agree_with_central_differences():
     params = jax.tree.map(lambda p: p.astype(jnp.float64), _params())
     batch = _batch(1)
     batch = base.Batch(batch.x.astype(jnp.float64), batch.y)
-    signals = mlp.signals(params, batch, jnp.tanh, losses.cross_entropy)
+    signals = jax.jit(
+      lambda batch: mlp.signals(params, batch, jnp.tanh, losses.cross_entropy)
+    )(batch)
     zeros = [jnp.zeros((1, n), jnp.float64) for n in _WIDTHS[1:]]
 
     def cost(layer, tap):

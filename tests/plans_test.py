@@ -16,6 +16,7 @@ _TINY = (
   '--lanes=2',
   '--compile_cache=none',
 )
+_LONG = '--steps=1000', '--record_every=1000'
 
 
 def _main(tmp_path, capsys, *argv):
@@ -29,7 +30,7 @@ def _main(tmp_path, capsys, *argv):
 
 
 def test_a_plan_counts_what_is_missing_and_leaves_nothing(tmp_path, capsys):
-  flags = '--seeds=0:20', '--bias=0,1', '--steps=9', '--num_shards=3'
+  flags = *_LONG, '--seeds=0:20', '--bias=0,1', '--num_shards=3'
   run = lambda *more: _main(tmp_path, capsys, *flags, *more)
   plan = run('--dry_run')
   for setting in 'bias 0.0', 'bias 1.0':
@@ -53,7 +54,6 @@ def test_the_cost_of_a_training_is_that_of_its_steps(tmp_path, capsys):
   of its input: 60 + 48. At 2 operations, 3 examples a step and 1,000 steps that
   is 1.008 MFLOP; both records look at 4 examples, for under 1% of it.
   """
-  flags = '--steps=1000', '--record_every=1000', '--seeds=0:4'
-  plan = _main(tmp_path, capsys, *flags, '--dry_run')
+  plan = _main(tmp_path, capsys, *_LONG, '--seeds=0:4', '--dry_run')
   assert re.search(r'^glorot .* 1\.01 MFLOP$', plan, re.MULTILINE)
   assert not list(tmp_path.iterdir())

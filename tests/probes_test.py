@@ -1,5 +1,7 @@
 """Every probe against its definition, computed once more in NumPy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,18 +12,25 @@ from initlab import activations, base, initializers, keys, losses, mlp, probes
 _WIDTHS = (20, 40, 30, 50, 5)
 
 
-def _network(activation=jnp.tanh, draw=None, shift=0.2):
-  draw = draw or initializers.he_normal()
+@functools.partial(jax.jit, static_argnums=0)
+def _signals(activation, params):
+  x = jax.random.normal(keys.root(3), (40, _WIDTHS[0]))
+  batch = base.Batch(x, jnp.arange(40, dtype=jnp.int32) % _WIDTHS[-1])
+  return mlp.signals(params, batch, activation, losses.cross_entropy)
 
-  @jax.jit
-  def network():
-    params = mlp.init(keys.root(0), _WIDTHS, draw, shift=shift)
-    x = jax.random.normal(keys.root(3), (40, _WIDTHS[0]))
-    batch = base.Batch(x, jnp.arange(40, dtype=jnp.int32) % _WIDTHS[-1])
-    return params, mlp.signals(params, batch, activation, losses.cross_entropy)
 
-  params, signals = network()
-  return params, activation, signals
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _probe(name, activation, params, signals):
+  return probes.PROBES[name](params, activation, signals)
+
+
+_DRAWN = jax.jit(
+  lambda: mlp.init(keys.root(0), _WIDTHS, initializers.he_normal(), shift=0.2)
+)()
+
+
+def _network(activation=jnp.tanh, params=_DRAWN):
+  return params, activation, _signals(activation, params)
 
 
 _NETWORK = _network()
@@ -29,8 +38,7 @@ _NETWORK = _network()
 
 def _measured(name, network=_NETWORK):
   params, activation, signals = network
-  probe = jax.jit(lambda params, s: probes.PROBES[name](params, activation, s))
-  return np.asarray(probe(params, signals), float)
+  return np.asarray(_probe(name, activation, params, signals), float)
 
 
 @jax.jit
@@ -151,7 +159,7 @@ def test_singular_values_of_isometries_are_the_gain(shape):
 
 
 def test_zero_weights_measure_as_zero():
-  measured = _network(draw=initializers.zeros())
+  measured = _network(params=jax.tree.map(jnp.zeros_like, _DRAWN))
   for name in ('gradient_std', 'mean_singular_value', 'gradient_norm'):
     values = _measured(name, measured)
     assert np.isfinite(values).all()
@@ -159,7 +167,7 @@ def test_zero_weights_measure_as_zero():
 
 
 def test_saturated_and_dead():
-  network = _network(jax.nn.relu, draw=initializers.he_normal())
+  network = _network(jax.nn.relu)
   _, _, signals = network
   off = [s <= 0 for s in _double(signals.pre[:-1])]
   np.testing.assert_allclose(
@@ -170,7 +178,8 @@ def test_saturated_and_dead():
     [*(o.all(0).mean() for o in off), 0],
     rtol=1e-6,
   )
-  drowned = _measured('dead', _network(jax.nn.relu, shift=-100.0))
+  params = [base.Layer(w, b - 100) for w, b in _DRAWN]
+  drowned = _measured('dead', _network(jax.nn.relu, tuple(params)))
   np.testing.assert_array_equal(drowned, [1, 1, 1, 0])
 
 

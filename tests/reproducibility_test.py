@@ -9,7 +9,7 @@ from initlab import initializers, keys, mlp, sweeps
 
 # One of each way to draw; the tests of initializers go through all names.
 _NAMES = ('truncated_normal', 'orthogonal', 'torch')
-_WIDTHS = (9, 12, 12, 5)
+_WIDTHS = (12, 12, 12, 5)
 
 
 def _run(key, data):
