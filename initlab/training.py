@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from initlab import base, keys, mlp
+from initlab import base, curvature, keys, mlp
 
 # `(params, batch) -> []`, the mean cost of a batch; any pytrees will do.
 Objective = Callable[[Any, Any], base.Array]
@@ -437,6 +437,9 @@ OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
   'adam': optax.adam,
   'adamw': optax.adamw,
   'lbfgs': optax.lbfgs,
+  'curvature': lambda rate: optax.chain(
+    curvature.scale_by_diagonal(), optax.scale_by_learning_rate(rate)
+  ),
 }
 
 # `steps -> (count -> factor)`: what multiplies the learning rate before each
