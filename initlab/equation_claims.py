@@ -23,14 +23,15 @@ def _identity(field: str) -> glorot2010.Check:
   """
 
   def check(outcomes: Sequence[base.Outcome]) -> base.Finding:
-    largest = max(each.measured[field].max() for each in outcomes)
+    settings = _random(outcomes)
+    largest = max(each.measured[field].max() for each in settings)
     terms = max(
-      max(*each.config.widths, each.config.examples) for each in outcomes
+      max(*each.config.widths, each.config.examples) for each in settings
     )
     bound = 2 * _EPSILON * terms**1.5
     return claims.finding(
       largest < bound,
-      f'largest relative error of {len(outcomes)} settings {largest:.1e}, '
+      f'largest relative error of {len(settings)} settings {largest:.1e}, '
       f'rounding allows {bound:.1e}',
     )
 
@@ -118,7 +119,7 @@ def _goals(outcomes: Sequence[base.Outcome]) -> base.Finding:
 
 def _compromise(outcomes: Sequence[base.Outcome]) -> base.Finding:
   """The drawn weights: n_in Var[w] + n_out Var[w] = 2 in every layer."""
-  settings = claims.every(outcomes, init='glorot')
+  settings = claims.every(_random(outcomes), init='glorot')
   cells = sum(each.measured['forward_factor'].shape[1] for each in settings)
   parts = [
     glorot2010.simultaneous(
@@ -187,7 +188,7 @@ def _same_in_every_layer(outcomes: Sequence[base.Outcome]) -> base.Finding:
 
 def _sigmoid_up(outcomes: Sequence[base.Outcome]) -> base.Finding:
   """Eq. 5 is off in every hidden layer, however small the inputs."""
-  settings = claims.every(outcomes, activation='sigmoid')
+  settings = claims.every(_random(outcomes), activation='sigmoid')
   field = 'activation_variance'
   cells = sum(each.measured[field].shape[1] - 1 for each in settings)
   parts = [
@@ -207,7 +208,7 @@ def _sigmoid_up(outcomes: Sequence[base.Outcome]) -> base.Finding:
 
 def _sigmoid_down(outcomes: Sequence[base.Outcome]) -> base.Finding:
   """Eq. 6 misses the factor E f'(s)^2, and nothing else."""
-  settings = claims.every(outcomes, activation='sigmoid')
+  settings = claims.every(_random(outcomes), activation='sigmoid')
   cells = sum(each.measured['slope_square'].shape[1] - 1 for each in settings)
   holds, slopes, rests = True, [], []
   for one in settings:
@@ -229,6 +230,14 @@ def _sigmoid_down(outcomes: Sequence[base.Outcome]) -> base.Finding:
   )
 
 
+def _random(outcomes: Sequence[base.Outcome]) -> list[base.Outcome]:
+  """Settings whose weights are drawn, which have predictions."""
+  found = [each for each in outcomes if each.predicted]
+  if not found:
+    raise claims.Untested('no setting with random weights in this run')
+  return found
+
+
 def _in_regime(
   outcomes: Sequence[base.Outcome],
 ) -> tuple[list[base.Outcome], float]:
@@ -237,7 +246,9 @@ def _in_regime(
   With variance q of s, E tanh(s)^2 = q (1 - 2 q + O(q^2)) and
   E tanh'(s)^2 = 1 - 2 q + O(q^2); of a product over layers the errors add up.
   """
-  settings = [each for each in outcomes if each.config.activation in _LINEAR]
+  settings = [
+    each for each in _random(outcomes) if each.config.activation in _LINEAR
+  ]
   if not settings:
     raise claims.Untested(f'no setting with {" or ".join(_LINEAR)}')
   slack = max(

@@ -1,16 +1,17 @@
 """The statements of the paper: each holds of what it says, and can fail.
 
 Outcomes are made of the theory itself and a little noise; a doctored one, in
-which the statement is false, must be refuted. Real runs are in the reports.
+which the statement is false, must be refuted. Real runs are slow tests.
 """
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
 from experiments import equations, jacobian, samples, surface, variance
-from initlab import base, claims, equation_claims, glorot2010
+from initlab import base, claims, equation_claims, glorot2010, launch
 
 _SEEDS = 40
 
@@ -149,6 +150,7 @@ def test_what_a_run_cannot_tell_is_open(equation_run):
     ('eq. 14', unequal),
     ('eq. 6', single),
     ('sigmoid, up', claims.every(equation_run, activation='tanh')),
+    ('eq. 2', [each._replace(predicted={}) for each in equation_run]),
   ):
     (claim,) = (c for c in equation_claims.EQUATIONS if c.name == name)
     (finding,) = claims.findings([claim], outcomes)
@@ -297,3 +299,18 @@ def test_the_surfaces(surface_run, name, field):
   other = {'cost': 'quadratic', 'plateau_share': 'cross_entropy'}[field]
   doctored = _changed(surface_run, field, lambda x: 5 * x, loss=other)
   assert _found(surface.CLAIMS, name, doctored) is False
+
+
+# Real runs.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('module', [equations, jacobian, samples, surface])
+def test_every_claim_holds_on_the_default_run(module, tmp_path, capsys):
+  argv = [module.EXPERIMENT.name, f'--out={tmp_path}', '--compile_cache=none']
+  with pytest.raises(SystemExit) as exit_:
+    launch.main(module.EXPERIMENT, argv)
+  assert exit_.value.code == 0
+  found = capsys.readouterr().out
+  marks = re.findall(r'^  (pass|fail|not tested) ', found, re.M)
+  assert marks == ['pass'] * len(module.EXPERIMENT.claims), found
