@@ -44,6 +44,7 @@ _SOURCE = glorot2010.SOURCE
 _STUCK = ('Tanh', 'Sigmoid')
 _FREE = ('Softsign', 'Softsign N', 'Tanh N')
 _TUNED = ('learning_rate', 'final_valid_error')
+_SCALED = ('rmsprop', 'curvature')  # by gradient variance, by Hessian
 
 Check = Callable[[Sequence[base.Outcome]], base.Finding]
 
@@ -277,6 +278,73 @@ DEPTH = (
     'The sigmoid does better with four hidden layers than with five.',
     f'{_SOURCE}, section 2.3; table 1 says five for all',
     _four_layers,
+  ),
+)
+
+
+# Side results.
+
+
+def _by_curvature(
+  outcomes: Sequence[base.Outcome],
+) -> dict[tuple[str, str], np.ndarray]:
+  """Final test errors in percent of tanh, by optimizer and scheme."""
+  found = {
+    (each.config.optimizer, each.config.init): _percent(each)
+    for each in tuning.chosen(outcomes, *_TUNED)
+    if each.config.activation == 'tanh'
+  }
+  wanted = itertools.product(('sgd', *_SCALED), ('standard', 'glorot'))
+  if not set(wanted) <= set(found):
+    raise claims.Untested('tanh is not here with every optimizer')
+  return found
+
+
+def _differences(
+  errors: Mapping[tuple[str, str], np.ndarray],
+  other: tuple[str, str],
+) -> tuple[stats.Estimate, str]:
+  """Of standard weights with rates by curvature, minus another, `[2]`."""
+  own = np.stack([errors[name, 'standard'] for name in _SCALED], axis=1)
+  difference = glorot2010.simultaneous(own - errors[other][:, None], 2)
+  told = ', '.join(
+    f'{name} {claims.told(_at(difference, place), ".2f")}'
+    for place, name in enumerate(_SCALED)
+  )
+  return difference, told
+
+
+def _gain(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """One of the two at least errs less than plain gradient descent."""
+  difference, told = _differences(_by_curvature(outcomes), ('sgd', 'standard'))
+  return claims.finding(
+    bool(np.any(difference.high < 0)),
+    f'test error in percent, less that of one rate for all: {told}',
+  )
+
+
+def _not_enough(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """Both err more than plain gradient descent with normalized weights."""
+  difference, told = _differences(_by_curvature(outcomes), ('sgd', 'glorot'))
+  return claims.finding(
+    bool(np.all(difference.low > 0)),
+    'test error in percent, less that of normalized weights and one rate for '
+    f'all: {told}',
+  )
+
+
+CURVATURE = (
+  base.Claim(
+    'curvature: a gain',
+    'Learning rates by curvature help a tanh network with standard weights.',
+    f'{_SOURCE}, section 5',
+    _gain,
+  ),
+  base.Claim(
+    'curvature: not enough',
+    'They do not bring it to where normalized weights are.',
+    f'{_SOURCE}, section 5',
+    _not_enough,
   ),
 )
 

@@ -146,6 +146,31 @@ def test_four_layers_against_five():
   assert _holds(statements.DEPTH, name, pair(0.5, 0.8, long)[:1]) is None
 
 
+def test_rates_by_curvature():
+  def study(scaled, normalized=0.6):
+    errors = {
+      ('sgd', 'Tanh'): 0.8,
+      ('sgd', 'Tanh N'): normalized,
+      ('rmsprop', 'Tanh'): scaled,
+      ('rmsprop', 'Tanh N'): 0.5,
+      ('curvature', 'Tanh'): 0.8,
+      ('curvature', 'Tanh N'): 0.5,
+    }
+    settings = []
+    for (optimizer, row), error in errors.items():
+      one = _outcome(row, final_error=error, final_valid_error=error)
+      config = dataclasses.replace(one.config, optimizer=optimizer)
+      settings.append(one._replace(config=config))
+    return settings
+
+  gain, enough = (claim.name for claim in statements.CURVATURE)
+  assert _holds(statements.CURVATURE, gain, study(0.7)) is True
+  assert _holds(statements.CURVATURE, gain, study(0.8)) is False
+  assert _holds(statements.CURVATURE, enough, study(0.7)) is True
+  assert _holds(statements.CURVATURE, enough, study(0.5)) is False
+  assert _holds(statements.CURVATURE, enough, study(0.7)[:3]) is None
+
+
 def test_figure_2():
   steps = (0, 5000, 5_000_000)
 
