@@ -6,17 +6,43 @@ initialization is and on Xavier's. A claim passes or fails by what is measured
 here over many seeds, and every picture shows them.
 """
 
-from initlab import base, launch
+from initlab import base, launch, lectures
 
 COLLECTION = base.Collection(
   name='lessons',
   doc=__doc__,
   chapters=(
     base.Chapter(
+      'epsilon', 'Random values break symmetry: how small, how large'
+    ),
+    base.Chapter('saturation', 'Weights in +-0.1 and of deviation 0.1'),
+    base.Chapter('sparsity', 'Biases: zero, or -10 for sparse units'),
+    base.Chapter(
       'variance',
       'Xavier initialization keeps activations and gradients in similar ranges',
-      ('--init=glorot', '--distribution=uniform,normal', '--widths=256x5'),
-      panels=('activation_std_depth', 'gradient_std_depth'),
+      (
+        '--init=glorot_uniform,glorot_normal,uniform_tenth,normal_tenth',
+        '--widths=30x5,1000x5',
+        '--dataset=gaussian',
+        '--examples=100',
+        '--seeds=0:8',
+      ),
+      panels=('activation_std_depth', 'gradient_std_depth', 'saturated_depth'),
+      claims=lectures.XAVIER,
+    ),
+    base.Chapter('pace', 'Larger gradients at the top: the top trains faster'),
+    base.Chapter(
+      'learning',
+      'Try several seeds, keep the best',
+      (
+        '--widths=20',
+        '--steps=150',
+        '--record_every=50',
+        '--learning_rate=0.3',
+        '--seeds=0:200',
+      ),
+      panels=('final_error_seeds', 'final_error_best'),
+      claims=lectures.SEEDS,
     ),
   ),
 )

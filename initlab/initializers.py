@@ -687,6 +687,18 @@ SCHEMES: dict[str, base.Scheme] = {
     lambda n_in, n_out, std=0.01: std**2,
     'N(0, std^2), cut',
   ),
+  'uniform_tenth': _scheme(
+    lambda: uniform(0.1),
+    'uniform',
+    lambda n_in, n_out: 0.1**2 / 3,
+    'the norm until 2010, says 365 Data Science: U[-0.1, 0.1)',
+  ),
+  'normal_tenth': _scheme(
+    lambda: normal(0.1),
+    'normal',
+    lambda n_in, n_out: 0.1**2,
+    'the norm until 2010, says 365 Data Science: N(0, 0.1^2)',
+  ),
   'ng_epsilon': _scheme(
     ng_epsilon, 'uniform', _NG, 'Ng, Machine Learning, random initialization'
   ),
