@@ -18,8 +18,10 @@ import pathlib
 import re
 import shlex
 import shutil
+import signal
 import sys
 import textwrap
+import threading
 import time
 import typing
 from typing import Any, NamedTuple
@@ -84,7 +86,8 @@ _FLAGS = {
   'checkpoint_every': (
     '60',
     'seconds after which the trainings under way are saved; a run that is '
-    'killed loses at most so much',
+    'killed loses at most so much, one that is interrupted (Ctrl-C, SIGTERM) '
+    'nothing',
   ),
   'out': ('results', 'the folder of all results'),
   'data_dir': (
@@ -203,8 +206,8 @@ def _exit(
     sys.exit(1)
   except KeyboardInterrupt:
     print(
-      f'\n{name}: interrupted; what was finished is saved, and the '
-      'same command goes on from there',
+      f'\n{name}: interrupted; what was finished and what was in training is '
+      'saved, and the same command goes on from there',
       file=sys.stderr,
     )
     sys.exit(130)
@@ -553,6 +556,7 @@ def read_options(values: flags.FlagValues, command: str) -> study.Options:
     command=command,
     checkpoint_every=_seconds('checkpoint_every', value['checkpoint_every']),
     clock=time.monotonic,
+    uninterrupted=uninterrupted,
   )
 
 
@@ -718,6 +722,36 @@ def configure(matmul_precision: str, compile_cache: str) -> None:
     folder = os.path.expanduser(compile_cache)
     jax.config.update('jax_compilation_cache_dir', folder)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+  """Ctrl-C and SIGTERM wait for the end of this context; a second does not.
+
+  Both then raise KeyboardInterrupt. What the process ignores it still ignores.
+  """
+  asked = []
+
+  def handler(number: int, frame: Any) -> None:
+    del frame
+    if asked:
+      raise KeyboardInterrupt
+    asked.append(number)
+
+  main = threading.current_thread() is threading.main_thread()
+  heeded = [
+    number
+    for number in (signal.SIGINT, signal.SIGTERM)
+    if main and signal.getsignal(number) not in (signal.SIG_IGN, None)
+  ]
+  before = {number: signal.signal(number, handler) for number in heeded}
+  try:
+    yield
+  finally:
+    for number, old in before.items():
+      signal.signal(number, old)
+  if asked:
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ some seeds, and all else follows from the seed and the step.
 """
 
 from collections.abc import Callable, Iterator
+import contextlib
 from typing import Any
 
 import jax
@@ -26,9 +27,13 @@ def fill(
   *,
   clock: Callable[[], float],
   save_every: float,
+  uninterrupted: Callable[[], contextlib.AbstractContextManager],
   progress: Callable[[float], None],
 ) -> None:
   """Trains seeds of one setting and stores them.
+
+  However it ends, what is finished is stored and what is under way is saved,
+  unless it ends within a piece.
 
   Args:
     trainer: of the setting.
@@ -41,6 +46,8 @@ def fill(
     root_seed: of the study.
     clock: in seconds, from any start.
     save_every: after so many seconds, what is new is written to disk.
+    uninterrupted: the context of every piece: an interruption that waits for
+      its end loses nothing.
     progress: told how many more seeds are trained, in fractions.
   """
   steps = pieces.steps(config)
@@ -49,12 +56,15 @@ def fill(
   template = _template(trainer, root_key, numbers, data)
   finished: list[tuple[np.ndarray, Any]] = []
   saved = clock()
+  begun = None
   try:
     for job in _jobs(trainer.size, folder, seeds, template):
       share, step = len(job.seeds) / steps[-1], 0
-      for begun in sweeps.train(
-        trainer, root_key, numbers, data, steps, job, clock
-      ):
+      ahead = sweeps.train(trainer, root_key, numbers, data, steps, job, clock)
+      while step < steps[-1]:
+        begun = None
+        with uninterrupted():
+          begun = next(ahead)
         progress(share * (begun.step - step))
         step = begun.step
         if step == steps[-1]:
@@ -67,6 +77,8 @@ def fill(
           saved = clock()
   finally:
     _store(folder, result_type, finished)
+    if begun is not None and begun.step < steps[-1]:
+      checkpoints.write(folder, _checkpoint(begun))
 
 
 def _jobs(

@@ -56,6 +56,7 @@ class Options(NamedTuple):
   command: the command line that asks for just this.
   checkpoint_every: seconds after which a training is saved.
   clock: in seconds, from any start; the one above never passes without one.
+  uninterrupted: a context at whose end an interruption of it arrives.
   """
 
   seeds: np.ndarray
@@ -68,6 +69,7 @@ class Options(NamedTuple):
   command: str
   checkpoint_every: float = 60.0
   clock: Callable[[], float] = lambda: 0.0
+  uninterrupted: Callable[[], Any] = contextlib.nullcontext
 
 
 class Shard(NamedTuple):
@@ -497,6 +499,7 @@ def _compute(
       options.root_seed,
       clock=options.clock,
       save_every=options.checkpoint_every,
+      uninterrupted=options.uninterrupted,
       progress=functools.partial(progress, task.label),
     )
     return

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments import learning
-from initlab import checkpoints, study
+from initlab import checkpoints, launch, study
 
 _FLAGS = (
   '--dataset=xor',
@@ -178,6 +178,69 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path, whole):
   rows, _ = _run(tmp_path, range(3))
   assert rows == whole
   assert not list(tmp_path.rglob('_checkpoint-*'))
+
+
+def test_an_interruption_saves_what_is_under_way(tmp_path, whole):
+  """It arrives at the end of the second piece, long before a save is due."""
+  pieces = []
+
+  @contextlib.contextmanager
+  def uninterrupted():
+    yield
+    pieces.append(1)
+    if len(pieces) == 2:
+      raise _Interrupted
+
+  late = {'checkpoint_every': 1e6}
+  _run(tmp_path, range(3), uninterrupted=uninterrupted, **late)
+  (step,) = _under_way(tmp_path).values()
+  assert 0 < step < learning.SMOKE.steps
+  assert _run(tmp_path, range(3), **late)[0] == whole
+
+
+def test_what_ends_within_a_piece_leaves_no_half_a_piece(tmp_path, whole):
+  def broken():
+    raise _Interrupted
+
+  _run(tmp_path, range(3), uninterrupted=broken, checkpoint_every=1e6)
+  assert not _under_way(tmp_path)
+  assert _run(tmp_path, range(3))[0] == whole
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_end_of_a_piece_a_second_does_not(number):
+  before = signal.getsignal(number)
+  done = []
+  with pytest.raises(KeyboardInterrupt), launch.uninterrupted():
+    signal.raise_signal(number)
+    done.append('all')
+  with pytest.raises(KeyboardInterrupt), launch.uninterrupted():
+    signal.raise_signal(number)
+    signal.raise_signal(number)
+    done.append('too much')
+  assert done == ['all']
+  assert signal.getsignal(number) is before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_program_that_is_interrupted_saves_what_is_under_way(
+  tmp_path, number
+):
+  """The first save is due after three seconds, the next three later."""
+  flags = '--seeds=0:2', '--steps=1000000', '--record_every=500000'
+  process = _start(tmp_path, 'none', *flags, '--checkpoint_every=3')
+  deadline = time.monotonic() + 120
+  while not _under_way(tmp_path) and time.monotonic() < deadline:
+    time.sleep(0.01)
+  for path in tmp_path.rglob('_checkpoint-*'):
+    path.unlink()
+  process.send_signal(number)
+  begin = time.monotonic()
+  _, errors = programs.finish(process, 130)
+  assert time.monotonic() - begin < 3
+  assert 'learning: interrupted; what was' in errors
+  assert _under_way(tmp_path)
 
 
 def test_other_seeds_of_a_checkpoint_go_on_later(tmp_path, whole):
