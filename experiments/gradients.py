@@ -1,0 +1,270 @@
+"""Check your gradients: two-sided differences find a wrong one at once.
+
+Question:
+  How small is the error of a right gradient against differences of the cost,
+  how large that of a wrong one, and which epsilon tells them apart best?
+Paper:
+  Andrew Ng, gradient checking: (J(p + eps) - J(p - eps)) / (2 eps) at eps =
+  1e-4, in double precision, before training; then switch it off, it is slow.
+Run:
+  python -m experiments.gradients --activation=tanh,relu --seeds=0:20
+Takes:
+  Under 40 seconds on two CPU cores (14 nonlinearities, 2 costs, 20 seeds).
+Expect:
+  Errors below 1e-9 at epsilon 1e-5 for every nonlinearity and cost, and below
+  1e-7 at the lecture's: a larger epsilon costs accuracy as its square, a
+  smaller one as its inverse. A backward pass that forgets the slope of the
+  nonlinearity is off by more than 1e-3 at either.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import NamedTuple
+
+import jax
+from jax import flatten_util
+import jax.numpy as jnp
+import numpy as np
+
+from initlab import (
+  activations,
+  base,
+  claims,
+  gradient_check,
+  initializers,
+  keys,
+  launch,
+  losses,
+  mlp,
+  stats,
+)
+
+_DIGITS = (1, 2, 3, 4, 5, 6, 7, 8)  # epsilon = 10^-digits
+_BEST, _LECTURE = _DIGITS.index(5), _DIGITS.index(4)
+_RIGHT, _WRONG = 1e-9, 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """The network whose gradient is checked."""
+
+  activation: str = base.knob(
+    'tanh', 'the nonlinearity of the hidden layers', activations.ACTIVATIONS
+  )
+  widths: tuple[int, ...] = base.knob(
+    (4, 4, 4, 4), 'of all layers, from the input to the output'
+  )
+  examples: int = base.knob(5, 'how many the cost is a mean over')
+
+  def __post_init__(self):
+    if len(self.widths) < 2 or min(self.widths) < 1 or self.examples < 1:
+      raise base.UserError(
+        f'--widths={"-".join(map(str, self.widths))} '
+        f'--examples={self.examples}: two widths or more, all at least 1'
+      )
+
+
+SMOKE = Config(widths=(2, 2), examples=2)
+
+
+class Result(NamedTuple):
+  """What is measured; of the costs in the table, of the one that is worst.
+
+  error: |a - d| / |a + d| of the gradient a and the differences d, for every
+    epsilon; see `initlab.gradient_check`.
+  kinks: share of the parameters whose step, to one side or the other, takes a
+    unit across zero, where the piecewise nonlinearities have their kink.
+  right: the error at epsilon 1e-5, where no step crosses a kink; else NaN.
+  wrong: the error at epsilon 1e-5 of a backward pass without the factor f'.
+  """
+
+  error: base.PerStep
+  kinks: base.PerStep
+  right: base.PerNetwork
+  wrong: base.PerNetwork
+
+
+def run(config: Config, key: base.Key, data: None) -> Result:
+  """Checks the gradient of one network at random weights and examples."""
+  del data
+  activation = activations.ACTIVATIONS[config.activation]
+  params, batch = _network(config, key)
+  both = activation, without_slope(activation)
+
+  def costs(params: base.Params) -> base.Array:
+    return jnp.stack([_costs(params, batch, each) for each in both])
+
+  def sides(params: base.Params) -> base.Array:
+    return _sides(params, batch, activation)
+
+  def check(epsilon: base.Array) -> tuple[base.Array, ...]:
+    right, wrong = gradient_check.relative_error(costs, params, epsilon=epsilon)
+    crossed = gradient_check.differences(sides, params, epsilon=epsilon) != 0
+    share = jnp.mean(jnp.any(crossed, axis=1).astype(float))
+    return jnp.max(right), jnp.min(wrong), share
+
+  epsilons = 10.0 ** -jnp.asarray(_DIGITS, float)
+  right, wrong, kinks = jax.lax.map(check, epsilons)
+  smooth = jnp.where(kinks[_BEST] == 0, right[_BEST], jnp.nan)
+  return Result(right, kinks, smooth, wrong[_BEST])
+
+
+def _network(config: Config, key: base.Key) -> tuple[base.Params, base.Batch]:
+  """Weights, biases and inputs, all from U(-1, 1): one draw for all of them."""
+  params = mlp.init(key, config.widths, initializers.zeros())
+  empty = params, jnp.zeros((config.examples, config.widths[0]), jnp.float32)
+  flat, restore = flatten_util.ravel_pytree(empty)
+  key = keys.stream(key, 'init')
+  params, x = restore(initializers.uniform(1.0)(key, flat.shape, flat.dtype))
+  labels = jnp.arange(config.examples, dtype=jnp.int32) % config.widths[-1]
+  params, x = jax.tree.map(lambda leaf: leaf.astype(float), (params, x))
+  return params, base.Batch(x, labels)
+
+
+def _costs(
+  params: base.Params, batch: base.Batch, activation: base.Activation
+) -> base.Array:
+  """The mean cost of the examples, one number a cost of the table."""
+  logits = mlp.apply(params, batch.x, activation)
+  means = [
+    jnp.mean(jax.vmap(loss.per_example)(logits, batch.y))
+    for loss in losses.LOSSES.values()
+  ]
+  return jnp.stack(means)
+
+
+def _sides(
+  params: base.Params, batch: base.Batch, activation: base.Activation
+) -> base.Array:
+  """On which side of zero every hidden unit is for every example, raveled."""
+  pre = mlp.trace(params, batch.x, activation).pre[:-1]
+  return jnp.concatenate([jnp.zeros(1), *(jnp.sign(s).ravel() for s in pre)])
+
+
+def without_slope(activation: base.Activation) -> base.Activation:
+  """The nonlinearity with a mistake: the backward pass leaves out f'."""
+
+  @jax.custom_vjp
+  def mistaken(x: base.Array) -> base.Array:
+    return activation(x)
+
+  mistaken.defvjp(
+    lambda x: (activation(x), None), lambda _, gradient: (gradient,)
+  )
+  return mistaken
+
+
+def verdict(outcome: base.Outcome) -> list[str]:
+  """How far right and wrong are from each other."""
+  measured = outcome.measured
+  right = measured['right']
+  error = stats.geometric_mean(measured['error'])
+  best = int(np.argmin(error.value))
+  return [
+    f'at epsilon 1e-5 a right gradient is off by at most '
+    f'{_largest(right, np.isfinite(right)):.2g}, one without slopes by '
+    f'{measured["wrong"].min():.2g} or more; epsilon 1e-{_DIGITS[best]} is '
+    f'best, off by {error.value[best]:.2g} [{error.low[best]:.2g}, '
+    f'{error.high[best]:.2g}]'
+  ]
+
+
+# Claims.
+
+
+def _largest(errors: np.ndarray, counts: np.ndarray) -> float:
+  return float(np.max(errors, initial=0, where=counts))
+
+
+def _right(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  errors = [each.measured['right'] for each in outcomes]
+  smooth = np.isfinite(errors)
+  largest = list(map(_largest, errors, smooth))
+  worst = int(np.argmax(largest))
+  lecture = max(
+    _largest(
+      each.measured['error'][:, _LECTURE],
+      each.measured['kinks'][:, _LECTURE] == 0,
+    )
+    for each in outcomes
+  )
+  return claims.finding(
+    smooth.mean() > 0.5 and largest[worst] < _RIGHT,
+    f'{smooth.sum()} of {smooth.size} networks (in the others a step crosses a '
+    f'kink), largest error {largest[worst]:.2g}, of {outcomes[worst].label}; at '
+    f"the lecture's epsilon 1e-4 {lecture:.2g}",
+  )
+
+
+def _wrong(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  found = [each for each in outcomes if each.config.activation != 'identity']
+  if not found:
+    raise claims.Untested('a nonlinearity with a slope other than 1 is wanted')
+  least = min(found, key=lambda each: each.measured['wrong'].min())
+  error = least.measured['wrong'].min()
+  return claims.finding(
+    error > _WRONG,
+    f'{len(found)} settings, smallest error {error:.2g}, of {least.label}',
+  )
+
+
+_SOURCE = 'Andrew Ng, Gradient checking'
+
+CLAIMS = (
+  base.Claim(
+    'lecture 12, right',
+    'A right gradient is within 1e-9 of two-sided differences (epsilon 1e-5).',
+    _SOURCE,
+    _right,
+  ),
+  base.Claim(
+    'lecture 12, wrong',
+    'One whose backward pass forgets a factor is off by more than 1e-3.',
+    _SOURCE,
+    _wrong,
+  ),
+)
+
+PANELS = (
+  base.Panel(
+    'right', 'A right gradient', 'relative error at epsilon 1e-5', 'seeds', True
+  ),
+  base.Panel(
+    'wrong', 'Without slopes', 'relative error at epsilon 1e-5', 'seeds', True
+  ),
+  base.Panel(
+    'error',
+    'Error',
+    'relative error',
+    'curve',
+    True,
+    over='digits of epsilon, 10^-digits',
+  ),
+)
+
+EXPERIMENT = base.Experiment(
+  name='gradients',
+  doc=__doc__,
+  config=Config,
+  smoke=SMOKE,
+  result=Result,
+  load=lambda config, data_dir: None,
+  run=run,
+  parameters=lambda config: sum(
+    (n_in + 1) * n_out
+    for n_in, n_out in zip(config.widths[:-1], config.widths[1:], strict=True)
+  ),
+  panels=PANELS,
+  verdict=verdict,
+  claims=CLAIMS,
+  defaults={
+    'activation': ','.join(activations.ACTIVATIONS),
+    'seeds': '0:20',
+    'lanes': '1',
+  },
+  steps=lambda config: _DIGITS,
+  dtype='float64',
+)
+
+if __name__ == '__main__':
+  launch.main(EXPERIMENT)
