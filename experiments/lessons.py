@@ -16,6 +16,14 @@ COLLECTION = base.Collection(
       'epsilon', 'Random values break symmetry: how small, how large'
     ),
     base.Chapter('saturation', 'Weights in +-0.1 and of deviation 0.1'),
+    base.Chapter(
+      'saturation',
+      'The linear and the flat zone at other scales',
+      ('--init=normal', '--scale=0.01,0.1,1'),
+      panels=('linear_sweep', 'flat_sweep', 'sigmoid_slope_sweep'),
+      claims=(),
+    ),
+    base.Chapter('linear_zone', 'In the linear zone, no better than linear'),
     base.Chapter('sparsity', 'Biases: zero, or -10 for sparse units'),
     base.Chapter(
       'variance',

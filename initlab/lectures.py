@@ -108,7 +108,8 @@ def check_tenth(outcomes: Sequence[base.Outcome]) -> base.Finding:
   for each in many:
     share = _saturated(each)
     holds &= bool(share.low > _LOST * limit)
-    parts.append(f'{each.label}: {claims.told(share, ".0%")} saturated')
+    told = claims.told(share, '.0%')
+    parts.append(f'{each.label}: {told} of the last hidden units saturated')
   parts.append(f'at most {limit:.2%} with Xavier')
   return claims.finding(holds, '; '.join(parts))
 

@@ -476,8 +476,18 @@ def _trajectory(
   panel: base.Panel, outcomes: Sequence[base.Outcome]
 ) -> 'Figure':
   picture = trajectories.draw(panel, outcomes, _COLOURS, _WIDTH)
-  seeds = _seeds(panel, outcomes)
-  picture.axes[0].set_title(seeds, loc='right', fontsize=8)
+  axes, seeds = picture.axes[0], _seeds(panel, outcomes)
+  if outcomes[0].measured[panel.field].ndim > 2:
+    axes.set_title(seeds, loc='right', fontsize=8)
+    return picture
+  axes.annotate(
+    seeds,
+    (0, 1),
+    (0, 4),
+    xycoords='axes fraction',
+    textcoords='offset points',
+    fontsize=8,
+  )
   return picture
 
 

@@ -80,7 +80,7 @@ def _networks(
     1 + rows, _COLUMNS, height_ratios=[2.3] + [1.2] * rows
   )
   top = picture.add_subplot(grid[0, :])
-  top.set_title(panel.title, parse_math=False)
+  top.set_title(panel.title, pad=18, parse_math=False)
   top.set_ylabel(panel.label, parse_math=False)
   top.set_xlabel('step')
   estimates = [stats.mean(each.measured[panel.field]) for each in outcomes]

@@ -1,0 +1,303 @@
+"""What a network can do while its sigmoid units are in their linear zone.
+
+Question:
+  Near 0 the sigmoid is almost a straight line. Is a network of which every unit
+  stays there any better than a linear model?
+Paper:
+  365 Data Science, Deep Learning with TensorFlow 2, "Initialization" (a sigmoid
+  that is used where it is linear makes the network a linear one).
+Run:
+  python -m experiments.linear_zone
+Takes:
+  15 seconds on two CPU cores (32 seeds of 1000 steps, two scales).
+Expect:
+  No linear model costs less than ln 2 = 0.6931 on the exclusive or. From a
+  small scale a network stays within 0.001 of that for some 200 steps, as long
+  as all its units are in the linear zone; once they leave it, it learns.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from initlab import (
+  base,
+  claims,
+  datasets,
+  initializers,
+  keys,
+  launch,
+  losses,
+  mlp,
+  stats,
+  training,
+)
+
+# |sigmoid(s) - (1/2 + s/4)| is at most 0.0101 where |s| <= 0.8.
+ZONE, ERROR = 0.8, 0.0101
+_LINEAR_COST = float(np.log(2))  # of the best linear model, by symmetry
+_TRACED = ('scale', 'learning_rate')
+_ONES = dict.fromkeys(_TRACED, 1.0)
+
+Numbers = dict[str, base.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """A network 2-units-2 of sigmoid units, without biases at first."""
+
+  scale: float = base.knob(0.1, 'weights are uniform in [-scale, scale)')
+  units: int = base.knob(20, 'in the hidden layer')
+  learning_rate: float = base.knob(1.0, 'of gradient descent')
+  steps: int = base.knob(1000, 'how many steps are taken')
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      if not 0 < getattr(self, field.name) <= 2**20:
+        value = getattr(self, field.name)
+        raise base.UserError(
+          f'--{field.name}={value}: above 0, at most {2**20}'
+        )
+
+
+SMOKE = Config(units=3, steps=10)
+
+
+class Result(NamedTuple):
+  """Zone steps are those at which every unit is in the zone on every example.
+
+  cost: mean of the four examples.
+  linear: share of units and examples in the zone.
+  zone_cost: the lowest of all zone steps; NaN if there is none.
+  zone_excess: the largest of all zone steps of |d - d'| over its bound, where d
+    is the difference of the two logits and d' that of the network with 1/2 +
+    s/4 in place of sigmoid(s). The bound is 0.0101 sum_j |v_j1 - v_j2|, with v
+    the weights of the output.
+  zone_bound: the largest bound of all zone steps.
+  final_cost: after the last step.
+  final_linear: share of units and examples in the zone, likewise.
+  diverged_step, last_cost: see `base.DIVERGENCE`.
+  """
+
+  cost: base.PerStep
+  linear: base.PerStep
+  zone_cost: base.PerNetwork
+  zone_excess: base.PerNetwork
+  zone_bound: base.PerNetwork
+  final_cost: base.PerNetwork
+  final_linear: base.PerNetwork
+  diverged_step: base.PerNetwork
+  last_cost: base.PerNetwork
+
+
+class State(NamedTuple):
+  """A network in training, and what is remembered of its zone steps."""
+
+  network: training.State
+  cost: base.Array
+  excess: base.Array
+  bound: base.Array
+
+
+class Look(NamedTuple):
+  """What `look` sees of one network."""
+
+  cost: base.Array
+  linear: base.Array
+  gap: base.Array
+  bound: base.Array
+
+
+def load(config: Config, data_dir: str) -> base.Batch:
+  """The four points of {-1, 1}^2, the label their exclusive or."""
+  del config
+  points = datasets.DATASETS['xor'].split('train', None, data_dir)
+  return points._replace(x=2 * points.x - 1)
+
+
+def look(params: base.Params, data: base.Batch) -> Look:
+  """A network beside the linear one that it is near to."""
+  trace = mlp.trace(params, data.x, jax.nn.sigmoid)
+  s, logits = trace.pre
+  inside = jnp.abs(s) <= ZONE
+  straight = mlp.apply(params, data.x, lambda s: 0.5 + 0.25 * s)
+  between = lambda x: x[:, 1] - x[:, 0]
+  cost = jnp.mean(jax.vmap(losses.cross_entropy)(logits, data.y))
+  gap = jnp.max(jnp.abs(between(logits) - between(straight)))
+  bound = ERROR * jnp.sum(jnp.abs(between(params[1].w)))
+  return Look(cost, jnp.mean(inside.astype(s.dtype)), gap, bound)
+
+
+def start(
+  config: Config, numbers: Numbers, key: base.Key, data: base.Batch
+) -> State:
+  """Draws one network."""
+  del data
+  initializer = initializers.ng_epsilon(numbers['scale'])
+  widths = (2, config.units, 2)
+  params = mlp.init(keys.stream(key, 'init'), widths, initializer)
+  network = training.start(params, _descent(numbers))
+  nan = jnp.full((), jnp.nan)
+  return State(network, nan, nan, nan)
+
+
+def advance(
+  config: Config,
+  numbers: Numbers,
+  key: base.Key,
+  data: base.Batch,
+  state: State,
+  first: base.Array,
+  last: base.Array,
+) -> State:
+  """Takes the steps first, ..., last - 1, and looks before each."""
+  del config, key
+  step = functools.partial(
+    training.advance,
+    training.objective(jax.nn.sigmoid, losses.cross_entropy),
+    _descent(numbers),
+    training.whole(data),
+    every=1,
+  )
+
+  def one(index: base.Array, state: State) -> State:
+    seen = look(state.network.params, data)
+    inside = lambda value: jnp.where(seen.linear == 1, value, jnp.nan)
+    return State(
+      step(state.network, index, index + 1),
+      jnp.fmin(state.cost, inside(seen.cost)),
+      jnp.fmax(state.excess, inside(seen.gap / seen.bound)),
+      jnp.fmax(state.bound, inside(seen.bound)),
+    )
+
+  return jax.lax.fori_loop(first, last, one, state)
+
+
+def record(config: Config, data: base.Batch, state: State) -> Result:
+  """Looks at one network."""
+  del config
+  network, seen = state.network, look(state.network.params, data)
+  alive = network.diverged_step < 0
+  cost = jnp.where(alive, seen.cost, jnp.nan)
+  step = network.diverged_step.astype(jnp.float32)
+  return Result(
+    cost=cost,
+    linear=seen.linear,
+    zone_cost=state.cost,
+    zone_excess=state.excess,
+    zone_bound=state.bound,
+    final_cost=cost,
+    final_linear=seen.linear,
+    diverged_step=jnp.where(alive, jnp.nan, step),
+    last_cost=network.last_cost,
+  )
+
+
+def _descent(numbers: Numbers):
+  return training.optimizer('sgd', 'constant', numbers['learning_rate'], 0)
+
+
+TRAINING = base.Training(
+  program=lambda config: dataclasses.replace(config, **_ONES),
+  numbers=lambda config: {name: getattr(config, name) for name in _TRACED},
+  steps=lambda config: training.recorded_steps(
+    config.steps, max(1, config.steps // 50)
+  ),
+  start=start,
+  advance=advance,
+  record=record,
+)
+
+
+def verdict(outcome: base.Outcome) -> list[str]:
+  """What it costs in the linear zone, and in the end."""
+  told = lambda name, form: claims.told(
+    stats.mean(outcome.measured[name]), form
+  )
+  lines = [
+    f'in the end the cost is {told("final_cost", ".3g")} nats, with '
+    f'{told("final_linear", ".0%")} of the units in the linear zone'
+  ]
+  if np.isfinite(outcome.measured['zone_cost']).any():
+    lines.append(
+      f'with every unit there it is {told("zone_cost", ".5f")} at the lowest; '
+      f'that of the best linear model is {_LINEAR_COST:.5f}'
+    )
+  return lines
+
+
+def check_no_better(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """In the zone the cost is at least ln 2 less the bound, seed by seed.
+
+  The cross entropy changes by no more than the difference of the logits does,
+  and that of the linear network is at least ln 2. Float32 may add 1e-6 to a
+  cost and, the gap being the difference of logits of about 1, 1e-6 over the
+  bound to the excess. And what is gained in the zone is less than a twentieth
+  of what seeds gain that leave it.
+  """
+  seen = {
+    name: np.concatenate([each.measured[name] for each in outcomes])
+    for name in ('zone_cost', 'zone_excess', 'zone_bound', 'final_cost')
+  }
+  stayed = np.isfinite(seen['zone_cost'])
+  linear = np.concatenate([each.measured['final_linear'] for each in outcomes])
+  left = stayed & (linear < 1)
+  if left.sum() < 2:
+    raise claims.Untested('no two seeds start in the linear zone and leave it')
+  cost, excess, bound = (
+    seen[name][stayed] for name in ('zone_cost', 'zone_excess', 'zone_bound')
+  )
+  gain = (_LINEAR_COST - seen['zone_cost'][left]) / (
+    _LINEAR_COST - seen['final_cost'][left]
+  )
+  share = stats.mean(gain)
+  return claims.finding(
+    bool((excess <= 1 + 1e-6 / bound).all())
+    & bool((cost >= _LINEAR_COST - bound - 1e-6).all())
+    & bool(share.high < 0.05),
+    f'{stayed.sum()} seeds start in the zone; lowest cost there '
+    f'{cost.min():.4f}, at most {excess.max():.2f} of the bound from a linear '
+    f'network; {left.sum()} leave, {claims.told(share, ".2%")} of their gain '
+    'is of before',
+  )
+
+
+CLAIMS = (
+  base.Claim(
+    'lecture 8, no better than linear',
+    'A network of sigmoid units in their linear zone is no better than a '
+    'linear model.',
+    '365 Data Science, Deep Learning with TensorFlow 2, initialization',
+    check_no_better,
+  ),
+)
+
+PANELS = (
+  base.Panel('cost', 'Cost of the exclusive or', 'nats', 'curve'),
+  base.Panel('linear', 'Units in the linear zone', 'share of units', 'curve'),
+)
+
+
+EXPERIMENT = base.Experiment(
+  name='linear_zone',
+  doc=__doc__,
+  config=Config,
+  smoke=SMOKE,
+  result=Result,
+  load=load,
+  run=functools.partial(training.run, TRAINING, Result),
+  parameters=lambda config: 5 * config.units + 2,
+  panels=PANELS,
+  verdict=verdict,
+  training=TRAINING,
+  claims=CLAIMS,
+  defaults={'scale': '0.1,3', 'lanes': '16'},
+)
+
+if __name__ == '__main__':
+  launch.main(EXPERIMENT)

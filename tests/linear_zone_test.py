@@ -1,0 +1,79 @@
+"""While sigmoid units are in their linear zone, a network is a linear model."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import linear_zone
+from initlab import base, claims, keys
+
+_LN_2 = np.log(2)
+
+
+def _outcome(**changed):
+  """Seeds that start in the zone and leave it."""
+  measured = {
+    'zone_cost': np.full(16, _LN_2 - 0.0003),
+    'zone_excess': np.full(16, 0.2),
+    'zone_bound': np.full(16, 0.02),
+    'final_cost': np.full(16, 0.01),
+    'final_linear': np.full(16, 0.7),
+  }
+  seeds = np.arange(16)
+  return [base.Outcome(linear_zone.Config(), '', seeds, measured | changed, {})]
+
+
+@pytest.mark.parametrize(
+  ('changed', 'holds'),
+  [
+    ({}, True),
+    ({'zone_excess': np.full(16, 1.1)}, False),
+    ({'zone_cost': np.full(16, _LN_2 - 0.03)}, False),
+    ({'zone_cost': np.full(16, 0.6), 'zone_bound': np.full(16, 0.2)}, False),
+    ({'final_linear': np.ones(16)}, None),
+    ({'zone_cost': np.full(16, np.nan)}, None),
+  ],
+)
+def test_the_claim_holds_of_what_it_describes_alone(changed, holds):
+  (found,) = claims.findings(linear_zone.CLAIMS, _outcome(**changed))
+  assert found.holds is holds
+
+
+def test_the_bound_is_kept_by_any_network_in_the_zone_and_by_none_beyond():
+  """Random networks: those in the zone are within the bound, wide ones not."""
+  data = linear_zone.load(linear_zone.SMOKE, '')
+
+  def seen(seed, scale):
+    key = keys.at(keys.root(1), seed)
+    config = linear_zone.Config(units=4)
+    state = linear_zone.start(
+      config, {'scale': scale, 'learning_rate': jnp.float32(1)}, key, data
+    )
+    return linear_zone.look(state.network.params, data)
+
+  many = jax.jit(jax.vmap(seen, (0, None)))
+  seeds = np.arange(200, dtype=np.uint32)
+  near, far = (many(seeds, jnp.float32(scale)) for scale in (0.4, 20))
+  inside = near.linear == 1
+  assert inside.sum() > 100
+  # Logits of about 1 are known to 1e-6.
+  assert (near.gap <= near.bound + 1e-6).all()
+  assert (near.cost >= _LN_2 - near.bound - 1e-6).all()
+  assert (far.gap > far.bound).mean() > 0.9
+
+
+@pytest.mark.slow
+def test_the_lecture_at_its_own_size():
+  """Eight seeds of 1000 steps: ln 2 in the zone, solved beyond."""
+  config = linear_zone.Config()
+  data = linear_zone.load(config, '')
+  run = lambda seed: linear_zone.EXPERIMENT.run(
+    config, keys.at(keys.root(0), seed), data
+  )
+  result = jax.jit(jax.vmap(run))(np.arange(8, dtype=np.uint32))
+  measured = {name: np.asarray(x) for name, x in result._asdict().items()}
+  outcome = base.Outcome(config, '', np.arange(8), measured, {})
+  (found,) = claims.findings(linear_zone.CLAIMS, [outcome])
+  assert found.holds
+  assert (measured['final_cost'] < 0.1).all()
