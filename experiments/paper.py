@@ -47,7 +47,7 @@ _LONG_RATES = '--learning_rate=0.001,0.003,0.01,0.03,0.1,0.3,1'
 _MODELS = ('--init=standard,glorot', '--activation=softsign,tanh,sigmoid')
 _TUNED = base.Panel(
   'error',
-  'Test error at the learning rate that validation chooses',
+  'Test error, tuned',
   'share of test examples',
   'curve',
   tuned=('learning_rate', 'final_valid_error'),

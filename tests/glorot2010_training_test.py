@@ -259,6 +259,7 @@ def test_table_1_invents_nothing():
   assert cells['Shapeset-3x2', 'paper'][4] == '82.61'
   assert cells['Shapeset-3x2', 'here [95%]'][0].startswith('69.68 [')
   assert set(cells['MNIST', 'here [95%]']) == {'no data'}
+  assert set(cells['digits', 'here [95%]']) == {'not run'}
   assert set(cells['Small-ImageNet', 'here [95%]']) == {'not available'}
   assert ('digits', 'paper') not in cells
   tests = statements.differences({'a': _study()}, titles)
