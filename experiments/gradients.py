@@ -191,8 +191,8 @@ def _right(outcomes: Sequence[base.Outcome]) -> base.Finding:
   return claims.finding(
     smooth.mean() > 0.5 and largest[worst] < _RIGHT,
     f'{smooth.sum()} of {smooth.size} networks (in the others a step crosses a '
-    f'kink), largest error {largest[worst]:.2g}, of {outcomes[worst].label}; at '
-    f"the lecture's epsilon 1e-4 {lecture:.2g}",
+    f'kink), largest error {largest[worst]:.2g}, of {outcomes[worst].label}; '
+    f"at the lecture's epsilon 1e-4 {lecture:.2g}",
   )
 
 
