@@ -137,6 +137,11 @@ _FLAGS = {
 }
 
 _SWITCHES = {
+  'tensorboard': (
+    'write learning curves, the mean over seeds and the ends of its interval, '
+    "as TensorBoard's event files beside the report (pip install "
+    'initlab[tensorboard])'
+  ),
   'dry_run': (
     'print what would be done, of each setting and by each worker, with memory '
     'and cost, and do nothing; programs are compiled, for which the run need '
@@ -332,6 +337,7 @@ def _launched(
   program = functools.partial(
     launchers.Program, f'experiments.{experiment.name}'
   )
+  shown = ['--tensorboard'] if values['tensorboard'].value else []
   count = workers.num_shards
   shards = [
     program([*given, f'--num_shards={count}', f'--shard_index={index}'])
@@ -341,9 +347,14 @@ def _launched(
     line or f'shard {index} of {count}: done', file=sys.stderr, flush=True
   )
   if workers.launcher == 'ray':
-    return launchers.on_ray(shards, program(given), done)
+    return launchers.on_ray(shards, program([*given, *shown]), done)
   return launchers.submit(
-    workers.launcher, shards, program(given), out / 'jobs', workers.job, done
+    workers.launcher,
+    shards,
+    program([*given, *shown]),
+    out / 'jobs',
+    workers.job,
+    done,
   )
 
 
@@ -557,6 +568,7 @@ def read_options(values: flags.FlagValues, command: str) -> study.Options:
     checkpoint_every=_seconds('checkpoint_every', value['checkpoint_every']),
     clock=time.monotonic,
     uninterrupted=uninterrupted,
+    tensorboard=bool(values['tensorboard'].value),
   )
 
 

@@ -26,6 +26,7 @@ from initlab import (
   base,
   comparison,
   costs,
+  events,
   keys,
   longruns,
   plots,
@@ -57,6 +58,7 @@ class Options(NamedTuple):
   checkpoint_every: seconds after which a training is saved.
   clock: in seconds, from any start; the one above never passes without one.
   uninterrupted: a context at whose end an interruption of it arrives.
+  tensorboard: whether to write learning curves as event files, too.
   """
 
   seeds: np.ndarray
@@ -70,6 +72,7 @@ class Options(NamedTuple):
   checkpoint_every: float = 60.0
   clock: Callable[[], float] = lambda: 0.0
   uninterrupted: Callable[[], Any] = contextlib.nullcontext
+  tensorboard: bool = False
 
 
 class Shard(NamedTuple):
@@ -125,6 +128,8 @@ def run(
     UserError: data, a folder or a device that is not to be had. Nothing has
       been computed then, but for a disk that fills up on the way.
   """
+  if options.tensorboard:
+    _check_curves(experiment, settings)
   devices = chosen_devices(options.devices)
   tasks = open_tasks(experiment, settings, options, devices)
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
@@ -148,6 +153,11 @@ def run(
   facts = _facts(experiment, tasks, options, devices, place)
   facts |= _replays(experiment, tasks, outcomes, options)
   _publish(experiment, outcomes, facts, place)
+  if options.tensorboard:
+    folder = place / 'tensorboard'
+    for path, content in events.files(outcomes):
+      store.write_bytes(folder / path, content)
+    facts['curves'] = f'tensorboard --logdir={folder}'
   return outcomes, facts
 
 
@@ -531,6 +541,15 @@ def _trainer(
 ) -> sweeps.Trainer:
   """One for all settings that differ in nothing but traced numbers."""
   return sweeps.trainer(training, program, lanes=lanes, devices=devices)
+
+
+def _check_curves(experiment: base.Experiment, settings: Sequence[Any]) -> None:
+  """Sees to it that event files can be written, before anything is run."""
+  if not all(_steps(experiment, config) for config in settings):
+    raise base.UserError(
+      f'--tensorboard: {experiment.name} has no learning curves'
+    )
+  events.library()
 
 
 def _place(

@@ -6,6 +6,7 @@ that a noisy machine is noisy for both; the ratios are what carries over.
 
 import argparse
 from collections.abc import Callable, Mapping
+import dataclasses
 import functools
 import itertools
 import statistics
@@ -16,8 +17,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import variance
-from initlab import initializers, keys, launch, mlp, shapeset, sweeps
+from experiments import learning, paper, variance
+from initlab import (
+  initializers,
+  keys,
+  launch,
+  mlp,
+  networks,
+  shapeset,
+  sweeps,
+)
 
 
 def measure(
@@ -164,12 +173,61 @@ def bench_training(repeats: int) -> None:
   print(f'\ntraining fed by the Shapeset generator takes x {slower:.2f}')
 
 
+def bench_paper(repeats: int) -> None:
+  """An update of the paper's training, and what its full table would take."""
+  settings = {'at laptop size': (256,) * 5, 'at full size': (1000,) * 5}
+  chapters = {each.title: each for each in paper.COLLECTION.chapters}
+  full = chapters['Figure 11 and table 1: Shapeset-3x2']
+  values = launch.define_flags(learning.EXPERIMENT)
+  values(['_', *full.flags, *full.full])
+  table = launch.read_settings(learning.EXPERIMENT, values)
+  seeds = len(launch.read_seeds(values['seeds'].value))
+  rates = {}
+  for name, widths in settings.items():
+    config = dataclasses.replace(table[0], widths=widths)
+    call, size = _updates(config, count=20)
+    rates[name] = 20 * size / measure({name: call}, repeats)[name]
+  report('one update of one seed, Shapeset drawn', 'seed-updates/s', rates)
+  updates = len(table) * seeds * table[0].steps
+  hours = updates / rates['at full size'] / 3600
+  print(
+    f'  column Shapeset at full size: {len(table)} settings of {seeds} seeds, '
+    f'{table[0].steps:,} updates each: {hours:,.0f} hours on '
+    f'{jax.local_device_count()} devices'
+  )
+
+
+def _updates(
+  config: learning.Config, count: int
+) -> tuple[Callable[[], object], int]:
+  """A call that takes so many updates of some seeds, and how many seeds."""
+  devices = jax.local_devices()
+  lanes = sweeps.auto_lanes(devices[0].platform, networks.parameters(config))
+  trainer = sweeps.trainer(
+    learning.TRAINING, learning.program(config), lanes=lanes, devices=devices
+  )
+  data = sweeps.to_devices(trainer, learning.load(config, ''))
+  numbers = sweeps.traced(learning.numbers(config))
+  seeds = np.arange(trainer.size, dtype=np.uint32)
+  start = trainer.start(keys.root(0), numbers, data, seeds)
+  state = [start]
+
+  def call():
+    span = np.int32(0), np.int32(count)
+    args = keys.root(0), numbers, data, *span, seeds, state.pop()
+    state.append(trainer.advance(*args))
+    return state[0]
+
+  return call, trainer.size
+
+
 SECTIONS = {
   'variance': bench_variance,
   'draws': bench_draws,
   'shapeset': bench_shapeset,
   'forward': bench_forward,
   'training': bench_training,
+  'paper': bench_paper,
 }
 
 

@@ -18,7 +18,7 @@ _LAYERS = (
   'mlp datasets linear_regime plots comparison claims',
   'probes networks training report glorot2010 lectures',
   'theory equation_claims glorot2010_training',
-  'sweeps costs singular_values',
+  'sweeps costs events singular_values',
   'longruns',
   'study',
   'plans launchers collection',
