@@ -33,7 +33,7 @@ COLLECTION = base.Collection(
         '--widths=30x5,1000x5',
         '--dataset=gaussian',
         '--examples=100',
-        '--seeds=0:8',
+        '--seeds=0:16',
       ),
       panels=('activation_std_depth', 'gradient_std_depth', 'saturated_depth'),
       claims=lectures.XAVIER,
