@@ -14,6 +14,10 @@ import numpy as np
 
 from initlab import base, checkpoints, keys, store, sweeps, training
 
+# Bytes of finished seeds that wait to be stored, so that memory does not grow
+# with their number.
+_HELD = 2**24
+
 
 def fill(
   trainer: sweeps.Trainer,
@@ -68,15 +72,18 @@ def fill(
         progress(share * (begun.step - step))
         step = begun.step
         if step == steps[-1]:
-          result = sweeps.stacked(begun.records)
+          records = sweeps.stacked(begun.records)
+          result = training.over_steps(records, result_type, axis=1)
+          # Copies, where the last of many records would keep them all.
+          result = jax.tree.map(np.ascontiguousarray, result)
           finished.append((begun.seeds, result))
-        if clock() - saved >= save_every:
-          _store(folder, result_type, finished)
+        if clock() - saved >= save_every or _bytes(finished) >= _HELD:
+          _store(folder, finished)
           if step < steps[-1]:
             checkpoints.write(folder, _checkpoint(begun))
           saved = clock()
   finally:
-    _store(folder, result_type, finished)
+    _store(folder, finished)
     if begun is not None and begun.step < steps[-1]:
       checkpoints.write(folder, _checkpoint(begun))
 
@@ -109,19 +116,21 @@ def _parts(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 def _store(
   folder: store.Setting,
-  result_type: type,
   finished: list[tuple[np.ndarray, Any]],
 ) -> None:
   """Moves finished seeds to disk; their checkpoints have done their duty."""
   if finished:
     seeds = np.concatenate([seeds for seeds, _ in finished])
-    records = jax.tree.map(
+    result = jax.tree.map(
       lambda *parts: np.concatenate(parts), *(each for _, each in finished)
     )
-    result = training.over_steps(records, result_type, axis=1)
     store.write(folder, seeds, result)
     finished.clear()
   checkpoints.clean(folder)
+
+
+def _bytes(finished: list[tuple[np.ndarray, Any]]) -> int:
+  return sum(x.nbytes for each in finished for x in jax.tree.leaves(each))
 
 
 def _checkpoint(begun: sweeps.Begun) -> checkpoints.Checkpoint:

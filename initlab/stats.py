@@ -552,8 +552,10 @@ def _bootstrap(
   value = statistic(x[None])[0]
   if n == 1:
     return value, *_unknown(x)[1:]
-  draw = np.random.default_rng(0).integers(n, size=(resamples, n))
-  parts = np.array_split(draw, -(-resamples // _batch(x)))
-  drawn = np.concatenate([statistic(x[part]) for part in parts])
+  draws = np.random.default_rng(0)
+  parts = np.array_split(np.arange(resamples), -(-resamples // _batch(x)))
+  drawn = np.concatenate(
+    [statistic(x[draws.integers(n, size=(len(part), n))]) for part in parts]
+  )
   drawn = np.partition(drawn, [rank - 1, resamples - rank], axis=0)
   return value, drawn[rank - 1], drawn[resamples - rank]

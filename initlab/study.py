@@ -194,7 +194,7 @@ def work(
     for task, seeds in zip(tasks, shares, strict=True):
       if len(seeds):
         mine = options._replace(seeds=seeds)
-        _measured(experiment, task, mine, progress)
+        _complete(experiment, task, mine, progress)
   return Worked(sum(map(len, shares)), sum(absent))
 
 
@@ -460,16 +460,27 @@ def _measured(
 ) -> dict[str, np.ndarray]:
   """All seeds of one setting, from disk, whatever has to be run for that.
 
-  More than once around only where a shard turns out to be broken, or where
-  another process that wrote the same block at the same moment replaced a shard
-  by one without our seeds.
+  More than once around only where a shard turns out to be broken.
   """
   while True:
-    seeds = store.missing(task.folder, options.seeds)
-    if len(seeds):
-      _fill(experiment, task, seeds, options, progress)
+    _complete(experiment, task, options, progress)
     with contextlib.suppress(store.MissingSeeds):
       return store.read(task.folder, options.seeds)
+
+
+def _complete(
+  experiment: base.Experiment,
+  task: Task,
+  options: Options,
+  progress: Advance,
+) -> None:
+  """Runs what is missing of one setting, until nothing is.
+
+  More than once around only where another process that wrote the same block at
+  the same moment replaced a shard by one without our seeds.
+  """
+  while (seeds := store.missing(task.folder, options.seeds)).size:
+    _fill(experiment, task, seeds, options, progress)
 
 
 def _fill(

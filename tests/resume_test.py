@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments import learning
-from initlab import checkpoints, launch, study
+from initlab import checkpoints, launch, longruns, study
 
 _FLAGS = (
   '--dataset=xor',
@@ -358,6 +358,27 @@ def test_one_seed_in_a_fresh_place_is_that_of_the_sweep(tmp_path):
   many, one = (pq.read_table(path) for path in rows)
   mine = np.flatnonzero(many['seed'].to_numpy() == 3)
   assert repr(many.take(mine).to_pydict()) == repr(one.to_pydict())
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_seeds(tmp_path):
+  """What 27,000 more seeds add is bounded by what waits to be stored.
+
+  That is held as it came, put together, and once more as the content of a
+  file; the same is left for what the allocators do not give back. The results
+  of the seeds themselves take far more.
+  """
+  peaks = []
+  for count in 3_000, 30_000:
+    flags = '--steps=2', f'--seeds=0:{count}', '--lanes=512', '--shard_index=0'
+    with _start(tmp_path / str(count), tmp_path / 'cache', *flags) as process:
+      _, process.returncode, usage = os.wait4(process.pid, 0)
+    assert process.returncode == 0
+    peaks.append(usage.ru_maxrss * 1024)
+  table = pq.read_table(next(tmp_path.rglob('seeds-*.parquet')))
+  a_seed = table.nbytes / len(set(table['seed'].to_pylist()))
+  allowed = 6 * longruns._HELD
+  assert peaks[1] - peaks[0] < allowed < 27_000 * a_seed
 
 
 # The files.
