@@ -11,7 +11,8 @@ _ROOT = pathlib.Path(__file__).parents[1]
 # A module imports only from rows above its own.
 _LAYERS = (
   'base',
-  'keys activations losses kernels layerwise stats store gradient_check',
+  'keys activations losses kernels layerwise stats store gradient_check '
+  'hessian',
   'initializers shapeset curvature trajectories distributions pictures '
   'checkpoints tables',
   'tuning',
