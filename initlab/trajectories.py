@@ -82,7 +82,7 @@ def _networks(
   top = picture.add_subplot(grid[0, :])
   top.set_title(panel.title, pad=18, parse_math=False)
   top.set_ylabel(panel.label, parse_math=False)
-  top.set_xlabel('step')
+  top.set_xlabel(panel.over)
   estimates = [stats.mean(each.measured[panel.field]) for each in outcomes]
   for i, (outcome, estimate) in enumerate(
     zip(outcomes, estimates, strict=True)
@@ -137,7 +137,7 @@ def _layers(
       handlelength=1.4,
     )
   _scale(grid[0], outcomes, values, panel.log, 1.0)
-  grid[-1].set_xlabel('step')
+  grid[-1].set_xlabel(panel.over)
   picture.supylabel(panel.label, fontsize=9, parse_math=False)
   picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
   return picture

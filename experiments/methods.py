@@ -1,0 +1,334 @@
+"""Then use gradient descent, or one of the advanced methods.
+
+Question:
+  From the same random weights, how far do gradient descent, L-BFGS and
+  conjugate gradients come with the same number of evaluations, and where do
+  they end?
+Paper:
+  Andrew Ng, putting it together: use gradient descent or an advanced
+  optimization method with backpropagation to minimise J.
+Run:
+  python -m experiments.methods --method=gd,cg,lbfgs --seeds=0:20
+Takes:
+  Under 60 seconds on two CPU cores (3 methods, 20 seeds, up to 2000
+  evaluations of the cost and its gradient each).
+Expect:
+  L-BFGS and conjugate gradients, SciPy's, are ahead of gradient descent from 50
+  evaluations on, and come to a gradient below 1e-5, where gradient descent is
+  still on its way after 2000. They end in different minima of J, which is not
+  convex, of about the same cost.
+"""
+
+from collections.abc import Callable, Sequence
+import contextlib
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+from jax import flatten_util
+import jax.numpy as jnp
+import numpy as np
+
+from initlab import (
+  activations,
+  base,
+  claims,
+  datasets,
+  keys,
+  launch,
+  losses,
+  networks,
+  stats,
+  training,
+)
+
+_ZERO = 1e-5  # the largest entry of a gradient that counts as zero
+_AHEAD = 50  # evaluations from which on the methods are compared
+_EVERY = 10  # evaluations from one record to the next
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(networks.Network):
+  """A network, the cost that is minimised, and how."""
+
+  method: str = base.knob(
+    'lbfgs',
+    'gradient descent, conjugate gradients (Polak and Ribiere) or L-BFGS',
+    ('gd', 'cg', 'lbfgs'),
+  )
+  widths: tuple[int, ...] = base.knob((10,), 'the hidden widths: 10, or 25-10')
+  dataset: str = base.knob(
+    'digits', 'where inputs and labels come from', datasets.DATASETS
+  )
+  examples: int = base.knob(100, 'how many the cost is a mean over')
+  decay: float = base.knob(
+    0.02, 'added to the cost: half of it times the sum of squared weights'
+  )
+  evaluations: int = base.knob(2000, 'of cost and gradient, at most')
+  learning_rate: float = base.knob(
+    0.5, 'of gradient descent; the best of 0.1, 0.2, 0.3, 0.5 and 1'
+  )
+
+  def __post_init__(self):
+    super().__post_init__()
+    for name in ('examples', 'evaluations'):
+      if not 1 <= getattr(self, name) <= 10**6:
+        value = getattr(self, name)
+        raise base.UserError(f'--{name}={value}: from 1 to 1000000')
+
+
+SMOKE = Config(widths=(3,), dataset='xor', examples=4, evaluations=25)
+
+
+class Result(NamedTuple):
+  """What is recorded.
+
+  cost: the lowest so far, after so many evaluations.
+  gradient: its largest entry, the smallest so far.
+  final_cost: the lowest of all.
+  needed: evaluations up to the first gradient below 1e-5; NaN if there is none.
+  """
+
+  cost: base.PerStep
+  gradient: base.PerStep
+  final_cost: base.PerNetwork
+  needed: base.PerNetwork
+
+
+class Program(NamedTuple):
+  """What is compiled once a setting.
+
+  start: `key -> [P]` the random weights, as one vector.
+  evaluate: `([P], batch) -> ([], [P])` cost and gradient.
+  descend: `([P], batch) -> ([E], [E])` costs and largest entries of gradients
+    on the way of gradient descent.
+  """
+
+  start: Callable[[base.Key], base.Array]
+  evaluate: Callable[..., tuple[base.Array, base.Array]]
+  descend: Callable[..., tuple[base.Array, base.Array]]
+
+
+def load(config: Config, data_dir: str) -> base.Batch:
+  """The first examples of the training split."""
+  dataset = datasets.DATASETS[config.dataset]
+  return dataset.split('train', config.examples, data_dir)
+
+
+def steps(config: Config) -> tuple[int, ...]:
+  """The numbers of evaluations after which the cost is recorded."""
+  return (1, *training.recorded_steps(config.evaluations, _EVERY)[1:])
+
+
+@functools.lru_cache(maxsize=8)
+def _program(config: Config) -> Program:
+  def draw(key: base.Key) -> tuple[base.Array, Callable[[base.Array], Any]]:
+    params = networks.draw(config, key, config.knobs(), config.bias)
+    doubles = jax.tree.map(lambda leaf: leaf.astype(float), params)
+    return flatten_util.ravel_pytree(doubles)
+
+  _, restore = draw(keys.root(0))
+  activation = activations.ACTIVATIONS[config.activation]
+  loss = losses.LOSSES[config.loss].per_example
+
+  def cost(flat: base.Array, batch: base.Batch) -> base.Array:
+    params = restore(flat)
+    squares = sum(jnp.sum(layer.w**2) for layer in params)
+    fit = training.objective(activation, loss)(params, batch)
+    return fit + config.decay / 2 * squares
+
+  rate = np.asarray(config.learning_rate)
+  optimizer = training.optimizer('sgd', 'constant', rate, config.evaluations)
+
+  def descend(
+    flat: base.Array, batch: base.Batch
+  ) -> tuple[base.Array, base.Array]:
+    examples = training.whole(batch)
+
+    def step(state: training.State, index: base.Array) -> tuple:
+      moved = training.advance(
+        cost, optimizer, examples, state, index, index + 1, every=1
+      )
+      slope = jnp.max(jnp.abs(moved.params - state.params)) / rate
+      return moved, (moved.last_cost, slope)
+
+    state = training.start(flat, optimizer)
+    indices = jnp.arange(config.evaluations, dtype=jnp.int32)
+    return jax.lax.scan(step, state, indices)[1]
+
+  return Program(
+    jax.jit(lambda key: draw(key)[0]),
+    jax.jit(jax.value_and_grad(cost)),
+    jax.jit(descend),
+  )
+
+
+def run(config: Config, key: base.Key, data: base.Batch) -> Result:
+  """Minimises the cost from one random start."""
+  program = _program(config)
+  batch = data._replace(x=data.x.astype(float))
+  flat = program.start(key)
+  if config.method == 'gd':
+    found = program.descend(flat, batch)
+  else:
+    evaluate = functools.partial(program.evaluate, batch=batch)
+    found = _minimize(config, evaluate, np.array(flat))
+  cost, gradient = np.minimum.accumulate(found, axis=1)
+  flat_from = np.flatnonzero(gradient < _ZERO)
+  needed = flat_from[0] + 1.0 if flat_from.size else np.nan
+  at = np.minimum(steps(config), len(cost)) - 1  # it may have ended before
+  return Result(*map(jnp.asarray, (cost[at], gradient[at], cost[-1], needed)))
+
+
+class _Spent(Exception):
+  """There are no evaluations left."""
+
+
+def _minimize(
+  config: Config, evaluate: Callable[..., Any], start: np.ndarray
+) -> np.ndarray:
+  """SciPy's minimum: cost and largest entry of the gradient, `[2, n]`."""
+  from scipy import optimize
+
+  found = []
+
+  def recorded(x: np.ndarray) -> tuple[float, np.ndarray]:
+    if len(found) == config.evaluations:
+      raise _Spent
+    cost, gradient = (np.asarray(part) for part in evaluate(x))
+    found.append((cost, np.abs(gradient).max()))
+    return float(cost), gradient
+
+  many = 10 * config.evaluations
+  method, options = {
+    'cg': ('CG', {}),
+    'lbfgs': ('L-BFGS-B', {'ftol': 0.0, 'maxfun': many}),
+  }[config.method]
+  options |= {'gtol': _ZERO / 2, 'maxiter': many}
+  with contextlib.suppress(_Spent):
+    optimize.minimize(recorded, start, jac=True, method=method, options=options)
+  return np.array(found).T
+
+
+def verdict(outcome: base.Outcome) -> list[str]:
+  """Where it ends, and how soon."""
+  measured = outcome.measured
+  needed = measured['needed']
+  flat = np.isfinite(needed)
+  share = stats.wilson(int(flat.sum()), len(flat))
+  return [
+    f'ends at a cost of {claims.told(stats.mean(measured["final_cost"]))}',
+    f'{claims.told(share, ".0%")} of seeds come to a gradient below {_ZERO:g}, '
+    f'after {claims.told(stats.mean(needed), ".0f")} evaluations',
+  ]
+
+
+# Claims.
+
+
+def _ahead(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  slow = claims.one(outcomes, method='gd')
+  later = np.array(slow.steps) >= _AHEAD
+  holds, told = [], []
+  for name in ('lbfgs', 'cg'):
+    fast = claims.one(outcomes, method=name)
+    gap = stats.paired_difference(
+      fast.measured['cost'][:, later], slow.measured['cost'][:, later]
+    )
+    end = stats.paired_difference(
+      slow.measured['final_cost'], fast.measured['final_cost']
+    )
+    holds.append((gap.high < 0).all())
+    told.append(
+      f'{name} by {-gap.high.max():.2g} or more with 95% confidence at each of '
+      f'{later.sum()} records, at the end by {claims.told(end)}'
+    )
+  return claims.finding(
+    all(holds), f'below gradient descent: {"; ".join(told)}'
+  )
+
+
+def _flat(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  holds, told = [], []
+  for name in ('lbfgs', 'cg'):
+    needed = claims.one(outcomes, method=name).measured['needed']
+    flat = int(np.isfinite(needed).sum())
+    holds.append(flat == len(needed))
+    told.append(
+      f'{name} {flat} of {len(needed)} seeds, after '
+      f'{claims.told(stats.mean(needed), ".0f")} evaluations'
+    )
+  return claims.finding(all(holds), '; '.join(told))
+
+
+def _minima(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  ends = claims.one(outcomes, method='lbfgs').measured['final_cost']
+  low, high = float(ends.min()), float(ends.max())
+  # Gradients are below 1e-5: costs this far apart are not of one minimum.
+  return claims.finding(
+    high - low > 1e-3,
+    f'{len(ends)} starts end from {low:.4f} to {high:.4f}',
+  )
+
+
+_SOURCE = 'Andrew Ng, Putting it together'
+
+CLAIMS = (
+  base.Claim(
+    'lecture 13, ahead',
+    'With equal evaluations L-BFGS and conjugate gradients are below gradient '
+    f'descent, from {_AHEAD} on.',
+    _SOURCE,
+    _ahead,
+  ),
+  base.Claim(
+    'lecture 13, flat',
+    f'They come to a gradient below {_ZERO:g} from every start.',
+    _SOURCE,
+    _flat,
+  ),
+  base.Claim(
+    'lecture 13, minima',
+    'J is not convex: other random starts end at other costs.',
+    _SOURCE,
+    _minima,
+  ),
+)
+
+PANELS = (
+  base.Panel(
+    'cost', 'Cost, the lowest so far', 'J', 'curve', over='evaluation'
+  ),
+  base.Panel(
+    'gradient',
+    'Gradient, the smallest so far',
+    'largest entry',
+    'curve',
+    True,
+    over='evaluation',
+  ),
+  base.Panel('final_cost', 'Where it ends', 'J', 'seeds'),
+)
+
+EXPERIMENT = base.Experiment(
+  name='methods',
+  doc=__doc__,
+  config=Config,
+  smoke=SMOKE,
+  result=Result,
+  load=load,
+  run=run,
+  parameters=networks.parameters,
+  panels=PANELS,
+  verdict=verdict,
+  compared=('final_cost',),
+  claims=CLAIMS,
+  defaults={'method': 'gd,cg,lbfgs', 'seeds': '0:20'},
+  steps=steps,
+  dtype='float64',
+  compiled=False,
+)
+
+if __name__ == '__main__':
+  launch.main(EXPERIMENT)

@@ -1,0 +1,102 @@
+"""Three methods from one start: the claims, and how they fail."""
+
+import jax
+import numpy as np
+import pytest
+from scipy import optimize
+import studies
+
+from experiments import methods
+from initlab import base, keys
+
+_AHEAD, _FLAT, _MINIMA = _NAMES = [claim.name for claim in methods.CLAIMS]
+
+
+@pytest.fixture(scope='module')
+def outcomes(tmp_path_factory):
+  out = tmp_path_factory.mktemp('methods')
+  # A rate below the best one: a few seeds show who is ahead.
+  small = ('--seeds=0:5', '--learning_rate=0.1', '--decay=0.05')
+  small += ('--evaluations=800',)
+  return studies.run(methods.EXPERIMENT, out, *small)
+
+
+def _holds(outcomes):
+  return studies.holds(methods.EXPERIMENT, outcomes)
+
+
+def _with(outcomes, field, function, **knobs):
+  change = lambda measured: {field: function(measured[field])}
+  return _holds(studies.doctored(outcomes, change, **knobs))
+
+
+def test_every_claim_holds(outcomes):
+  assert _holds(outcomes) == dict.fromkeys(_NAMES, True)
+
+
+@pytest.mark.slow
+def test_every_claim_holds_as_it_runs_by_default(tmp_path):
+  outcomes = studies.run(methods.EXPERIMENT, tmp_path)
+  assert _holds(outcomes) == dict.fromkeys(_NAMES, True)
+
+
+def test_all_methods_start_from_the_same_weights(outcomes):
+  first = [each.measured['cost'][:, 0] for each in outcomes]
+  assert outcomes[0].steps[:3] == (1, 10, 20)
+  assert outcomes[0].steps[-1] == 800
+  np.testing.assert_array_equal(first[1], first[2])
+  # Stored in float32, of one cost that two programs round differently.
+  np.testing.assert_allclose(first[0], first[1], rtol=1e-6)
+
+
+def test_the_curves_never_rise(outcomes):
+  for outcome in outcomes:
+    for field in ('cost', 'gradient'):
+      assert (np.diff(outcome.measured[field]) <= 0).all()
+    cost = outcome.measured['cost'][:, -1]
+    np.testing.assert_array_equal(outcome.measured['final_cost'], cost)
+
+
+@pytest.mark.parametrize('method', ['lbfgs', 'cg'])
+def test_a_method_behind_at_one_record_fails(outcomes, method):
+  behind = lambda x: x + 0.5 * (np.array(outcomes[0].steps) == 500)
+  assert not _with(outcomes, 'cost', behind, method=method)[_AHEAD]
+
+
+@pytest.mark.parametrize('method', ['lbfgs', 'cg'])
+def test_one_start_without_a_flat_end_fails(outcomes, method):
+  never = lambda x: np.where(np.arange(len(x)) == 2, np.nan, x)
+  assert not _with(outcomes, 'needed', never, method=method)[_FLAT]
+
+
+def test_one_minimum_for_all_fails(outcomes):
+  same = lambda x: np.full_like(x, 0.6)
+  assert not _with(outcomes, 'final_cost', same, method='lbfgs')[_MINIMA]
+
+
+def test_no_more_evaluations_than_were_given(monkeypatch):
+  """One method alone cannot be compared, and counts its evaluations."""
+  config = methods.dataclasses.replace(methods.SMOKE, evaluations=7)
+  counted = []
+  minimize = optimize.minimize
+
+  def counting(function, *args, **kwargs):
+    def one(x):
+      found = function(x)
+      counted.append(found)
+      return found
+
+    return minimize(one, *args, **kwargs)
+
+  monkeypatch.setattr(optimize, 'minimize', counting)
+  with jax.enable_x64(True):
+    result = methods.run(config, keys.root(0), methods.load(config, ''))
+  assert len(counted) == 7
+  assert result.cost.shape == (2,)
+  assert float(result.final_cost) == min(cost for cost, _ in counted)
+
+
+@pytest.mark.parametrize('knobs', [{'evaluations': 0}, {'examples': 0}])
+def test_settings_that_make_no_sense_are_refused(knobs):
+  with pytest.raises(base.UserError, match=f'--{next(iter(knobs))}='):
+    methods.Config(**knobs)
