@@ -5,9 +5,9 @@ take 6,000 updates instead of 5 million; all else is the paper's: the images,
 drawn afresh, the minibatches of 10, plain gradient descent, no momentum and no
 decay. So short a run shows who leaves the plateau at the entropy of the class
 prior and who does not. It does not show where they end: which of softsign and
-normalized tanh is best, that standard tanh, too, leaves the plateau in time, or
-what becomes of the sigmoid. Those statements are marked as not tested, with
-where the run stands.
+normalized tanh is best, that standard tanh, too, leaves the plateau in time,
+how its layers then differ from those of the others, or what becomes of the
+sigmoid. Those statements are marked as not tested, with where the run stands.
 
 Every row of table 1 stands at a learning rate of its own, out of three decades.
 The rate is chosen by the error on validation examples, the number in the table

@@ -60,7 +60,13 @@ def _study(errors=None, costs=None, rates=_RATES, steps=(0, 6000)):
 def _curves(values, steps=(0, 6000), **knobs):
   """`[T, hidden]` of a field, with an output layer added."""
   padded = {k: np.pad(v, ((0, 0), (0, 1))) for k, v in values.items()}
-  return _outcome(steps=steps, **knobs, **padded)
+  return _outcome(steps=steps, **knobs, **padded, final_cost=1.5)
+
+
+def _stuck(outcome):
+  """The same on the plateau."""
+  costs = np.full(_SEEDS, 2.12)
+  return outcome._replace(measured={**outcome.measured, 'final_cost': costs})
 
 
 def _holds(group, name, outcomes):
@@ -196,12 +202,8 @@ def test_figures_3_and_10():
     return _curves({'activation_percentile': edges}, steps, row=row)
 
   ordered = saturating('Tanh', [0.98, 0.97, 0.6])
-  backward = ordered._replace(
-    measured={
-      name: values[:, :, [2, 1, 0, 3]]
-      for name, values in ordered.measured.items()
-    }
-  )
+  edges = ordered.measured['activation_percentile'][:, :, [2, 1, 0, 3]]
+  backward = ordered._replace(measured={'activation_percentile': edges})
   together = [0.7, 0.68, 0.66]
   name = 'figure 3: tanh'
   assert _holds(statements.FIGURE_3, name, [ordered]) is True
@@ -216,6 +218,7 @@ def test_figures_3_and_10():
     good, bad = saturating(row, together), saturating(row, [0.98, 0.6, 0.2])
     assert _holds(group, name, [tanh, good]) is True
     assert _holds(group, name, [tanh, bad]) is False
+    assert _holds(group, name, [_stuck(tanh), good]) is None
 
 
 def test_figure_4():
@@ -247,6 +250,9 @@ def test_figure_9():
   assert _holds(statements.FIGURE_9, 'figure 9', pair(apart, close)) is True
   assert _holds(statements.FIGURE_9, 'figure 9', pair(close, apart)) is False
   assert _holds(statements.FIGURE_9, 'figure 9', pair(close, apart)[:1]) is None
+  tanh, normalized = pair(apart, close)
+  stuck = [_stuck(tanh), normalized]
+  assert _holds(statements.FIGURE_9, 'figure 9', stuck) is None
 
 
 def test_table_1_invents_nothing():
