@@ -166,7 +166,7 @@ def _program(config: Config) -> Program:
 
 def run(config: Config, key: base.Key, data: base.Batch) -> Result:
   """Minimises the cost from one random start."""
-  program = _program(config)
+  program = _program(dataclasses.replace(config, method='gd'))  # of any
   batch = data._replace(x=data.x.astype(float))
   flat = program.start(key)
   if config.method == 'gd':
