@@ -273,9 +273,7 @@ def _random(outcomes: Sequence[base.Outcome]) -> base.Finding:
   )
 
 
-_SOURCES = (
-  'Andrew Ng, Random initialization; Hugo Larochelle, Parameter initialization'
-)
+_SOURCES = 'Andrew Ng and Hugo Larochelle, on random initialization'
 
 CLAIMS = (
   base.Claim(
