@@ -12,22 +12,29 @@ COLLECTION = base.Collection(
   name='lessons',
   doc=__doc__,
   chapters=(
+    base.Chapter('descent', '1. Gradient descent needs a starting value'),
+    base.Chapter('basins', '1. The start decides where it ends'),
+    base.Chapter('convex', '2 and 4. Where any start will do, zero included'),
+    base.Chapter('symmetry', '3. A constant start is never left'),
+    base.Chapter('saddle', '5. Zeros are a saddle of a tanh net'),
     base.Chapter(
-      'epsilon', 'Random values break symmetry: how small, how large'
+      'epsilon', '6. Random values break symmetry: how small, how large'
     ),
-    base.Chapter('saturation', 'Weights in +-0.1 and of deviation 0.1'),
+    base.Chapter(
+      'saturation', '7 and 8. Weights in +-0.1 and of deviation 0.1'
+    ),
     base.Chapter(
       'saturation',
-      'The linear and the flat zone at other scales',
+      '8. The linear and the flat zone at other scales',
       ('--init=normal', '--scale=0.01,0.1,1'),
       panels=('linear_sweep', 'flat_sweep', 'sigmoid_slope_sweep'),
       claims=(),
     ),
-    base.Chapter('linear_zone', 'In the linear zone, no better than linear'),
-    base.Chapter('sparsity', 'Biases: zero, or -10 for sparse units'),
+    base.Chapter('linear_zone', '8. In the linear zone, no better than linear'),
+    base.Chapter('sparsity', '9. Biases: zero, or -10 for sparse units'),
     base.Chapter(
       'variance',
-      'Xavier initialization keeps activations and gradients in similar ranges',
+      '10. Xavier keeps activations and gradients in similar ranges',
       (
         '--init=glorot_uniform,glorot_normal,uniform_tenth,normal_tenth',
         '--widths=30x5,1000x5',
@@ -38,10 +45,12 @@ COLLECTION = base.Collection(
       panels=('activation_std_depth', 'gradient_std_depth', 'saturated_depth'),
       claims=lectures.XAVIER,
     ),
-    base.Chapter('pace', 'Larger gradients at the top: the top trains faster'),
+    base.Chapter('pace', '11. Larger gradients at the top: it trains faster'),
+    base.Chapter('gradients', '12. Check your gradients'),
+    base.Chapter('methods', '13. Gradient descent, or an advanced method'),
     base.Chapter(
       'learning',
-      'Try several seeds, keep the best',
+      '14. Try several seeds, keep the best',
       (
         '--widths=20',
         '--steps=150',

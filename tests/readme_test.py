@@ -19,9 +19,15 @@ _COMMANDS = re.findall(
 
 @pytest.mark.parametrize(('name', 'flags'), _COMMANDS)
 def test_commands_are_accepted(name, flags):
-  experiment = importlib.import_module(f'experiments.{name}').EXPERIMENT
+  module = importlib.import_module(f'experiments.{name}')
   flags = re.sub(r':::.*', '', re.sub(r'\$\w+|\{\}', '0', flags))
   argv = [each for each in shlex.split(flags) if each != '--help']
+  if hasattr(module, 'COLLECTION'):
+    values = launch.define_collection_flags(module.COLLECTION)
+    assert values(['_', *argv]) == ['_']
+    assert launch.read_chapters(module.COLLECTION, str(values['only'].value))
+    return
+  experiment = module.EXPERIMENT
   values = launch.define_flags(experiment)
   assert values(['_', *argv]) == ['_']
   assert launch.read_settings(experiment, values)
