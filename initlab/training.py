@@ -65,13 +65,19 @@ class Timed(NamedTuple):
 class Examples(NamedTuple):
   """Where minibatches come from.
 
-  open: `step -> cursor`, what `batch` needs at that step and after it.
-  batch: `(cursor, step) -> (cursor, batch)` of the minibatch of a step; steps
-    are int32 and follow each other.
+  A cursor serves a stretch of steps, in which nothing of it changes, so no loop
+  over steps copies it. Steps are int32.
+
+  open: `step -> cursor` of the stretch that the step is in.
+  end: `step -> step`, the first one after that stretch.
+  turn: `(cursor, step) -> cursor` of the next stretch, which begins there.
+  batch: `(cursor, step) -> batch`, the minibatch of a step.
   """
 
   open: Callable[[base.Array], Any]
-  batch: Callable[[Any, base.Array], tuple[Any, Any]]
+  end: Callable[[base.Array], base.Array]
+  turn: Callable[[Any, base.Array], Any]
+  batch: Callable[[Any, base.Array], Any]
 
 
 # A training.
@@ -122,13 +128,23 @@ def advance(
   """
   chex.assert_rank([first, last], 0)
 
-  def step(index: base.Array, carry: tuple) -> tuple:
-    state, cursor = carry
-    cursor, batch = examples.batch(cursor, index)
-    return _step(objective, optimizer, state, batch, index, every), cursor
+  def stretch(carry: tuple) -> tuple:
+    state, cursor, first = carry
+    end = jnp.minimum(examples.end(first), last)
 
-  carry = state, examples.open(first)
-  return jax.lax.fori_loop(first, last, step, carry)[0]
+    def step(index: base.Array, state: State) -> State:
+      batch = examples.batch(cursor, index)
+      return _step(objective, optimizer, state, batch, index, every)
+
+    state = jax.lax.fori_loop(first, end, step, state)
+    turned = jax.lax.cond(
+      end < last, lambda: examples.turn(cursor, end), lambda: cursor
+    )
+    return state, turned, end
+
+  first = jnp.asarray(first)
+  carry = state, examples.open(first), first
+  return jax.lax.while_loop(lambda carry: carry[2] < last, stretch, carry)[0]
 
 
 def timed(network: State) -> Timed:
@@ -340,10 +356,11 @@ def generated(
     size: of a minibatch.
   """
 
-  def batch(cursor: tuple, step: base.Array) -> tuple:
-    return cursor, draw(keys.at(key, step.astype(jnp.uint32)), size)
+  def batch(cursor: tuple, step: base.Array) -> base.Batch:
+    del cursor
+    return draw(keys.at(key, step.astype(jnp.uint32)), size)
 
-  return Examples(lambda step: (), batch)
+  return _endless(batch)
 
 
 def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
@@ -375,27 +392,37 @@ def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
     taken = step.astype(jnp.uint32) * jnp.uint32(size)
     return taken // jnp.uint32(count), taken % jnp.uint32(count)
 
-  def two_epochs(step: base.Array) -> tuple[base.Array, base.Array]:
+  def two_epochs(step: base.Array) -> base.Array:
     epoch, _ = place(step)
-    return epoch, jnp.concatenate([order(epoch), order(epoch + jnp.uint32(1))])
+    return jnp.concatenate([order(epoch), order(epoch + jnp.uint32(1))])
 
-  def batch(cursor: tuple, step: base.Array) -> tuple:
-    epoch, offset = place(step)
-    held, orders = cursor
-    orders = jax.lax.cond(
-      epoch == held,
-      lambda: orders,
-      lambda: jnp.concatenate([orders[count:], order(epoch + jnp.uint32(1))]),
-    )
+  def end(step: base.Array) -> base.Array:
+    examples = (place(step)[0] + jnp.uint32(1)) * jnp.uint32(count)
+    return ((examples - jnp.uint32(1)) // jnp.uint32(size)).astype(
+      jnp.int32
+    ) + 1
+
+  def turn(orders: base.Array, step: base.Array) -> base.Array:
+    epoch, _ = place(step)
+    return jnp.concatenate([orders[count:], order(epoch + jnp.uint32(1))])
+
+  def batch(orders: base.Array, step: base.Array) -> base.Batch:
+    _, offset = place(step)
     rows = jax.lax.dynamic_slice(orders, (offset.astype(jnp.int32),), (size,))
-    return (epoch, orders), base.Batch(data.x[rows], data.y[rows])
+    return base.Batch(data.x[rows], data.y[rows])
 
-  return Examples(two_epochs, batch)
+  return Examples(two_epochs, end, turn, batch)
 
 
 def whole(data: Any) -> Examples:
   """All examples at every step; None where the objective takes none."""
-  return Examples(lambda step: (), lambda cursor, step: (cursor, data))
+  return _endless(lambda cursor, step: data)
+
+
+def _endless(batch: Callable[[Any, base.Array], Any]) -> Examples:
+  """Minibatches that need no cursor: all steps are one stretch."""
+  end = lambda step: jnp.full((), jnp.iinfo(jnp.int32).max, jnp.int32)
+  return Examples(lambda step: (), end, lambda cursor, step: cursor, batch)
 
 
 # Optimizers.

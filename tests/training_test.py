@@ -54,13 +54,14 @@ def _orders(count, size, steps, first=0):
   )
   examples = training.shuffled(keys.root(3), data, size)
 
-  def body(cursor, step):
-    cursor, batch = examples.batch(cursor, step)
-    return cursor, batch.x[:, 0]
-
-  start = jnp.asarray(first, jnp.int32)
-  index = jnp.arange(first, first + steps, dtype=jnp.int32)
-  return np.asarray(jax.lax.scan(body, examples.open(start), index)[1])
+  batch, turn = jax.jit(examples.batch), jax.jit(examples.turn)
+  cursor, end, found = examples.open(jnp.int32(first)), None, []
+  for step in map(jnp.int32, range(first, first + steps)):
+    if step == end:
+      cursor = turn(cursor, step)
+    end = examples.end(step)
+    found.append(batch(cursor, step).x[:, 0])
+  return np.array(found)
 
 
 @pytest.mark.parametrize(('count', 'size'), [(7, 3), (6, 3), (5, 5), (3, 1)])
@@ -90,7 +91,7 @@ def test_fresh_examples_are_those_of_the_step():
     return base.Batch(jax.random.normal(key, (size, 2)), jnp.zeros(size, int))
 
   examples = training.examples(keys.root(4), draw, None, 5)
-  _, batch = examples.batch(examples.open(jnp.int32(0)), jnp.int32(6))
+  batch = examples.batch(examples.open(jnp.int32(0)), jnp.int32(6))
   expected = draw(keys.at(keys.root(4), 6), 5)
   chex.assert_trees_all_equal(batch.x, expected.x)
 
