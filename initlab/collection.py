@@ -224,7 +224,7 @@ def _chapter_html(
       part.outcomes,
       own.with_name(f'{panel.name}.svg').read_text('utf-8'),
     )
-    for panel in _panels(part)
+    for panel in part.experiment.panels
   ]
   link = pathlib.Path(os.path.relpath(own, folder)).as_posix()
   parts += [
@@ -233,15 +233,6 @@ def _chapter_html(
     '</div>',
     f'<p class="notes"><code>{html.escape(part.facts["command"])}</code>; '
     f'seeds {html.escape(part.facts["seeds"])}; '
-    f'<a href="{html.escape(link)}">all tables and pictures</a></p>',
+    f'<a href="{html.escape(link)}">all tables</a></p>',
   ]
   return '\n'.join(parts)
-
-
-def _panels(part: Part) -> list[base.Panel]:
-  panels = {panel.name: panel for panel in part.experiment.panels}
-  names = [
-    each.name if isinstance(each, base.Panel) else each
-    for each in part.chapter.panels
-  ]
-  return [panels[name] for name in names or panels]

@@ -307,8 +307,13 @@ def _opened(
   """A chapter's experiment with its flags read; the last of a name counts."""
   module = importlib.import_module(f'experiments.{chapter.experiment}')
   experiment = module.EXPERIMENT
-  more = [each for each in chapter.panels if isinstance(each, base.Panel)]
-  experiment = experiment._replace(panels=(*experiment.panels, *more))
+  if chapter.panels:
+    named = {panel.name: panel for panel in experiment.panels}
+    chosen = (
+      each if isinstance(each, base.Panel) else named[each]
+      for each in chapter.panels
+    )
+    experiment = experiment._replace(panels=tuple(chosen))
   flags_ = [*chapter.flags, *(chapter.full if full else ()), *given]
   last = {flag.partition('=')[0]: flag for flag in flags_}
   values = define_flags(experiment)
