@@ -70,7 +70,7 @@ def draw(
 
 def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   """What the marks of a figure mean."""
-  label = f'{panel.label[:1].upper()}{panel.label[1:]}'
+  label = f'{panel.title}: {panel.label}'
   lost = _lost(panel, outcomes)
   if panel.kind == 'sweep':
     theory = any(panel.field in outcome.predicted for outcome in outcomes)

@@ -116,13 +116,13 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
     )
   if panel.kind == 'curve':
     return (
-      f'{panel.label[:1].upper()}{panel.label[1:]} against the steps of the '
-      f'training: {seeds}. {trajectories.caption(panel, outcomes)}'
+      f'{panel.title}: {panel.label} against the {panel.over}s, {seeds}. '
+      f'{trajectories.caption(panel, outcomes)}'
     )
   theory = any(panel.field in outcome.predicted for outcome in outcomes)
   return (
-    f'{panel.label[:1].upper()}{panel.label[1:]} against depth, from the input '
-    f'at the left to the output. Marks: {seeds}.'
+    f'{panel.title}: {panel.label} against depth, from the input at the left '
+    f'to the output. Marks: {seeds}.'
     + ' Dashed line: what theory predicts.'
     * theory
   )
