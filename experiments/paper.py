@@ -23,8 +23,13 @@ that the column Shapeset of the full table, 42 settings of 10 seeds, would take
 5,900 core hours. How long it takes on a GPU was not measured: there was none.
 """
 
-from initlab import base, glorot2010, launch
-from initlab import glorot2010_training as statements
+from initlab import (
+  base,
+  glorot2010,
+  glorot2010_figures,
+  glorot2010_table,
+  launch,
+)
 
 _LENGTH = ('--batch_size=10', '--seeds=0:10', '--record_every=500')
 _SHAPESET = (
@@ -92,7 +97,7 @@ def _small_images(dataset: str, text: str) -> base.Chapter:
     full=(*_LONG, _LONG_RATES),
     text=text,
     panels=(_TUNED,),
-    claims=statements.SMALL_IMAGES,
+    claims=glorot2010_table.SMALL_IMAGES,
   )
 
 
@@ -131,7 +136,7 @@ _TRAINING = (
     'Figure 2: the sigmoid saturates',
     ('--init=standard', '--activation=sigmoid', '--widths=256x4'),
     'activation_mean_curve',
-    statements.FIGURE_2,
+    glorot2010_figures.FIGURE_2,
     'Four hidden layers. The top one goes to 0 very fast, the others stay '
     'above 0.5, the more so the nearer to the output. After some 2 million '
     'updates the top layer leaves its saturation, while the first one begins '
@@ -142,7 +147,7 @@ _TRAINING = (
     'Figure 3: tanh and softsign saturate',
     ('--init=standard', '--activation=tanh,softsign'),
     'activation_std_curve',
-    statements.FIGURE_3,
+    glorot2010_figures.FIGURE_3,
     "Tanh's layers saturate one after the other, the first one first; those of "
     'softsign move together, fast at first and then slowly.',
   ),
@@ -150,7 +155,7 @@ _TRAINING = (
     'Figure 4: activations at the end',
     ('--init=standard', '--activation=tanh,softsign'),
     'activation_sample_histogram',
-    statements.FIGURE_4,
+    glorot2010_figures.FIGURE_4,
     'After the whole training: tanh has modes at -1, 0 and 1 in the lower '
     'layers, softsign about -0.7 and 0.7, at its knees.',
   ),
@@ -158,7 +163,7 @@ _TRAINING = (
     'Figure 9: weight gradients',
     ('--init=standard,glorot', '--activation=tanh'),
     'weight_gradient_std_curve',
-    statements.FIGURE_9,
+    glorot2010_figures.FIGURE_9,
     'With standard weights the layers drift apart, the lower ones having the '
     'larger gradients; with normalized weights they stay together.',
   ),
@@ -166,7 +171,7 @@ _TRAINING = (
     'Figure 10: tanh with normalized weights',
     ('--init=glorot,standard', '--activation=tanh'),
     'activation_std_curve',
-    statements.FIGURE_10,
+    glorot2010_figures.FIGURE_10,
     'As figure 3, for tanh with normalized weights: its layers behave as those '
     'of softsign do.',
   ),
@@ -179,7 +184,7 @@ _TRAINING = (
     'tanh N. The sigmoid does not get off the error of a constant answer, '
     '83.33%. Sigmoid with normalized weights is not in the paper.',
     panels=(_TUNED,),
-    claims=(*statements.FIGURE_11, *statements.TABLE),
+    claims=(*glorot2010_figures.FIGURE_11, *glorot2010_table.TABLE),
   ),
   base.Chapter(
     'learning',
@@ -195,7 +200,7 @@ _TRAINING = (
     text='The best depth is five for all but the sigmoid, four; yet the table, '
     'which has 82.61% for it, is said to be of five for all.',
     panels=(_TUNED,),
-    claims=statements.DEPTH,
+    claims=glorot2010_table.DEPTH,
   ),
   base.Chapter(
     'learning',
@@ -214,7 +219,7 @@ _TRAINING = (
     'weights, but do not reach normalized ones. Here by products of random '
     'signs with the Hessian, and by RMSprop.',
     panels=(_TUNED,),
-    claims=statements.CURVATURE,
+    claims=glorot2010_table.CURVATURE,
   ),
   base.Chapter(
     'svm',
@@ -238,7 +243,7 @@ _TRAINING = (
 
 def _tables(run):
   """Table 1, and the paper's test of its rows."""
-  make = (statements.table, statements.differences)
+  make = (glorot2010_table.table, glorot2010_table.differences)
   return [each(run, _COLUMNS) for each in make]
 
 
