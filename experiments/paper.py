@@ -58,6 +58,15 @@ _TUNED = base.Panel(
   tuned=('learning_rate', 'final_valid_error'),
 )
 
+_GRADIENTS = base.Panel(
+  'gradient_std',
+  'Back-propagated gradients during training',
+  'standard deviation of dC/ds',
+  'curve',
+  log=True,
+  hidden=True,
+)
+
 # Data set -> the chapter of its column of table 1.
 _COLUMNS = {
   'shapeset': 'Figure 11 and table 1: Shapeset-3x2',
@@ -70,7 +79,7 @@ _COLUMNS = {
 def _figure(
   title: str,
   flags: tuple[str, ...],
-  panel: str,
+  panels: tuple[str | base.Panel, ...],
   claims: tuple[base.Claim, ...],
   text: str,
   full: tuple[str, ...] = (),
@@ -82,12 +91,14 @@ def _figure(
     (*_SHAPESET, _RATE, *flags),
     full=(*_LONG, _LONG_RATE, *full),
     text=text,
-    panels=(panel,),
+    panels=panels,
     claims=claims,
   )
 
 
-def _small_images(dataset: str, text: str) -> base.Chapter:
+def _small_images(
+  dataset: str, text: str, claims: tuple[base.Claim, ...] = ()
+) -> base.Chapter:
   """A column of table 1 beside Shapeset's."""
   short = ('--widths=100x5', '--steps=3000')
   return base.Chapter(
@@ -97,7 +108,7 @@ def _small_images(dataset: str, text: str) -> base.Chapter:
     full=(*_LONG, _LONG_RATES),
     text=text,
     panels=(_TUNED,),
-    claims=glorot2010_table.SMALL_IMAGES,
+    claims=(*glorot2010_table.SMALL_IMAGES, *claims),
   )
 
 
@@ -135,7 +146,7 @@ _TRAINING = (
   _figure(
     'Figure 2: the sigmoid saturates',
     ('--init=standard', '--activation=sigmoid', '--widths=256x4'),
-    'activation_mean_curve',
+    ('activation_mean_curve',),
     glorot2010_figures.FIGURE_2,
     'Four hidden layers. The top one goes to 0 very fast, the others stay '
     'above 0.5, the more so the nearer to the output. After some 2 million '
@@ -146,7 +157,7 @@ _TRAINING = (
   _figure(
     'Figure 3: tanh and softsign saturate',
     ('--init=standard', '--activation=tanh,softsign'),
-    'activation_std_curve',
+    ('activation_std_curve',),
     glorot2010_figures.FIGURE_3,
     "Tanh's layers saturate one after the other, the first one first; those of "
     'softsign move together, fast at first and then slowly.',
@@ -154,23 +165,26 @@ _TRAINING = (
   _figure(
     'Figure 4: activations at the end',
     ('--init=standard', '--activation=tanh,softsign'),
-    'activation_sample_histogram',
+    ('activation_sample_histogram',),
     glorot2010_figures.FIGURE_4,
     'After the whole training: tanh has modes at -1, 0 and 1 in the lower '
     'layers, softsign about -0.7 and 0.7, at its knees.',
   ),
   _figure(
-    'Figure 9: weight gradients',
+    'Figure 9: gradients during training',
     ('--init=standard,glorot', '--activation=tanh'),
-    'weight_gradient_std_curve',
-    glorot2010_figures.FIGURE_9,
-    'With standard weights the layers drift apart, the lower ones having the '
-    'larger gradients; with normalized weights they stay together.',
+    ('weight_gradient_std_curve', _GRADIENTS),
+    (*glorot2010_figures.FIGURE_9, *glorot2010_figures.FIGURE_7),
+    'With standard weights the weight gradients of the layers drift apart, the '
+    'lower ones having the larger; with normalized weights they stay together. '
+    'Of the back-propagated gradients, which figure 7 has at the start, the '
+    'paper says that with standard weights their order is soon reversed. The '
+    'chapter of the digits checks that, too.',
   ),
   _figure(
     'Figure 10: tanh with normalized weights',
     ('--init=glorot,standard', '--activation=tanh'),
-    'activation_std_curve',
+    ('activation_std_curve',),
     glorot2010_figures.FIGURE_10,
     'As figure 3, for tanh with normalized weights: its layers behave as those '
     'of softsign do.',
@@ -230,7 +244,9 @@ _TRAINING = (
     panels=('network_error_seeds', 'machine_error_seeds'),
   ),
   _small_images(
-    'digits', 'Not in the paper: small images that come with scikit-learn.'
+    'digits',
+    'Not in the paper: small images that come with scikit-learn.',
+    glorot2010_figures.FIGURE_7,
   ),
   _small_images(
     'mnist', 'The order is that of Shapeset, the differences are small.'

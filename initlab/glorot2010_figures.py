@@ -1,8 +1,9 @@
 """Statements of Glorot & Bengio 2010 about layers and errors in training.
 
-Those of figures 2 to 4 and 9 to 11. All are checked on `experiments.learning`,
-at one learning rate but for figure 11, which stands where the rows of table 1
-do. Intervals, and what is left to a long run, are as in `glorot2010_table`.
+Those of figures 2 to 4, 7 and 9 to 11. All are checked on
+`experiments.learning`, at one learning rate but for figures 7 and 11, which
+stand where the rows of table 1 do. Intervals, and what is left to a long run,
+are as in `glorot2010_table`.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,11 @@ def _off_it(outcome: base.Outcome, why: str) -> None:
       f'test cost of {claims.told(cost, ".4g")} nats after '
       f'{outcome.steps[-1]} updates; so far {why}'
     )
+
+
+def _factor(log: stats.Estimate) -> str:
+  """The estimate of a logarithm, as text, of what it is the logarithm of."""
+  return claims.told(stats.Estimate(*np.exp(log[:3]), *log[3:]))
 
 
 # Figure 2.
@@ -239,6 +245,42 @@ FIGURE_10 = (
 )
 
 
+# Figure 7, and on.
+
+
+def _reversed(outcomes: Sequence[base.Outcome]) -> base.Finding:
+  """First over last hidden layer: below 1 at the start, above it on average.
+
+  The average is of the logarithm, over all records after the start; for it to
+  be above 0, the order must have turned long before the end.
+  """
+  tanh = table.one_row(outcomes, 'Tanh')
+  stds = _hidden(tanh, 'gradient_std')
+  log = np.log(stds[:, :, 0] / stds[:, :, -1])
+  start, later, first = (
+    glorot2010.simultaneous(each, 2)
+    for each in (log[:, 0], log[:, 1:].mean(1), log[:, 1])
+  )
+  words = (
+    'the deviation of dC/ds in the first hidden layer over that in the last is '
+    f'{_factor(start)} at the start, {_factor(first)} after {tanh.steps[1]} '
+    f'updates, {_factor(later)} on average over the training'
+  )
+  _off_it(tanh, words)
+  return claims.finding(bool(start.high < 0 and later.low > 0), words)
+
+
+FIGURE_7 = (
+  base.Claim(
+    'figure 7, then on',
+    'With standard weights back-propagated gradients shrink downward at the '
+    'start; soon this order of the layers is reversed.',
+    f'{_SOURCE}, section 4.3',
+    _reversed,
+  ),
+)
+
+
 # Figure 9.
 
 
@@ -251,13 +293,10 @@ def _gradients_differ(outcomes: Sequence[base.Outcome]) -> base.Finding:
     ratios.append(np.log(spread.max(2) / spread.min(2)).mean(1))
   standard, normalized = (stats.mean(each) for each in ratios)
   difference = glorot2010.simultaneous(ratios[0] - ratios[1], 1)
-  factor = lambda estimate: claims.told(
-    stats.Estimate(*np.exp(estimate[:3]), *estimate[3:])
-  )
   words = (
     'the largest over the smallest deviation of the weight gradients of the '
-    f'hidden layers is {factor(standard)} with standard weights, '
-    f'{factor(normalized)} with normalized, on average over the training'
+    f'hidden layers is {_factor(standard)} with standard weights, '
+    f'{_factor(normalized)} with normalized, on average over the training'
   )
   _off_it(claims.one(outcomes, activation='tanh', init='standard'), words)
   return claims.finding(bool(difference.low > 0), words)

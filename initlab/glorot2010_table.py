@@ -95,9 +95,10 @@ def constant_cost(outcome: base.Outcome) -> float:
   That is the entropy of the labels' shares among the very test examples whose
   cost was measured: below it, something of the images has been learned.
   """
-  config = outcome.config
-  labels = datasets.DATASETS[config.dataset].split('test', config.test_size, '')
-  shares = np.bincount(np.asarray(labels.y)) / len(labels.y)
+  dataset = datasets.DATASETS[outcome.config.dataset]
+  most = outcome.config.test_size
+  labels = dataset.split('test', most if dataset.draw else None, '').y[:most]
+  shares = np.bincount(np.asarray(labels)) / len(labels)
   return -float(np.sum(shares[shares > 0] * np.log(shares[shares > 0])))
 
 

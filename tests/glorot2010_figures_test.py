@@ -83,6 +83,26 @@ def test_figure_4():
     )
 
 
+def test_figure_7():
+  steps = (0, 500, 1000)
+
+  def tanh(*ratios):
+    """Of the first hidden layer over the last, at each record."""
+    values = {'gradient_std': np.array([[each, 1.0] for each in ratios])}
+    return _curves(values, steps, final_valid_error=0.5)
+
+  holds = lambda *outcomes: trainings.holds(
+    statements.FIGURE_7, 'figure 7, then on', outcomes
+  )
+  assert holds(tanh(0.1, 2.0, 3.0)) is True
+  assert holds(tanh(0.1, 0.2, 0.3)) is False
+  assert holds(tanh(0.1, 0.1, 3.0)) is False
+  assert holds(tanh(2.0, 2.0, 3.0)) is False
+  assert holds(tanh(0.1, 1.0, 1.0)) is False
+  assert holds(_stuck(tanh(0.1, 0.2, 0.3))) is None
+  assert holds(trainings.outcome('Tanh N', final_valid_error=0.5)) is None
+
+
 def test_figure_9():
   def pair(standard, normalized):
     return [

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import trainings
 
@@ -40,6 +41,22 @@ def test_the_table(name, true, false):
 def test_the_plateau_wants_three_decades():
   few = trainings.study(rates=(0.01, 0.1, 1.0))
   assert trainings.holds(statements.TABLE, 'table 1: plateau', few) is None
+
+
+def test_a_constant_answer_is_of_the_test_examples_that_there_are():
+  """Of a finite data set there may be fewer than are asked for."""
+  (one,) = trainings.study(rates=(0.1,))[:1]
+  costs = [
+    statements.constant_cost(
+      one._replace(
+        config=dataclasses.replace(
+          one.config, dataset='xor', test_size=test_size
+        )
+      )
+    )
+    for test_size in (4, 1000)
+  ]
+  np.testing.assert_allclose(costs, np.log(2), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
