@@ -30,7 +30,6 @@ import warnings
 from absl import flags
 import jax
 import jaxlib
-import numpy as np
 
 from initlab import (
   base,
@@ -38,6 +37,7 @@ from initlab import (
   datasets,
   keys,
   launchers,
+  parsing,
   plans,
   report,
   study,
@@ -499,50 +499,15 @@ def read_settings(
   lists = []
   for field in fields:
     words = str(values[field.name].value).split(',')
-    parsed = [_parsed(field, hints[field.name], word.strip()) for word in words]
+    parsed = [
+      parsing.knob(field, hints[field.name], word.strip()) for word in words
+    ]
     lists.append(list(dict.fromkeys(parsed)))
   names = [field.name for field in fields]
   return [
     experiment.config(**dict(zip(names, point, strict=True)))
     for point in itertools.product(*lists)
   ]
-
-
-def _parsed(field: dataclasses.Field, hint: Any, word: str) -> Any:
-  """One value of a flag; a UserError names flag, value and what is allowed."""
-  where = f'--{field.name}={word}'
-  if not word:
-    raise base.UserError(f'--{field.name}: there is an empty value in the list')
-  choices = field.metadata['choices']
-  if choices:
-    try:
-      base.lookup(dict.fromkeys(choices), field.name, word)
-    except base.UserError as error:
-      raise base.UserError(f'{where}: {error}') from None
-    return word
-  if typing.get_origin(hint) is tuple:
-    return _widths(where, word)
-  kinds = {int: 'an integer', float: 'a finite number', str: 'a word'}
-  try:
-    value = hint(word)
-    if hint is float and not np.isfinite(value):
-      raise ValueError
-  except ValueError:
-    raise base.UserError(f'{where}: it takes {kinds[hint]}') from None
-  return value
-
-
-def _widths(where: str, word: str) -> tuple[int, ...]:
-  """'784-256x5-10' -> (784, 256, 256, 256, 256, 256, 10)."""
-  widths = []
-  for part in word.split('-'):
-    match = re.fullmatch(r'(\d+)(?:x(\d+))?', part)
-    if not match:
-      raise base.UserError(
-        f'{where}: widths look like 1000x5 or 500-1000-500, each at least 1'
-      )
-    widths += [int(match[1])] * int(match[2] or 1)
-  return tuple(widths)
 
 
 def read_options(values: flags.FlagValues, command: str) -> study.Options:
@@ -557,20 +522,22 @@ def read_options(values: flags.FlagValues, command: str) -> study.Options:
     raise base.UserError(
       f'--matmul_precision={precision}: one of {", ".join(_PRECISIONS)}'
     )
-  root_seed = _natural('root_seed', value['root_seed'])
+  root_seed = parsing.natural('root_seed', value['root_seed'])
   if root_seed >= keys.SEED_LIMIT:
     raise base.UserError(f'--root_seed={root_seed}: it is under 2**32')
   data_dir = value['data_dir']
   return study.Options(
-    seeds=read_seeds(value['seeds']),
+    seeds=parsing.seeds(value['seeds']),
     root_seed=root_seed,
-    lanes=_natural('lanes', value['lanes'], least=1, word='auto'),
-    devices=_natural('devices', value['devices'], least=1, word='all'),
+    lanes=parsing.natural('lanes', value['lanes'], least=1, word='auto'),
+    devices=parsing.natural('devices', value['devices'], least=1, word='all'),
     matmul_precision=precision,
     out=pathlib.Path(value['out']).expanduser(),
     data_dir=datasets.default_data_dir() if data_dir == 'auto' else data_dir,
     command=command,
-    checkpoint_every=_seconds('checkpoint_every', value['checkpoint_every']),
+    checkpoint_every=parsing.seconds(
+      'checkpoint_every', value['checkpoint_every']
+    ),
     clock=time.monotonic,
     uninterrupted=uninterrupted,
     tensorboard=bool(values['tensorboard'].value),
@@ -585,12 +552,12 @@ def read_workers(values: flags.FlagValues) -> Workers:
       each other.
   """
   value = {name: str(values[name].value).strip() for name in _FLAGS}
-  count = _natural('num_shards', value['num_shards'], least=1)
+  count = parsing.natural('num_shards', value['num_shards'], least=1)
   if count > _MOST_SHARDS:
     raise base.UserError(f'--num_shards={count}: at most {_MOST_SHARDS}')
   shard = None
   if value['shard_index'] != 'none':
-    index = _natural('shard_index', value['shard_index'], word='none')
+    index = parsing.natural('shard_index', value['shard_index'], word='none')
     if index >= count:
       raise base.UserError(
         f'--shard_index={index}: with --num_shards={count} it is from 0 to '
@@ -620,7 +587,7 @@ def read_workers(values: flags.FlagValues) -> Workers:
 
 def _job(value: dict[str, str]) -> launchers.Job:
   partition = value['slurm_partition']
-  number = lambda name, least: _natural(name, value[name], least)
+  number = lambda name, least: parsing.natural(name, value[name], least)
   return launchers.Job(
     partition='' if partition == 'default' else partition,
     minutes=number('slurm_minutes', 1),
@@ -645,67 +612,14 @@ def _processes(
   address = value['coordinator_address']
   if not re.fullmatch(r'.+:\d+', address):
     raise base.UserError(f'--coordinator_address={address}: it is host:port')
-  count = _natural('num_processes', value['num_processes'], least=1)
-  index = _natural('process_id', value['process_id'])
+  count = parsing.natural('num_processes', value['num_processes'], least=1)
+  index = parsing.natural('process_id', value['process_id'])
   if index >= count:
     raise base.UserError(
       f'--process_id={index}: with --num_processes={count} it is from 0 to '
       f'{count - 1}'
     )
   return address, count, index
-
-
-def read_seeds(text: str) -> np.ndarray:
-  """The seeds of `--seeds`, `[S]` ascending, each once.
-
-  Args:
-    text: a comma list of seeds and of ranges first:end, the end left out.
-
-  Raises:
-    UserError: not such a list, an empty range, or a seed outside 32 bits.
-
-  Examples:
-    >>> read_seeds('0:4,17').tolist()
-    [0, 1, 2, 3, 17]
-  """
-  seeds = set()
-  for part in text.split(','):
-    match = re.fullmatch(r'\s*(\d+)\s*(?::\s*(\d+)\s*)?', part)
-    if not match:
-      raise base.UserError(
-        f'--seeds={text}: it takes seeds and ranges, such as 0:32 or 0:8,17'
-      )
-    first, end = int(match[1]), int(match[2] or int(match[1]) + 1)
-    if end > keys.SEED_LIMIT:
-      raise base.UserError(f'--seeds={part}: a seed is under 2**32')
-    if first >= end:
-      raise base.UserError(f'--seeds={part}: there is no seed in this range')
-    seeds.update(range(first, end))
-  return np.array(sorted(seeds), np.uint32)
-
-
-def _natural(name: str, text: str, least: int = 0, word: str = '') -> int:
-  """A whole number, or 0 for the word that stands in its place."""
-  if word and text == word:
-    return 0
-  if not text.isascii() or not text.isdigit() or int(text) < least:
-    choice = f', or {word}' if word else ''
-    raise base.UserError(
-      f'--{name}={text}: it takes a whole number from {least}{choice}'
-    )
-  return int(text)
-
-
-def _seconds(name: str, text: str) -> float:
-  try:
-    seconds = float(text)
-    if not 0 <= seconds < np.inf:
-      raise ValueError
-  except ValueError:
-    raise base.UserError(
-      f'--{name}={text}: it takes a number of seconds from 0'
-    ) from None
-  return seconds
 
 
 # The machine.

@@ -24,6 +24,7 @@ from initlab import (
   launch,
   mlp,
   networks,
+  parsing,
   shapeset,
   sweeps,
 )
@@ -181,7 +182,7 @@ def bench_paper(repeats: int) -> None:
   values = launch.define_flags(learning.EXPERIMENT)
   values(['_', *full.flags, *full.full])
   table = launch.read_settings(learning.EXPERIMENT, values)
-  seeds = len(launch.read_seeds(values['seeds'].value))
+  seeds = len(parsing.seeds(values['seeds'].value))
   rates = {}
   for name, widths in settings.items():
     config = dataclasses.replace(table[0], widths=widths)

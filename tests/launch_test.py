@@ -12,7 +12,7 @@ import programs
 import pytest
 
 from experiments import variance
-from initlab import base, launch, study
+from initlab import base, launch, parsing, study
 
 _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
 
@@ -131,9 +131,9 @@ def test_no_flags_are_the_defaults():
   'text', ['0:32', '17', '0:4,17', '3,5,9', '0,4294967295']
 )
 def test_seeds_are_written_as_they_are_read(text):
-  seeds = launch.read_seeds(text)
+  seeds = parsing.seeds(text)
   np.testing.assert_array_equal(
-    launch.read_seeds(study.seeds_written(seeds)), seeds
+    parsing.seeds(study.seeds_written(seeds)), seeds
   )
   assert seeds.dtype == np.uint32
 

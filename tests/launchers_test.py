@@ -13,7 +13,7 @@ import numpy as np
 import programs
 import pytest
 
-from initlab import base, launch, launchers, study
+from initlab import base, launchers, parsing, study
 
 _FLAGS = (
   '--dataset=xor',
@@ -87,7 +87,7 @@ def _body(printed):
 @pytest.mark.parametrize('count', [1, 2, 3, 7, 40])
 @pytest.mark.parametrize('text', ['0:32', '5', '0:100', '3:200,1000:1100'])
 def test_shares_are_disjoint_complete_and_even(text, count, block):
-  seeds = launch.read_seeds(text)
+  seeds = parsing.seeds(text)
   shares = [
     study.share(seeds, block, study.Shard(index, count))
     for index in range(count)
@@ -98,7 +98,7 @@ def test_shares_are_disjoint_complete_and_even(text, count, block):
 
 
 def test_workers_that_can_do_not_share_a_file():
-  seeds = launch.read_seeds('0:512')
+  seeds = parsing.seeds('0:512')
   shares = [study.share(seeds, 64, study.Shard(i, 4)) for i in range(4)]
   files = [set((seeds // 64).tolist()) for seeds in shares]
   assert not set.intersection(*files)

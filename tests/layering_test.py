@@ -14,7 +14,7 @@ _LAYERS = (
   'keys activations losses kernels layerwise stats store gradient_check '
   'hessian',
   'initializers shapeset curvature trajectories distributions pictures '
-  'checkpoints tables',
+  'checkpoints tables parsing',
   'tuning',
   'mlp datasets linear_regime plots comparison claims',
   'probes networks training report glorot2010 lectures',
