@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import importlib
 import itertools
 import os
 import pathlib
+import platform
 import re
 import shlex
 import shutil
@@ -97,7 +99,8 @@ _FLAGS = {
   ),
   'compile_cache': (
     '~/.cache/initlab/xla',
-    'where compiled programs are kept for the next run; none keeps none',
+    'where compiled programs are kept for the next run, in a folder for each '
+    'kind of processor; none keeps none',
   ),
   'num_shards': (
     '1',
@@ -650,9 +653,25 @@ def configure(matmul_precision: str, compile_cache: str) -> None:
   keep = compile_cache != 'none'
   jax.config.update('jax_enable_compilation_cache', keep)
   if keep:
-    folder = os.path.expanduser(compile_cache)
-    jax.config.update('jax_compilation_cache_dir', folder)
+    folder = pathlib.Path(compile_cache).expanduser() / _processor()
+    jax.config.update('jax_compilation_cache_dir', str(folder))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+
+
+def _processor() -> str:
+  """A name for what the processor can do.
+
+  Programs compiled for a CPU may hold instructions that another lacks, and JAX
+  does not ask: where machines share a home, each kind has a cache of its own.
+  """
+  try:
+    told = pathlib.Path('/proc/cpuinfo').read_text('utf-8')
+  except OSError:
+    told = platform.processor()
+  features = re.search(r'^(?:flags|Features)\b.*$', told, re.MULTILINE)
+  text = features[0] if features else told
+  digest = hashlib.sha256(text.encode()).hexdigest()
+  return f'{platform.machine()}-{digest[:8]}'
 
 
 @contextlib.contextmanager
