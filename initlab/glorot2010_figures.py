@@ -35,7 +35,8 @@ def _off_it(outcome: base.Outcome, why: str) -> None:
 
 def _factor(log: stats.Estimate) -> str:
   """The estimate of a logarithm, as text, of what it is the logarithm of."""
-  return claims.told(stats.Estimate(*np.exp(log[:3]), *log[3:]))
+  value, low, high = map(np.exp, log[:3])
+  return claims.told(log._replace(value=value, low=low, high=high))
 
 
 # Figure 2.
