@@ -298,7 +298,13 @@ CLAIMS = (
 
 PANELS = (
   base.Panel(
-    'cost', 'Cost, the lowest so far', 'J', 'curve', over='evaluation'
+    'cost',
+    'Cost so far, above the lowest of all runs',
+    'J - lowest J',
+    'curve',
+    True,
+    over='evaluation',
+    excess=True,
   ),
   base.Panel(
     'gradient',

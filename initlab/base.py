@@ -274,6 +274,8 @@ class Panel(NamedTuple):
   hidden: of a 'curve' of layers, whether the output layer is left out.
   tuned: a knob and a field, as for an Experiment: of settings that differ in
     that knob alone, the chosen one is drawn.
+  excess: of a 'curve', whether the lowest value of all settings, seeds and
+    steps is taken off, as of a cost whose minimum nobody knows.
   over: of a 'curve', what its steps are; of a 'sweep', the knob, whose values
     are numbers: on a logarithmic axis where they are positive and span a factor
     of 30; of a 'surface', the knob that says how far both axes reach.
@@ -289,6 +291,7 @@ class Panel(NamedTuple):
   markers: str = ''
   hidden: bool = False
   tuned: tuple[str, str] | None = None
+  excess: bool = False
 
   @property
   def name(self) -> str:

@@ -40,6 +40,13 @@ def draw(
     colours: of the settings, in turn.
     width: of the figure, in inches.
   """
+  low = _taken_off(panel, outcomes)
+  outcomes = [
+    each._replace(
+      measured={**each.measured, panel.field: each.measured[panel.field] - low}
+    )
+    for each in outcomes
+  ]
   if outcomes[0].measured[panel.field].ndim == 2:
     return _networks(panel, outcomes, colours, width)
   return _layers(panel, outcomes, width)
@@ -47,10 +54,15 @@ def draw(
 
 def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   """What the marks of a figure mean, after what an estimate is of."""
+  low = _taken_off(panel, outcomes)
+  taken = (
+    f' Taken off: {low:.5g}, the lowest of all; a seed that comes near it '
+    'leaves the picture.'
+  ) * panel.excess
   if outcomes[0].measured[panel.field].ndim == 2:
     return (
       'Line and band: the mean and its interval. Thin lines: single seeds. A '
-      'seed that diverges is left out from there on.'
+      f'seed that diverges is left out from there on.{taken}'
     )
   what = 'hidden layer' if panel.hidden else 'layer'
   spread, markers = (
@@ -60,8 +72,18 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
     f'One row a setting, one curve a {what}, with its interval as a band.'
     + f' Bars: {spread} to both sides, the mean over seeds.' * bool(spread)
     + f' Markers: {markers}, with intervals.' * bool(markers)
-    + ' A seed that diverges is left out from there on.'
+    + f' A seed that diverges is left out from there on.{taken}'
   )
+
+
+def _taken_off(
+  panel: base.Panel, outcomes: Sequence[base.Outcome]
+) -> np.floating | float:
+  """The lowest value of all, where the panel is of what is above it."""
+  values = [each.measured[panel.field].ravel() for each in outcomes]
+  finite = np.concatenate(values)
+  finite = finite[np.isfinite(finite)]
+  return finite.min() if panel.excess and finite.size else 0.0
 
 
 def _networks(
@@ -105,7 +127,9 @@ def _networks(
     _draw_seeds(axes, outcome, panel.field, colours[i % len(colours)])
     _draw_mean(axes, outcome.steps, estimates[i], _INK, '-', '')
   values = [each.measured[panel.field] for each in outcomes]
-  _scale(top, outcomes, values, panel.log, 0.995)
+  # The one that comes to the lowest nears 0, and its share is left out.
+  least = panel.excess / sum(map(len, values))
+  _scale(top, outcomes, values, panel.log, 0.995, least)
   return picture
 
 
@@ -227,15 +251,20 @@ def _scale(
   values: Sequence[np.ndarray],
   log: bool,
   share: float,
+  least: float = 0.0,
 ) -> None:
-  """The axes that all pictures of a figure share: up to a share of values."""
+  """The axes that all pictures of a figure share: up to a share of values.
+
+  On a logarithmic axis all of the largest, but `least` of the smallest.
+  """
   from matplotlib import ticker
 
   axes.set_xlim(0, _last(outcomes))
   flat = np.concatenate([each.ravel() for each in values])
   flat = flat[np.isfinite(flat)]
   if log and (flat > 0).any():
-    low, high = np.log10(flat[flat > 0].min()), np.log10(flat.max())
+    lowest = np.quantile(flat[flat > 0], least)
+    low, high = np.log10(lowest), np.log10(flat.max())
     margin = max(0.06 * (high - low), 0.2)
     axes.set_yscale('log')
     axes.set_ylim(10 ** (low - margin), 10 ** (high + margin))

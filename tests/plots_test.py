@@ -229,3 +229,34 @@ def test_bars_and_markers_beside_a_curve(records):
   caption = plots.caption(panel, [outcome])
   assert 'Bars: reach' in caption
   assert 'Markers: edge' in caption
+
+
+def test_a_curve_of_what_is_above_the_lowest_of_all():
+  """Which one seed nears by decades that the axis does not follow."""
+  steps = np.arange(401)
+  ends = np.linspace(0, 0.02, 20)[:, None]
+  falling = 0.63 + 2 * 0.9**steps + ends
+  settings = [
+    base.Outcome(
+      config=Config(),
+      label=label,
+      seeds=np.arange(20),
+      measured={'cost': falling + above},
+      predicted={},
+      steps=tuple(steps.tolist()),
+    )
+    for label, above in (('slow', 0.01), ('fast', 0.0))
+  ]
+  panel = base.Panel('cost', 'Cost', 'J', 'curve', True, excess=True)
+  axes = plots.figure(panel, settings).axes[0]
+  means = [line.get_ydata()[-1] for line in axes.lines]
+  # 2 x 0.9^400 of all is left, below 1e-17.
+  np.testing.assert_allclose(means, [0.02, 0.01])
+  low, high = axes.get_ylim()
+  assert 1e-4 < low < 2e-3  # of the others, the lowest ends at 1e-3
+  assert high > 2
+  caption = plots.caption(panel, settings)
+  assert 'Taken off: 0.63,' in caption
+  assert 'Taken off' not in plots.caption(
+    panel._replace(excess=False), settings
+  )
