@@ -569,7 +569,7 @@ def _place(
   """The report's folder, named by what it reports and by what made it."""
   names = [task.folder.path.name for task in tasks]
   content = [importlib.metadata.version('initlab'), *names]
-  content += [panel.name for panel in experiment.panels]
+  content += map(repr, experiment.panels)
   digest = hashlib.sha256('\n'.join(content).encode())
   digest.update(options.seeds.tobytes())
   words = re.sub(r'[^\w.]+', '-', '-'.join(task.label for task in tasks))[:60]

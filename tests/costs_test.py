@@ -129,7 +129,13 @@ def test_what_is_stored_needs_no_memory(tmp_path, capsys, limited):
 
 
 @pytest.mark.parametrize(
-  'experiment', [_SORTING, variance.EXPERIMENT, learning.EXPERIMENT], ids=_name
+  'experiment',
+  [
+    _SORTING,
+    pytest.param(learning.EXPERIMENT, marks=pytest.mark.slow),
+    pytest.param(variance.EXPERIMENT, marks=pytest.mark.slow),
+  ],
+  ids=_name,
 )
 def test_the_bound_is_one(experiment):
   for traced in _programs(experiment, lanes=2):

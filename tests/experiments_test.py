@@ -12,7 +12,7 @@ import jax
 import pytest
 
 import experiments
-from initlab import base, keys, launch, study
+from initlab import base, keys, launch, plots, study
 
 _MODULES = {
   module.name: importlib.import_module(f'experiments.{module.name}')
@@ -20,6 +20,10 @@ _MODULES = {
 }
 _NAMES = tuple(n for n, m in _MODULES.items() if hasattr(m, 'EXPERIMENT'))
 _COLLECTIONS = tuple(n for n, m in _MODULES.items() if hasattr(m, 'COLLECTION'))
+# Run whole in every run of the tests: one of each kind of program and picture.
+# The others are traced here, and run by tests of their own or with --slow.
+_WHOLE = ('variance', 'learning', 'descent', 'samples', 'saddle', 'surface')
+_WHOLE += ('methods',)
 _HEADINGS = ('Question', 'Paper', 'Run', 'Takes', 'Expect')
 
 
@@ -67,8 +71,16 @@ def test_every_measure_has_its_panel_or_its_column(name):
   assert {panel.field for panel in experiment.panels} <= set(fields)
 
 
-@pytest.mark.parametrize('name', _NAMES)
-def test_runs_small_as_a_whole_program(name, tmp_path, capsys):
+@pytest.mark.parametrize(
+  'name',
+  [
+    name if name in _WHOLE else pytest.param(name, marks=pytest.mark.slow)
+    for name in _NAMES
+  ],
+)
+def test_runs_small_as_a_whole_program(name, tmp_path, capsys, monkeypatch):
+  # The same figures are written as SVG; to write them twice takes long.
+  monkeypatch.setattr(plots, 'png', lambda figure: b'')
   experiment = _experiment(name)
   flags = [
     f'--{field.name}={base.written(getattr(experiment.smoke, field.name))}'

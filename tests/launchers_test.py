@@ -105,6 +105,7 @@ def test_workers_that_can_do_not_share_a_file():
   assert set.union(*files) == set(range(8))
 
 
+@pytest.mark.slow
 def test_two_workers_at_once_write_what_one_process_writes(alone):
   expected, printed = alone
   out = _beside(expected, 'shards')

@@ -9,6 +9,8 @@ import studies
 from experiments import methods
 from initlab import base, keys
 
+pytestmark = pytest.mark.slow
+
 _AHEAD, _FLAT, _MINIMA = _NAMES = [claim.name for claim in methods.CLAIMS]
 
 

@@ -62,6 +62,7 @@ def test_the_trace_is_the_textbook_recursion():
   chex.assert_trees_all_equal(mlp.apply(params, x, jnp.tanh), traced.post[-1])
 
 
+@pytest.mark.slow
 def test_gradients_agree_with_central_differences():
   """In double precision: relative difference < 1e-8 at epsilon 1e-4.
 

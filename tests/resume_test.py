@@ -83,8 +83,8 @@ def _kill_many_times(tmp_path, kills, flags):
   assert not _under_way(torn)
 
 
-def test_killed_twice_the_rows_are_the_same_to_the_bit(tmp_path):
-  _kill_many_times(tmp_path, 2, ('--seeds=0:2', '--steps=60000'))
+def test_killed_the_rows_are_the_same_to_the_bit(tmp_path):
+  _kill_many_times(tmp_path, 1, ('--seeds=0:2', '--steps=60000'))
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ import studies
 
 from experiments import saddle
 
+pytestmark = pytest.mark.slow
+
 _GRADIENTS, _PRIOR, _SADDLE, _FLAT = _NAMES = [c.name for c in saddle.CLAIMS]
 
 

@@ -61,7 +61,9 @@ def test_both_means_are_those_of_the_singular_values():
   np.testing.assert_allclose(found['geometric_mean'], volumes, rtol=1e-4)
 
 
-@pytest.mark.parametrize('name', ['glorot', 'orthogonal'])
+@pytest.mark.parametrize(
+  'name', ['glorot', pytest.param('orthogonal', marks=pytest.mark.slow)]
+)
 def test_theory_is_what_is_measured_in_wide_layers(name):
   """log(n) / 2n = 1.4% is missing of the geometric mean at n = 150.
 

@@ -62,6 +62,7 @@ def test_two_hidden_layers_are_refused():
     sparsity.Config(widths=(3, 3))
 
 
+@pytest.mark.slow
 def test_the_lecture_at_its_own_size():
   """Ten seeds with and without the bias, as the program runs them."""
   outcomes = []

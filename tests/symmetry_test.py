@@ -71,6 +71,7 @@ def test_a_run_without_constants_cannot_tell(outcomes):
   assert set(_holds(random).values()) == {None}
 
 
+@pytest.mark.slow
 def test_the_best_network_of_one_unit_is_where_the_derivation_says(tmp_path):
   """The best of 64 random starts: above the bound, and near it."""
   (outcome,) = studies.run(

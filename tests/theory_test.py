@@ -45,7 +45,7 @@ def _measure(scheme, activation, bias, names):
   ('name', 'activation', 'bias'),
   [
     ('glorot', 'tanh', 0.0),
-    ('torch', 'softsign', 0.3),
+    pytest.param('torch', 'softsign', 0.3, marks=pytest.mark.slow),
     pytest.param('orthogonal', 'tanh', 0.0, marks=pytest.mark.slow),
     pytest.param('standard', 'sin', 0.0, marks=pytest.mark.slow),
     pytest.param('he', 'relu', 0.0, marks=pytest.mark.slow),
