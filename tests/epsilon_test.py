@@ -87,6 +87,7 @@ def test_what_does_not_span_five_decades_is_not_tested():
   assert _found(two) == [True, None, None]
 
 
+@pytest.mark.slow
 def test_the_lecture_at_reduced_size():
   """Ten seeds of 600 steps at both ends and at 1."""
   config = epsilon.Config(steps=600)

@@ -22,8 +22,7 @@ _NAMES = tuple(n for n, m in _MODULES.items() if hasattr(m, 'EXPERIMENT'))
 _COLLECTIONS = tuple(n for n, m in _MODULES.items() if hasattr(m, 'COLLECTION'))
 # Run whole in every run of the tests: one of each kind of program and picture.
 # The others are traced here, and run by tests of their own or with --slow.
-_WHOLE = ('variance', 'learning', 'descent', 'samples', 'saddle', 'surface')
-_WHOLE += ('methods',)
+_WHOLE = ('variance', 'learning', 'descent', 'samples', 'methods', 'surface')
 _HEADINGS = ('Question', 'Paper', 'Run', 'Takes', 'Expect')
 
 

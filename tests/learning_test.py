@@ -149,6 +149,7 @@ def test_what_is_traced_is_not_in_the_program():
   assert learning.numbers(gains[1])['gain'] == 3
 
 
+@pytest.mark.slow
 def test_a_finite_part_of_an_endless_set_is_seen_again_and_again(tmp_path):
   endless = learning.Config(dataset='gaussian', valid_size=3, test_size=5)
   finite = dataclasses.replace(endless, train_size=7, batch_size=0)

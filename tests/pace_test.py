@@ -41,6 +41,7 @@ def test_the_claims_hold_of_what_they_describe_and_of_nothing_else(
   assert _found(*settings) == holds
 
 
+@pytest.mark.slow
 def test_the_first_step_moves_every_layer_by_rate_times_gradient():
   """|w - w_0| / |w_0| = rate |dC/dw| / |w_0|, up to float32 subtraction."""
   config = pace.Config(widths=(8, 7, 6), examples=20, steps=10)

@@ -192,6 +192,7 @@ def test_fill_is_the_scanline_rule_for_any_polygon(kind, side):
     np.testing.assert_array_equal(found, scanlines(polygon, side))
 
 
+@pytest.mark.slow
 def test_a_larger_image_shows_the_same_scene():
   """Greys alike; a pixel in 4 differs where an edge, cut to pixels, passes.
 

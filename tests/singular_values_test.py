@@ -49,6 +49,7 @@ def _exact(params, seen):
   return found
 
 
+@pytest.mark.slow
 def test_both_means_are_those_of_the_singular_values():
   """Rounding: eps times the condition of w, 1e-7 x 100 for a determinant."""
   params, seen, found = _look((6, 6, 4, 4, 5))
