@@ -72,7 +72,7 @@ def test_gain_in_closed_form(activation, gain):
 
 
 def test_gain_of_the_tables():
-  """papers.md 3.13: 1.592537 for tanh, 2.337533 for softsign."""
+  """1.592537 for tanh, 2.337533 for softsign."""
   assert round(activations.gain('tanh'), 6) == 1.592537
   assert round(activations.gain('softsign'), 6) == 2.337533
 
@@ -94,7 +94,7 @@ def test_unknown_name_is_told_what_is_near():
 
 
 def test_lecun_tanh_of_efficient_backprop():
-  """papers.md 3.1: f(1), f'(0), E f(z)^2."""
+  """Of LeCun et al. (1998): f(1), f'(0), E f(z)^2."""
   f = activations.lecun_tanh
   value, slope = activations.evaluate(f, np.array([1.0, 0.0]))
   np.testing.assert_allclose(value[0], 0.9999973, atol=5e-8)

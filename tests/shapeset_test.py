@@ -321,7 +321,7 @@ def test_the_front_object_hides_half_of_the_back_one_at_most():
   found = np.asarray(overlaps(back, front))
   over, under = np.asarray(fill(front)), np.asarray(fill(back))
   hidden = (over & under).sum((1, 2)) / under.sum((1, 2))
-  # papers.md 2.2 step 7: the estimate lets 0.0018 of the pairs exceed one half,
+  # The overlap rule is an estimate: 0.0018 of the pairs exceed one half by it,
   # by little; four standard errors above that.
   accepted = hidden[~found]
   assert np.mean(accepted > 0.5) < 0.0018 + 4 * math.sqrt(

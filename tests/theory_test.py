@@ -78,7 +78,7 @@ def test_mean_field_is_what_is_measured(name, activation, bias):
 
 
 def test_averages_are_per_example():
-  """papers.md 1.2: one average q is off where the inputs' norms differ."""
+  """One average q is off where the inputs' norms differ."""
   laws = theory.layers(initializers.SCHEMES['glorot'], (50, 1000, 1000, 4))
   norms = np.array([0.2, 3.0])[:, None] * np.ones((2, 50))
   alike = np.sqrt((0.04 + 9) / 2) * np.ones((2, 50))
@@ -114,7 +114,7 @@ def test_linear_networks_obey_glorot_and_bengio_exactly():
   ],
 )
 def test_mean_singular_value_in_closed_form(name, shape, expected):
-  """papers.md 1.2: the quarter-circle law, .849 and .490; 1 for isometries.
+  """The quarter-circle law, .849 and .490; 1 for isometries.
 
   The 96-point rule meets the square-root edge of the spectrum: 1e-5.
   """
