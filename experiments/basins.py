@@ -89,7 +89,9 @@ def start(
   share = jax.random.uniform(keys.stream(key, 'init'), (), jnp.float32)
   span = numbers['high'] - numbers['low']
   x = numbers['low'] + span * share.astype(float)
-  return Descent(training.start(x, _optimizer(numbers)), x)
+  return Descent(
+    training.start(x, training.descent(numbers['learning_rate'])), x
+  )
 
 
 def advance(
@@ -105,7 +107,7 @@ def advance(
   del key
   state = training.advance(
     function,
-    _optimizer(numbers),
+    training.descent(numbers['learning_rate']),
     training.whole(data),
     descent.state,
     first,
@@ -121,10 +123,6 @@ def record(config: Config, data: None, descent: Descent) -> Result:
   state = descent.state
   x = jnp.where(state.diverged_step < 0, state.params, jnp.nan)
   return Result(x, descent.origin, function(x))
-
-
-def _optimizer(numbers: dict[str, base.Array]):
-  return training.optimizer('sgd', 'constant', numbers['learning_rate'], 1)
 
 
 TRAINING = base.Training(

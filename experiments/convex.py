@@ -149,7 +149,7 @@ def start(
     return weights - jnp.linalg.solve(curvature, slope)
 
   optimum = jax.lax.fori_loop(0, _NEWTON, newton, jnp.zeros_like(begun))
-  state = training.start(begun, _optimizer(numbers))
+  state = training.start(begun, training.descent(numbers['learning_rate']))
   return Fit(state, batch, optimum, begun)
 
 
@@ -183,7 +183,7 @@ def advance(
   del key, data
   state = training.advance(
     _objective(config),
-    _optimizer(numbers),
+    training.descent(numbers['learning_rate']),
     training.whole(fit.batch),
     fit.state,
     first,
@@ -210,10 +210,6 @@ def record(config: Config, data: None, fit: Fit) -> Result:
     start_slope=jnp.linalg.norm(slope),
     start_error=objective(fit.begun, batch) - jnp.mean(task.empty(batch.y)),
   )
-
-
-def _optimizer(numbers: dict[str, base.Array]):
-  return training.optimizer('sgd', 'constant', numbers['learning_rate'], 1)
 
 
 TRAINING = base.Training(

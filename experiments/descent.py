@@ -91,7 +91,7 @@ def start(
   """The same for every seed."""
   del config, key, data
   x = numbers['start']
-  state = training.start(x, _optimizer(numbers))
+  state = training.start(x, training.descent(numbers['learning_rate']))
   return Descent(state, 1 - 10 * numbers['learning_rate'], x)
 
 
@@ -108,7 +108,7 @@ def advance(
   del config, key
   state = training.advance(
     function,
-    _optimizer(numbers),
+    training.descent(numbers['learning_rate']),
     training.whole(data),
     descent.state,
     first,
@@ -130,10 +130,6 @@ def record(config: Config, data: None, descent: Descent) -> Result:
     distance=jnp.abs(x - MINIMUM),
     error=jnp.abs(x - expected) / jnp.maximum(1.0, jnp.abs(expected)),
   )
-
-
-def _optimizer(numbers: dict[str, base.Array]):
-  return training.optimizer('sgd', 'constant', numbers['learning_rate'], 1)
 
 
 TRAINING = base.Training(

@@ -123,10 +123,6 @@ def draw(key: base.Key, epsilon: base.Array) -> base.Params:
   return tuple(base.Layer(theta[1:], theta[0]) for theta in thetas)
 
 
-def _descent(numbers: Numbers) -> optax.GradientTransformationExtraArgs:
-  return training.optimizer('sgd', 'constant', numbers['learning_rate'], 0)
-
-
 def start(
   config: Config, numbers: Numbers, key: base.Key, data: base.Batch
 ) -> State:
@@ -143,7 +139,7 @@ def start(
     'gradient_norm': look('gradient_norm')[0],
     'saturated': jnp.mean(look('saturated')[:-1]),
   }
-  network = training.start(params, _descent(numbers))
+  network = training.start(params, training.descent(numbers['learning_rate']))
   return training.timed(network), born
 
 
@@ -161,7 +157,7 @@ def advance(
   activation = activations.ACTIVATIONS[config.activation]
   timed = training.advance_timed(
     training.objective(activation, logistic),
-    _descent(numbers),
+    training.descent(numbers['learning_rate']),
     training.whole(data),
     state[0],
     first,

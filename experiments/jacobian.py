@@ -28,11 +28,9 @@ from initlab import (
   activations,
   base,
   claims,
-  datasets,
   glorot2010,
   launch,
   losses,
-  mlp,
   networks,
   probes,
   singular_values,
@@ -76,20 +74,16 @@ class Result(NamedTuple):
 
 def load(config: Config, data_dir: str) -> base.Batch:
   """The first examples of the data set's test split."""
-  dataset = datasets.DATASETS[config.dataset]
-  return dataset.split('test', config.examples, data_dir)
+  return networks.test_examples(config, config.examples, data_dir)
 
 
 def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
   """Draws one network and looks at it."""
-  activation = activations.ACTIVATIONS[config.activation]
-  loss = losses.LOSSES[config.loss].per_example
-  params = networks.draw(config, key, config.knobs(), config.bias)
-  seen = mlp.signals(params, batch, activation, loss)
+  seen = networks.look(config, key, batch)
   return Result(
-    probes.mean_singular_value(params, activation, seen),
-    singular_values.rms(params, activation, seen),
-    singular_values.geometric_mean(params, activation, seen),
+    probes.mean_singular_value(*seen),
+    singular_values.rms(*seen),
+    singular_values.geometric_mean(*seen),
   )
 
 

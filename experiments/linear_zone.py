@@ -141,7 +141,7 @@ def start(
   initializer = initializers.ng_epsilon(numbers['scale'])
   widths = (2, config.units, 2)
   params = mlp.init(keys.stream(key, 'init'), widths, initializer)
-  network = training.start(params, _descent(numbers))
+  network = training.start(params, training.descent(numbers['learning_rate']))
   nan = jnp.full((), jnp.nan)
   return State(network, nan, nan, nan)
 
@@ -160,7 +160,7 @@ def advance(
   step = functools.partial(
     training.advance,
     training.objective(jax.nn.sigmoid, losses.cross_entropy),
-    _descent(numbers),
+    training.descent(numbers['learning_rate']),
     training.whole(data),
     every=1,
   )
@@ -196,10 +196,6 @@ def record(config: Config, data: base.Batch, state: State) -> Result:
     diverged_step=jnp.where(alive, jnp.nan, step),
     last_cost=network.last_cost,
   )
-
-
-def _descent(numbers: Numbers):
-  return training.optimizer('sgd', 'constant', numbers['learning_rate'], 0)
 
 
 TRAINING = base.Training(

@@ -115,7 +115,7 @@ def start(
   signals = mlp.signals(params, data, activation, loss)
   weights = tuple(layer.w for layer in params)
   gradient = probes.gradient_norm(params, activation, signals)
-  network = training.start(params, _descent(numbers))
+  network = training.start(params, training.descent(numbers['learning_rate']))
   return State(network, weights, gradient / _norms(weights))
 
 
@@ -134,7 +134,7 @@ def advance(
   loss = losses.LOSSES[config.loss].per_example
   network = training.advance(
     training.objective(activation, loss),
-    _descent(numbers),
+    training.descent(numbers['learning_rate']),
     training.whole(data),
     state.network,
     first,
@@ -168,10 +168,6 @@ def record(config: Config, data: base.Batch, state: State) -> Result:
 
 def _norms(weights: Sequence[base.Array]) -> base.Array:
   return jnp.stack([jnp.linalg.norm(w) for w in weights])
-
-
-def _descent(numbers: Numbers):
-  return training.optimizer('sgd', 'constant', numbers['learning_rate'], 0)
 
 
 TRAINING = base.Training(

@@ -243,7 +243,7 @@ def check_shares(outcomes: Sequence[base.Outcome]) -> base.Finding:
       ends = [stats.mean(settings[end].measured[field]) for end in (0, -1)]
       low, high = ends[::sign]
       holds &= bool(low.high < high.low)
-      words = field.replace('_', ' ')
+      words = base.in_words(field)
       parts.append(f'{words} {claims.told(ends[0])} to {claims.told(ends[1])}')
     parts[-3] = f'{settings[0].config.init}: {parts[-3]}'
   text = f'{"; ".join(parts)}; at most {worst:.0%} of the allowance off theory'

@@ -28,8 +28,6 @@ from initlab import (
   claims,
   datasets,
   launch,
-  losses,
-  mlp,
   networks,
   probes,
   stats,
@@ -80,16 +78,12 @@ class Result(NamedTuple):
 
 def load(config: Config, data_dir: str) -> base.Batch:
   """The first examples of the data set's test split."""
-  dataset = datasets.DATASETS[config.dataset]
-  return dataset.split('test', config.examples, data_dir)
+  return networks.test_examples(config, config.examples, data_dir)
 
 
 def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
   """Draws one network and looks at its hidden layer."""
-  activation = activations.ACTIVATIONS[config.activation]
-  loss = losses.LOSSES[config.loss].per_example
-  params = networks.draw(config, key, config.knobs(), config.bias)
-  signals = mlp.signals(params, batch, activation, loss)
+  params, activation, signals = networks.look(config, key, batch)
   z = signals.post[0]
   return Result(
     mean_activation=z.mean(),

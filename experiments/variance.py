@@ -28,7 +28,6 @@ from initlab import (
   datasets,
   launch,
   losses,
-  mlp,
   networks,
   probes,
   stats,
@@ -70,18 +69,13 @@ class Result(NamedTuple):
 
 def load(config: Config, data_dir: str) -> base.Batch:
   """The first examples of the data set's test split."""
-  dataset = datasets.DATASETS[config.dataset]
-  return dataset.split('test', config.examples, data_dir)
+  return networks.test_examples(config, config.examples, data_dir)
 
 
 def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
   """Draws one network and looks at it."""
-  activation = activations.ACTIVATIONS[config.activation]
-  loss = losses.LOSSES[config.loss].per_example
-  params = networks.draw(config, key, config.knobs(), config.bias)
-  signals = mlp.signals(params, batch, activation, loss)
-  measured = (probes.PROBES[name] for name in Result._fields)
-  return Result(*(probe(params, activation, signals) for probe in measured))
+  seen = networks.look(config, key, batch)
+  return Result(*(probes.PROBES[name](*seen) for name in Result._fields))
 
 
 def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:

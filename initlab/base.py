@@ -208,6 +208,11 @@ def written(value: Any) -> str:
   return '-'.join(f'{w}x{n}' if n > 1 else str(w) for w, n in groups)
 
 
+def in_words(name: str) -> str:
+  """A field or a knob, as people read it: 'final error'."""
+  return name.replace('_', ' ')
+
+
 # Fields of the Result of every training, PerNetwork: the step at which a seed
 # diverged, NaN for one that did not, and its last finite cost.
 DIVERGENCE = ('diverged_step', 'last_cost')

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import html
 import os
 import pathlib
+import types
 from typing import Any, NamedTuple
 
 from initlab import base, claims, report, store, study, tables
@@ -33,6 +34,8 @@ class Part(NamedTuple):
 
   chapter: what it is.
   experiment: the program.
+  claims: the chapter's, or else the experiment's.
+  findings: what was found of each.
   outcomes: its settings; none where it could not be run.
   facts: of its own report.
   reason: why it could not be run.
@@ -40,8 +43,10 @@ class Part(NamedTuple):
 
   chapter: base.Chapter
   experiment: base.Experiment
-  outcomes: Sequence[base.Outcome]
-  facts: Mapping[str, str]
+  claims: tuple[base.Claim, ...]
+  findings: Sequence[base.Finding]
+  outcomes: Sequence[base.Outcome] = ()
+  facts: Mapping[str, str] = types.MappingProxyType({})
   reason: str = ''
 
 
@@ -91,24 +96,16 @@ def run(
 
 def _part(each: Run, advance: Callable[[int], Any]) -> Part:
   chapter, experiment, settings, options = each
+  stated = chapter.claims
+  if stated is None:
+    stated = experiment.claims
   try:
     outcomes, facts = study.run(experiment, settings, options, advance)
   except base.UserError as error:
-    return Part(chapter, experiment, (), {}, str(error))
-  return Part(chapter, experiment, outcomes, facts)
-
-
-def stated(part: Part) -> tuple[base.Claim, ...]:
-  """The claims of a chapter."""
-  own = part.chapter.claims
-  return part.experiment.claims if own is None else own
-
-
-def found(part: Part) -> list[base.Finding]:
-  """What was found of each."""
-  if part.reason:
-    return [base.Finding(None, 'not run') for _ in stated(part)]
-  return claims.findings(stated(part), part.outcomes)
+    findings = [base.Finding(None, 'not run')] * len(stated)
+    return Part(chapter, experiment, stated, findings, reason=str(error))
+  findings = claims.findings(stated, outcomes)
+  return Part(chapter, experiment, stated, findings, outcomes, facts)
 
 
 def text(
@@ -127,7 +124,7 @@ def text(
   """
   sections = [f'{program.name}: {report.first_line(program.doc)}']
   for part in parts:
-    lines = report.claims_text(stated(part), found(part), program.marks, width)
+    lines = report.claims_text(part.claims, part.findings, program.marks, width)
     missing = f'  not run: {part.reason}' if part.reason else ''
     sections.append(
       '\n'.join(filter(None, (part.chapter.title, missing, lines)))
@@ -145,7 +142,7 @@ def counted(program: base.Collection, parts: Sequence[Part]) -> str:
   words = [
     claims.mark(finding, program.marks)
     for part in parts
-    for finding in found(part)
+    for finding in part.findings
   ]
   counts = [(words.count(mark), mark) for mark in program.marks]
   return ', '.join(f'{n} {mark}' for n, mark in counts if n) or 'no claims'
@@ -173,7 +170,9 @@ def page(
     'collection.html',
     name=html.escape(program.name),
     summary=html.escape(summary),
-    paragraphs='\n'.join(f'<p>{html.escape(each)}</p>' for each in paragraphs),
+    introduction='\n'.join(
+      f'<p>{html.escape(each)}</p>' for each in paragraphs
+    ),
     count=html.escape(counted(program, parts)),
     contents='\n'.join(
       f'<li><a href="#chapter{place}">{html.escape(part.chapter.title)}</a> '
@@ -201,7 +200,7 @@ def _tables(
 def _found_html(program: base.Collection, part: Part) -> str:
   return ', '.join(
     f'{report.mark_html(finding, program.marks)} {html.escape(claim.name)}'
-    for claim, finding in zip(stated(part), found(part), strict=True)
+    for claim, finding in zip(part.claims, part.findings, strict=True)
   )
 
 
@@ -212,7 +211,7 @@ def _chapter_html(
   parts = [f'<h2 id="chapter{place}">{html.escape(chapter.title)}</h2>']
   if chapter.text:
     parts.append(f'<p class="reading">{html.escape(chapter.text)}</p>')
-  parts.append(report.claims_html(stated(part), found(part), program.marks))
+  parts.append(report.claims_html(part.claims, part.findings, program.marks))
   if part.reason:
     parts.append(f'<p>Not run: {html.escape(part.reason)}</p>')
     return '\n'.join(parts)

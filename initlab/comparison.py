@@ -247,5 +247,5 @@ def _listed(seeds: np.ndarray) -> str:
 
 
 def _name(field: str) -> str:
-  words = field.replace('_', ' ')
+  words = base.in_words(field)
   return words[:1].upper() + words[1:]

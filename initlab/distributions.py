@@ -75,8 +75,9 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   if panel.kind == 'sweep':
     theory = any(panel.field in outcome.predicted for outcome in outcomes)
     return (
-      f'{label} against {_words(panel.over)}, one line for each combination of '
-      f'the other knobs that vary. Marks: {counted(panel, outcomes)}.'
+      f'{label} against {base.in_words(panel.over)}, one line for each '
+      'combination of the other knobs that vary. Marks: '
+      f'{counted(panel, outcomes)}.'
       + ' Dashed line: what theory predicts.' * theory
       + f' {lost} and are left out.' * bool(lost)
     )
@@ -126,7 +127,7 @@ def _sweep(
 
   lines = _lines(panel, outcomes)
   picture, axes = _empty(panel, pens, len(lines))
-  axes.set_xlabel(_words(panel.over))
+  axes.set_xlabel(base.in_words(panel.over))
   _scale_knob(axes, np.concatenate([line.x for line in lines]))
   _scale_measure(axes, panel.log, lines)
   handles = []
@@ -215,7 +216,7 @@ def _label(config: Any, knobs: Sequence[dataclasses.Field]) -> str:
   for knob in knobs:
     text = base.written(getattr(config, knob.name))
     named = knob.metadata['choices']
-    words.append(text if named else f'{_words(knob.name)} {text}')
+    words.append(text if named else f'{base.in_words(knob.name)} {text}')
   return ', '.join(words)
 
 
@@ -420,7 +421,3 @@ def _legend_above(axes: 'Axes', handles: Sequence[Any]) -> None:
     handletextpad=0.5,
     columnspacing=1.5,
   )
-
-
-def _words(knob: str) -> str:
-  return knob.replace('_', ' ')

@@ -139,7 +139,7 @@ def _rounds_to(value: stats.Estimate, said: float) -> bool:
 
 
 def _words(name: str) -> str:
-  return 'arithmetic mean' if name == _MEANS[0] else name.replace('_', ' ')
+  return 'arithmetic mean' if name == _MEANS[0] else base.in_words(name)
 
 
 JACOBIAN = (

@@ -128,3 +128,30 @@ def draw(
     scheme.bias() if scheme.bias else None,
     shift=bias,
   )
+
+
+def test_examples(network: Network, size: int, data_dir: str) -> base.Batch:
+  """The first examples of the data set's test split.
+
+  Args:
+    network: the settings.
+    size: how many.
+    data_dir: the folder of downloaded data sets.
+  """
+  return datasets.DATASETS[network.dataset].split('test', size, data_dir)
+
+
+def look(
+  network: Network, key: base.Key, batch: base.Batch
+) -> tuple[base.Params, base.Activation, base.Signals]:
+  """Draws a network and shows it examples: what a probe takes.
+
+  Args:
+    network: the settings.
+    key: of the seed.
+    batch: the examples.
+  """
+  activation = activations.ACTIVATIONS[network.activation]
+  loss = losses.LOSSES[network.loss].per_example
+  params = draw(network, key, network.knobs(), network.bias)
+  return params, activation, mlp.signals(params, batch, activation, loss)

@@ -107,11 +107,11 @@ def page(
   findings = claims.findings(experiment.claims, outcomes)
   found = claims_html(experiment.claims, findings, base.MARKS)
   return filled(
-    'page.html',
+    'report.html',
     name=html.escape(experiment.name),
     summary=html.escape(first_line(experiment.doc)),
     claims=f'<h2>Claims</h2>\n{found}' if found else '',
-    question=html.escape(_question(experiment)),
+    introduction=f'<p>{html.escape(_question(experiment))}</p>',
     doc=html.escape(experiment.doc.strip()),
     verdicts='\n'.join(_verdict_html(experiment, each) for each in outcomes),
     figures='\n'.join(pictures),
@@ -122,12 +122,27 @@ def page(
   )
 
 
-def filled(template: str, **parts: str) -> str:
-  """A page of the package with its parts and the style of all pages."""
+def filled(
+  main: str, *, name: str, summary: str, introduction: str, **parts: str
+) -> str:
+  """A page in the frame and style of all pages.
+
+  Args:
+    main: the package's file of what is below the introduction.
+    name: of the program.
+    summary: the headline.
+    introduction: paragraphs below it.
+    **parts: what fills the main part.
+  """
   files = resources.files('initlab')
-  style = files.joinpath('page.css').read_text('utf-8')
-  page = string.Template(files.joinpath(template).read_text('utf-8'))
-  return page.substitute(style=style, **parts)
+  read = lambda file: files.joinpath(file).read_text('utf-8')
+  return string.Template(read('page.html')).substitute(
+    style=read('page.css'),
+    name=name,
+    summary=summary,
+    introduction=introduction,
+    main=string.Template(read(main)).substitute(parts),
+  )
 
 
 def claims_text(
@@ -282,7 +297,7 @@ def remarks(outcome: base.Outcome) -> list[str]:
     rest = {name: x[~diverged] for name, x in outcome.measured.items()}
     outcome = outcome._replace(measured=rest)
   for field in _fields(outcome, 2) + _fields(outcome, 1):
-    name = _name(field)
+    name = base.in_words(field)
     values = outcome.measured[field]
     estimate, theory = stats.mean(values), _theory(outcome, field)
     value = np.asarray(estimate.value)
@@ -338,7 +353,7 @@ def _ratios(outcomes: Sequence[base.Outcome]) -> tables.Table:
     ):
       cells = [_ratio(field, place, other, first) for other in others]
       if set(cells) != {'-'}:
-        index.append(_at(_name(field), place))
+        index.append(_at(base.in_words(field), place))
         for column, cell in zip(columns, cells, strict=True):
           column.cells.append(cell)
   title = f'Ratio to {first.label}, paired by seed [95% interval]'
@@ -372,7 +387,7 @@ def _networks(outcomes: Sequence[base.Outcome]) -> tables.Table:
   for field in _fields(outcomes[0], 1):
     cells = [tables.cell(stats.mean(each.measured[field])) for each in outcomes]
     theory = np.array([_theory(each, field) for each in outcomes])
-    columns += _measured(_name(field), cells, theory)
+    columns += _measured(base.in_words(field), cells, theory)
   index = [each.label for each in outcomes]
   return tables.Table(
     'Whole network', tables.Column('', 'setting', index), columns
@@ -393,7 +408,7 @@ def _layers(outcome: base.Outcome) -> tables.Table:
     estimate = stats.mean(outcome.measured[field])
     theory = _theory(outcome, field)
     columns += _measured(
-      _name(field),
+      base.in_words(field),
       [tables.cell(estimate, row) for row in rows],
       theory[rows],
     )
@@ -424,11 +439,6 @@ def _fields(outcome: base.Outcome, axes: int) -> list[str]:
 def _theory(outcome: base.Outcome, field: str) -> np.ndarray:
   shape = outcome.measured[field].shape[1:]
   return np.broadcast_to(outcome.predicted.get(field, np.nan), shape)
-
-
-def _name(field: str) -> str:
-  """The field in words: what the flags, files and docs call it, too."""
-  return field.replace('_', ' ')
 
 
 def _at(name: str, place: tuple[int, ...]) -> str:

@@ -456,6 +456,13 @@ def optimizer(
   return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
+def descent(
+  learning_rate: base.ArrayLike,
+) -> optax.GradientTransformationExtraArgs:
+  """Plain gradient descent at one rate; a number, or traced."""
+  return optimizer('sgd', 'constant', learning_rate, 1)
+
+
 OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
   'sgd': optax.sgd,
   'momentum': lambda rate: optax.sgd(rate, momentum=0.9),

@@ -66,7 +66,7 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
     )
   what = 'hidden layer' if panel.hidden else 'layer'
   spread, markers = (
-    field.replace('_', ' ') for field in (panel.spread, panel.markers)
+    base.in_words(field) for field in (panel.spread, panel.markers)
   )
   return (
     f'One row a setting, one curve a {what}, with its interval as a band.'

@@ -73,7 +73,7 @@ def table(outcomes: Sequence[base.Outcome], knob: str, by: str) -> tables.Table:
     outcomes, knob, by: as for `choices`.
   """
   found = choices(outcomes, knob, by)
-  word, error = (name.replace('_', ' ') for name in (knob, by))
+  word, error = map(base.in_words, (knob, by))
   columns = {
     (word, 'chosen'): lambda each: _value(each.options[each.best], knob),
     (word, 'of'): lambda each: ', '.join(
