@@ -18,7 +18,9 @@ from initlab import base
 SATURATED_SLOPE = 0.1
 
 _REACH = 12.0  # standard deviations that an average covers: beyond lies 4e-33
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(256)
+_AGREED = 1e-10  # of an integral: where two rules agree
+_MOST_PIECES = 4000
+_HALVINGS = 40  # of a piece, at most
 
 
 def identity(x: base.Array) -> base.Array:
@@ -62,14 +64,18 @@ def moments(
 
   By Gauss-Legendre quadrature in double precision over 12 standard deviations
   on either side, split at s = 0, where piecewise activations have their kink.
+  Where two such rules disagree, pieces are halved until each agrees with its
+  halves.
 
   Args:
-    activation: elementwise function f, smooth but for a kink at zero.
+    activation: elementwise function f.
     variance: `[...]` variances of s.
     mean: of s.
 
   Returns:
-    Three `[...]` float64 arrays.
+    Three `[...]` float64 arrays, off by less than 1e-8 of sqrt(E f^2), E f^2
+    and E f'^2. NaN where 4,000 pieces do not achieve that, as of sin at a
+    standard deviation of 10,000.
 
   Examples:
     The fixed point of SELU: mean 0 and variance 1 go over into themselves.
@@ -78,10 +84,80 @@ def moments(
     >>> bool(abs(first) < 1e-14), bool(abs(second - 1) < 1e-14)
     (True, True)
   """
-  nodes, weights = gaussian_nodes(np.asarray(variance, float), mean)
-  values, slopes = evaluate(activation, nodes)
-  average = lambda x: np.sum(weights * x, axis=-1)
-  return average(values), average(values**2), average(slopes**2)
+  variance = np.asarray(variance, float)
+  flat = variance.ravel()
+  coarse, found = (
+    _averages(activation, mean, np.sqrt(flat)[:, None], *rule)
+    for rule in (_two_pieces(flat, mean), _graded_pieces(flat, mean))
+  )
+  for index in np.flatnonzero(~_agree(coarse, found, found)):
+    found[:, index] = _adaptive(activation, float(flat[index]), mean)
+  first, second, slope = found.reshape(3, *variance.shape)
+  return first, second, slope
+
+
+def _averages(
+  activation: base.Activation,
+  mean: float,
+  deviation: np.ndarray,
+  z: np.ndarray,
+  weights: np.ndarray,
+) -> np.ndarray:
+  """Integrals of f, f^2 and f'^2 over the last axis of the nodes, `[3, N]`."""
+  values, slopes = evaluate(activation, mean + deviation * z)
+  with np.errstate(over='ignore', invalid='ignore'):
+    parts = (values, values**2, slopes**2)
+    return np.stack([np.sum(weights * part, axis=-1) for part in parts])
+
+
+def _agree(
+  coarse: np.ndarray, fine: np.ndarray, whole: np.ndarray
+) -> np.ndarray:
+  """Whether two rules differ by less than 1e-10 of the integrals, `[N]`."""
+  with np.errstate(invalid='ignore'):
+    scale = np.stack([np.sqrt(whole[1]), whole[1], whole[2]])
+    near = np.abs(fine - coarse) <= _AGREED * scale
+    return np.all(near | (coarse == fine), axis=0)
+
+
+def _adaptive(
+  activation: base.Activation, variance: float, mean: float
+) -> np.ndarray:
+  """E f, E f^2 and E f'^2 by pieces of [-12, 12] that are halved, `[3]`."""
+  deviation = np.sqrt(variance)
+  low, high = _graded_edges(np.asarray([variance]), mean)
+  low, high = low[0], high[0]
+
+  def integrals(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    # As many pieces as a power of two, for the compiler's sake.
+    count = len(low)
+    size = 1 << max(count - 1, 1).bit_length()
+    edges = (np.resize(low, size), np.resize(high, size))
+    rule = _gauss(*edges, 16)
+    return _averages(activation, mean, deviation, *rule)[:, :count]
+
+  open_ = integrals(low, high)
+  whole, found, pieces = open_.sum(axis=1), np.zeros(3), len(low)
+  for _ in range(_HALVINGS):
+    middle = (low + high) / 2
+    left, right = integrals(low, middle), integrals(middle, high)
+    halves = left + right
+    whole = found + halves.sum(axis=1)
+    settled = _agree(open_, halves, whole[:, None])
+    found = found + halves[:, settled].sum(axis=1)
+    pieces += np.sum(~settled)
+    if settled.all():
+      return found
+    if pieces > _MOST_PIECES:
+      return np.full(3, np.nan)
+    rest = ~settled
+    low, high = (
+      np.concatenate([low[rest], middle[rest]]),
+      np.concatenate([middle[rest], high[rest]]),
+    )
+    open_ = np.concatenate([left[:, rest], right[:, rest]], axis=1)
+  # What is left are jumps, in pieces of less than 12 * 2^-40.
+  return found + open_.sum(axis=1)
 
 
 def gain(activation: base.Activation | str) -> float:
@@ -111,6 +187,40 @@ def gain(activation: base.Activation | str) -> float:
   if not 0 < second < np.inf:
     raise base.UserError(f'no gain: the activation has E f(z)^2 = {second:g}')
   return float(second**-0.5)
+
+
+@functools.cache
+def squared(activation: base.Activation) -> base.Activation:
+  """f(s)^2."""
+  return lambda x: activation(x) ** 2
+
+
+@functools.cache
+def homogeneous_slopes(
+  activation: base.Activation,
+) -> tuple[float, float] | None:
+  """Slopes above and below zero if f(s) = |s| f(sign s), as of the ReLU.
+
+  Args:
+    activation: elementwise function f.
+
+  Returns:
+    f(1) and -f(-1), or None: decided in double precision at 25 sizes of s from
+    1e-6 to 1e6.
+  """
+  size = np.geomspace(1e-6, 1e6, 25)
+  up = evaluate(activation, size)[0] / size
+  down = evaluate(activation, -size)[0] / -size
+  level = lambda x: np.all(np.abs(x - x[0]) <= 1e-12 * np.abs(x[0]))
+  return (float(up[0]), float(down[0])) if level(up) and level(down) else None
+
+
+@functools.cache
+def slope_jump(activation: base.Activation) -> float:
+  """f'(0+) - f'(0-), as 1 for the ReLU; 0 where it is below 1e-6."""
+  above, below = evaluate(activation, np.array([1e-9, -1e-9]))[1]
+  jump = float(above - below)
+  return jump if abs(jump) > 1e-6 else 0.0
 
 
 def steepest_slope(activation: base.Activation) -> float:
@@ -155,15 +265,74 @@ def gaussian_nodes(
   Returns:
     Nodes and weights, each `[..., 512]`.
   """
-  deviation = np.sqrt(variance)[..., None]
+  z, weights = standard_nodes(variance, mean)
+  return mean + np.sqrt(variance)[..., None] * z, weights
+
+
+def standard_nodes(
+  variance: np.ndarray, mean: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+  """The same for z of E f(mean + sqrt(variance) z), z ~ N(0, 1)."""
+  return _two_pieces(np.asarray(variance, float), mean)
+
+
+def _kink(variance: np.ndarray, mean: float) -> np.ndarray:
+  """The z at which s = 0, within [-12, 12], `[..., 1]`."""
   with np.errstate(divide='ignore', invalid='ignore'):
-    kink = np.nan_to_num(np.clip(-mean / deviation, -_REACH, _REACH))
-  halves = ((-_REACH, kink), (kink, _REACH))
-  z = [a + (b - a) * (_NODES + 1) / 2 for a, b in halves]
-  weights = [(b - a) * _WEIGHTS / 2 for a, b in halves]
-  z, weights = (np.concatenate(part, -1) for part in (z, weights))
-  density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-  return mean + deviation * z, weights * density
+    kink = -mean / np.sqrt(variance)[..., None]
+  return np.nan_to_num(np.clip(kink, -_REACH, _REACH))
+
+
+def _two_pieces(
+  variance: np.ndarray, mean: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """A rule of 256 nodes on either side of the kink, `[..., 512]`."""
+  kink = _kink(variance, mean)
+  ends = np.full_like(kink, _REACH)
+  low, high = (
+    np.concatenate(each, axis=-1) for each in ((-ends, kink), (kink, ends))
+  )
+  return _flat(*_gauss(low, high, 256))
+
+
+def _graded_pieces(
+  variance: np.ndarray, mean: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """A rule of 16 nodes on pieces that halve towards the kink, `[..., 672]`."""
+  return _flat(*_gauss(*_graded_edges(variance, mean), 16))
+
+
+def _graded_edges(
+  variance: np.ndarray, mean: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """Both ends of 21 pieces on either side of the kink, `[..., 42]` each."""
+  kink = _kink(variance, mean)
+  far = 0.5 ** np.arange(21)
+  near = np.append(far[1:], 0.0)
+  sides = (-_REACH - kink, _REACH - kink)
+  ends = [
+    np.concatenate([kink + side * share for side in sides], axis=-1)
+    for share in (near, far)
+  ]
+  return np.minimum(*ends), np.maximum(*ends)
+
+
+def _gauss(
+  low: np.ndarray, high: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Gauss-Legendre nodes of each piece; weights times the normal density."""
+  nodes, weights = _legendre(count)
+  half = (high - low)[..., None] / 2
+  z = low[..., None] + half * (nodes + 1)
+  return z, half * weights * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+
+
+_legendre = functools.cache(np.polynomial.legendre.leggauss)
+
+
+def _flat(z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  shape = (*z.shape[:-2], -1)
+  return z.reshape(shape), weights.reshape(shape)
 
 
 def evaluate(

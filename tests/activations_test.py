@@ -103,6 +103,65 @@ def test_lecun_tanh_of_efficient_backprop():
   np.testing.assert_allclose(second, 0.75043, atol=5e-6)
 
 
+@pytest.mark.parametrize('deviation', [1.0, 30.0, 100.0, 1000.0])
+def test_moments_of_sin_at_any_deviation(deviation):
+  """E sin^2 = (1 - exp(-2 q)) / 2, to the 1e-8 that `moments` states."""
+  first, second, slope = activations.moments(jnp.sin, np.array(deviation**2))
+  even = np.exp(-2 * deviation**2)
+  assert abs(first) < 1e-8
+  np.testing.assert_allclose(second, (1 - even) / 2, rtol=1e-8)
+  np.testing.assert_allclose(slope, (1 + even) / 2, rtol=1e-8)
+
+
+def test_moments_that_cannot_be_had_are_nan():
+  variance = np.array([1.0, 1e12])
+  for moment in activations.moments(jnp.sin, variance):
+    assert np.isfinite(moment[0]) and np.isnan(moment[1])
+
+
+def test_moments_with_kinks_and_jumps_anywhere():
+  """clip(s, -1, 1) and [s > 0.3], from the normal law."""
+  clip = lambda x: jnp.clip(x, -1.0, 1.0)
+  first, second, slope = activations.moments(clip, np.ones(()))
+  inside = 1 - 2 * stats.norm.sf(1)
+  partial = inside - 2 * stats.norm.pdf(1)
+  np.testing.assert_allclose(slope, inside, rtol=1e-8)
+  np.testing.assert_allclose(second, partial + 1 - inside, rtol=1e-8)
+  assert abs(first) < 1e-8
+  step = lambda x: jnp.where(x > 0.3, 1.0, 0.0)
+  share = stats.norm.sf(0.3)
+  for moment in activations.moments(step, np.ones(()))[:2]:
+    np.testing.assert_allclose(moment, share, rtol=1e-8)
+
+
+def test_homogeneous_slopes():
+  for name, expected in {
+    'relu': (1.0, 0.0),
+    'prelu': (1.0, 0.25),
+    'identity': (1.0, 1.0),
+    'tanh': None,
+    'elu': None,
+    'gelu': None,
+  }.items():
+    found = activations.homogeneous_slopes(activations.ACTIVATIONS[name])
+    assert found == expected, name
+
+
+def test_jumps_of_the_slope():
+  found = {
+    name: round(activations.slope_jump(activations.ACTIVATIONS[name]), 6)
+    for name in ('relu', 'leaky_relu', 'selu', 'elu', 'tanh')
+  }
+  selu = 1.0507009873554805 * (1 - 1.6732632423543772)
+  assert found == {
+    'relu': 1.0,
+    'leaky_relu': 0.99,
+    'selu': round(selu, 6),
+    'elu': 0.0,
+    'tanh': 0.0,
+  }
+
+
 def test_zero_variance_is_a_point():
   first, second, slope = activations.moments(jnp.tanh, np.zeros(2), 0.5)
   np.testing.assert_allclose(first, np.tanh(0.5), rtol=1e-14)
