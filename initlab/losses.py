@@ -9,9 +9,11 @@ import optax
 
 from initlab import base
 
-# Beyond this deviation of the logits a softmax is nearly one-hot, and its
-# moments follow their first-order expansion in 1 / deviation.
+# Beyond this standard deviation of the logits a softmax is nearly one-hot, and
+# its moments follow their first-order expansion in 1 / deviation.
 _ONE_HOT = 12.0
+
+_DRAWS = 1000  # of the logits of a batch, for averages over pairs of examples
 
 
 class Loss(NamedTuple):
@@ -21,12 +23,18 @@ class Loss(NamedTuple):
   expected: `(variance [...], mean, K) -> [...]`, E C for K logits that are
     independent N(mean, variance), whatever the label.
   gradient_square: likewise `(1/K) E |dC/ds|^2`, of one logit's gradient.
+  gradient_mean: `(mean, K) -> float`, (1/K) E sum_k dC/ds_k.
+  gradient_distance: `(covariance [B, B], label [B], K) -> [B, B]`,
+    (1/K) E |dC/ds_x - dC/ds_y|^2 of two examples x and y, whose logits have
+    this covariance, each of the K independently.
   unit: of the cost.
   """
 
   per_example: Callable[[base.Array, base.Array], base.Array]
   expected: Callable[[np.ndarray, float, int], np.ndarray]
   gradient_square: Callable[[np.ndarray, float, int], np.ndarray]
+  gradient_mean: Callable[[float, int], float]
+  gradient_distance: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
   unit: str
 
 
@@ -55,12 +63,16 @@ def expected_cross_entropy(
 
   With S = sum_k exp(s_k), Frullani's integral gives
   E log S = int_0^inf (exp(-t) - E exp(-t S)) dt / t, one integral of one-
-  dimensional Gaussian averages. The mean cancels.
+  dimensional Gaussian averages. The mean cancels. Beyond a standard deviation
+  sigma of 12 it is sigma E max_k z_k, z_k independent N(0, 1), and an excess
+  that falls as 1 / sigma.
   """
   del mean
+  largest = _expected_largest(size)
 
   def beyond(value, deviation):
-    return value * deviation / _ONE_HOT
+    excess = (value - largest * _ONE_HOT) * _ONE_HOT / deviation
+    return largest * deviation + excess
 
   def integrand(t, s, weights):
     laplace = weights @ np.exp(-np.outer(np.exp(s), t))
@@ -92,6 +104,49 @@ def cross_entropy_gradient_square(
   return second_moment + (1 - 2 / size) / size
 
 
+def cross_entropy_gradient_distance(
+  covariance: np.ndarray, label: np.ndarray, size: int
+) -> np.ndarray:
+  """(1/K) (E |p_x - p_y|^2 + 2 [y_x != y_y]), p = softmax(s).
+
+  The mixed term is zero, since E p_k = 1/K for every k and example. The first
+  one is an average over 1,000 draws of the logits of the whole batch, always
+  the same, and so errs by about a percent of itself.
+  """
+  values, vectors = np.linalg.eigh(covariance)
+  root = vectors * np.sqrt(np.maximum(values, 0.0))
+  random = np.random.default_rng(0)
+  p = np.empty((_DRAWS, size, len(label)))
+  for draw in p:
+    logits = random.standard_normal((size, len(label))) @ root.T
+    powers = np.exp(logits - logits.max(axis=0))
+    draw[:] = powers / powers.sum(axis=0)
+  p = p.reshape(-1, len(label))
+  return _pairs(p) / (_DRAWS * size) + 2 / size * _different(label)
+
+
+def _pairs(columns: np.ndarray) -> np.ndarray:
+  """The squared distances of all pairs of columns."""
+  products = columns.T @ columns
+  squares = np.diag(products)
+  return np.maximum(squares[:, None] + squares[None, :] - 2 * products, 0.0)
+
+
+def _different(label: np.ndarray) -> np.ndarray:
+  return (label[:, None] != label[None, :]).astype(float)
+
+
+def _expected_largest(size: int) -> float:
+  """E of the largest of so many independent N(0, 1)."""
+  from scipy import special
+
+  z, step = np.linspace(-10, 10, 4001, retstep=True)
+  density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+  return float(
+    step * np.sum(z * size * density * special.ndtr(z) ** (size - 1))
+  )
+
+
 def _softmax_average(
   integrand: Callable[..., np.ndarray],
   beyond: Callable[[float, float], float],
@@ -116,6 +171,8 @@ LOSSES: dict[str, Loss] = {
     cross_entropy,
     expected_cross_entropy,
     cross_entropy_gradient_square,
+    gradient_mean=lambda mean, size: 0.0,
+    gradient_distance=cross_entropy_gradient_distance,
     unit='nats',
   ),
   'squared_error': Loss(
@@ -124,6 +181,13 @@ LOSSES: dict[str, Loss] = {
       0.5 * (size * (variance + mean**2) + 1 - 2 * mean)
     ),
     lambda variance, mean, size: variance + mean**2 + (1 - 2 * mean) / size,
+    gradient_mean=lambda mean, size: mean - 1 / size,
+    gradient_distance=lambda covariance, label, size: (
+      np.diag(covariance)[:, None]
+      + np.diag(covariance)[None, :]
+      - 2 * covariance
+      + 2 / size * _different(label)
+    ),
     unit='squared logits',
   ),
 }

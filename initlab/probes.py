@@ -35,6 +35,37 @@ def activation_std(params, activation, signals: base.Signals) -> base.Array:
   return _stack(_std, signals.post)
 
 
+def activation_within_std(params, activation, signals: base.Signals):
+  """Standard deviation of z_l over the examples, within a unit.
+
+  The root of the mean over units of the variance over examples. What a unit has
+  in common for all examples, an offset, counts in `activation_std` alone.
+  """
+  del params, activation
+  return _stack(_within_std, signals.post)
+
+
+def example_cosine(params, activation, signals: base.Signals) -> base.Array:
+  """Mean cosine of the pre-activations s_l of two examples; NaN for one.
+
+  cos(x, y) = s(x) . s(y) / (|s(x)| |s(y)|), over pairs x != y. It goes to 1
+  where a network no longer tells examples apart.
+
+  References:
+    Poole et al., Exponential expressivity in deep neural networks through
+    transient chaos, 2016, section 2: the correlation c_12.
+  """
+  del params, activation
+
+  def cosine(s: base.Array) -> base.Array:
+    size = len(s)
+    s = s / _largest(s)
+    s = s / jnp.linalg.norm(s, axis=1, keepdims=True)
+    return (jnp.sum(s.sum(axis=0) ** 2) - size) / (size * (size - 1.0))
+
+  return _stack(cosine, signals.pre)
+
+
 def activation_percentile(params, activation, signals: base.Signals):
   """98th percentile of |z_l|: the least q with P(|z_l| <= q) >= 0.98.
 
@@ -71,6 +102,15 @@ def gradient_std(params, activation, signals: base.Signals) -> base.Array:
   """
   del params, activation
   return _stack(_std, signals.gradient)
+
+
+def gradient_within_std(params, activation, signals: base.Signals):
+  """Standard deviation of dC/ds_l over the examples, within a unit.
+
+  See `activation_within_std`; C is the cost of one example.
+  """
+  del params, activation
+  return _stack(_within_std, signals.gradient)
 
 
 def weight_gradient_std(params, activation, signals: base.Signals):
@@ -219,6 +259,13 @@ def _std(x: base.Array) -> base.Array:
   return largest * jnp.std(x / largest)
 
 
+def _within_std(x: base.Array) -> base.Array:
+  # Differences from one example are exact where all are nearly equal.
+  apart = x - x[:1]
+  largest = _largest(apart)
+  return largest * jnp.sqrt(jnp.mean(jnp.var(apart / largest, axis=0)))
+
+
 def _spread(size: int) -> base.Array:
   return jnp.arange(_SAMPLE_SIZE) * size // _SAMPLE_SIZE
 
@@ -299,8 +346,11 @@ def _mean_root(
 PROBES: dict[str, base.Probe] = {
   'activation_mean': activation_mean,
   'activation_std': activation_std,
+  'activation_within_std': activation_within_std,
   'activation_percentile': activation_percentile,
+  'example_cosine': example_cosine,
   'gradient_std': gradient_std,
+  'gradient_within_std': gradient_within_std,
   'weight_gradient_std': weight_gradient_std,
   'gradient_norm': gradient_norm,
   'gradient_norm_ratio': gradient_norm_ratio,

@@ -13,11 +13,20 @@ Averages over the batch are taken last: images differ in |x|^2, and one average
 q is off by several percent where each image's own is exact as widths grow.
 Averages over units are those of a wide layer: the standard deviation of a few
 units that share a mean, as logits may, falls short of it by up to 1/(2 n_l).
+How pairs of examples go together is carried as the Gram matrix of the batch,
+see `grams`.
+
+At a finite width n_l what one network has of q_l is random, with a relative
+variance of the order of sum_l 1/n_l, see `width_error`. For positively
+homogeneous activations (the ReLU's family) the expectation of its logarithm is
+known, too.
 
 References:
   Glorot & Bengio, 2010, eq. 5-7 and 14 (with their index slips mended).
   Schoenholz, Gilmer, Ganguli & Sohl-Dickstein, Deep information propagation,
   2017, sections 2 and 4, for the nonlinear recursions.
+  Hanin & Nica, Products of many large random matrices and gradients in deep
+  neural networks, 2019, theorem 1, for the finite widths.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +35,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from initlab import activations, base, losses, probes
+from initlab import activations, base, grams, losses, probes
 
 # Up to so many values of a smooth function are computed rather than tabulated.
 _TABULATED = 64
@@ -81,13 +90,15 @@ def predict(
     bias: the constant in every bias.
 
   Returns:
-    Probe name -> `[L]`, or `[]` for 'cost'. Empty where the weights are fixed,
-    so that there is nothing random to average over.
+    Probe name -> `[L]`, or `[]` for 'cost'. Empty where `missing` says why.
   """
-  if any(law.weights.family == 'fixed' for law in laws):
+  if missing(laws):
     return {}
   variances, moments = _upward(laws, x, activation, bias)
   gradients = _downward(laws, variances[-1], moments, loss, bias)
+  # Random weights leave no mean gradient below the logits.
+  means = np.zeros(len(laws))
+  means[-1] = loss.gradient_mean(bias, laws[-1].n_out)
   inputs = [_Moments.of_data(x), *moments[:-1]]
   jacobian = _jacobian(laws, variances, activation, bias)
   saturated = [
@@ -99,11 +110,16 @@ def predict(
     'activation_std': np.array(
       [np.sqrt(np.mean(m.second) - np.mean(m.first) ** 2) for m in moments]
     ),
-    'gradient_std': np.array([np.sqrt(np.mean(g)) for g in gradients]),
+    'gradient_std': np.array(
+      [
+        np.sqrt(np.mean(g) - mean**2)
+        for g, mean in zip(gradients, means, strict=True)
+      ]
+    ),
     'weight_gradient_std': np.array(
       [
-        np.sqrt(np.mean(z.second * g))
-        for z, g in zip(inputs, gradients, strict=True)
+        np.sqrt(np.mean(z.second * g) - (np.mean(z.first) * mean) ** 2)
+        for z, g, mean in zip(inputs, gradients, means, strict=True)
       ]
     ),
     'mean_singular_value': jacobian,
@@ -112,6 +128,199 @@ def predict(
       np.mean(loss.expected(variances[-1], bias, laws[-1].n_out))
     ),
   }
+
+
+def missing(laws: Sequence[WeightLaw]) -> str:
+  """Why there is no theory of these layers; empty if there is one."""
+  families = {law.weights.family for law in laws}
+  if 'fixed' in families:
+    return 'the weights are fixed, so there is nothing random to average over'
+  if 'sparse' in families:
+    return (
+      'a unit has too few inputs for Gaussian pre-activations, at any width'
+    )
+  return ''
+
+
+# Pairs of examples, and finite widths.
+
+
+class Pairs(NamedTuple):
+  """The Gram matrices of a batch in every layer of an infinitely wide network.
+
+  pre: of s_l - b, `L`.
+  slope: of f'(s_l) in the hidden layers, `L - 1`.
+  post: of z_l, `L`.
+  gradient: of dC/ds_l, `L`.
+  share: of the variance within so many examples, what the whole batch has.
+  """
+
+  pre: list[grams.Gram]
+  slope: list[grams.Gram]
+  post: list[grams.Gram]
+  gradient: list[grams.Gram]
+  share: float
+
+
+def pairs(
+  laws: Sequence[WeightLaw],
+  batch: base.Batch,
+  activation: base.Activation,
+  loss: losses.Loss,
+  *,
+  bias: float = 0.0,
+) -> Pairs:
+  """Carries the Gram matrix of a batch up, and that of its gradients down.
+
+  Going up, with the dual of f (see `grams.dual`),
+
+      C_l(x, y) = n_{l-1} Var[w_l] E z_{l-1}(x) z_{l-1}(y) + Var[b_l],
+
+  and going down, with that of f' and independent weights,
+
+      E g_l(x) g_l(y) = n_{l+1} Var[w_{l+1}] E g_{l+1}(x) g_{l+1}(y)
+                        E f'(s_l(x)) f'(s_l(y)),    g_l = dC/ds_l.
+
+  Of a batch of more than 512 examples, or of 5,000 / sqrt(L), so many, evenly
+  spread, are looked at.
+
+  Args:
+    laws: `L` layers that `missing` has nothing to say against.
+    batch: `B` examples.
+    activation, loss, bias: as for `predict`.
+
+  References:
+    Schoenholz, Gilmer, Ganguli & Sohl-Dickstein, Deep information propagation,
+    2017, eq. 5 and 15.
+  """
+  size = len(batch.x)
+  step = -(-size // min(512, int(5000 / len(laws) ** 0.5)))
+  x, label = (np.asarray(each)[::step] for each in batch)
+  post, pres, slopes, posts = grams.of_data(x), [], [], []
+  for index, law in enumerate(laws, 1):
+    pre = post.scaled(law.n_in * law.weights.variance)
+    pre = pre.shifted(law.bias_variance)
+    if index < len(laws):
+      post, slope = grams.dual(activation, pre, bias)
+      slopes.append(slope)
+    else:
+      post = pre.shifted(bias**2)
+    pres.append(pre)
+    posts.append(post)
+  classes = laws[-1].n_out
+  gradient = grams.Gram(
+    loss.gradient_square(pre.square, bias, classes),
+    loss.gradient_distance(pre.products(), label, classes),
+  )
+  gradients = [gradient]
+  for law, slope in zip(laws[:0:-1], slopes[::-1], strict=True):
+    gradient = gradient.scaled(law.n_out * law.weights.variance).times(slope)
+    gradients.append(gradient)
+  share = (1 - 1 / size) / (1 - 1 / len(x)) if len(x) > 1 else 1.0
+  return Pairs(pres, slopes, posts, gradients[::-1], share)
+
+
+def predict_examples(carried: Pairs, bias: float) -> dict[str, np.ndarray]:
+  """What the probes that tell examples apart are expected to be.
+
+  Args:
+    carried: what `pairs` returns.
+    bias: the constant in every bias.
+
+  Returns:
+    Probe name -> `[L]`.
+  """
+  within = lambda layers: np.array(
+    [np.sqrt(carried.share * each.within()) for each in layers]
+  )
+  return {
+    'activation_within_std': within(carried.post),
+    'gradient_within_std': within(carried.gradient),
+    'example_cosine': np.array(
+      [each.shifted(bias**2).cosine() for each in carried.pre]
+    ),
+  }
+
+
+def finite_width(
+  laws: Sequence[WeightLaw],
+  carried: Pairs,
+  activation: base.Activation,
+  bias: float,
+) -> np.ndarray | None:
+  """Relative variance over networks of the mean of z_l^2, to order 1/n.
+
+  Of M, the mean of z_l^2 over units and examples, independent weights make E M
+  what it is at infinite width, if f is positively homogeneous and there are no
+  biases. Then f(s)^2 = A s^2 + B s |s|, and since units are independent given
+  the layer below, each layer adds to the relative variance of M that of its own
+  average,
+
+      (1/n_l) sum_xy Cov(f(s_x)^2, f(s_y)^2) / (sum_x E f(s_x)^2)^2,
+
+  which is 5 / n_l for the ReLU and one example, or many that have become alike.
+  The logarithm of a product of such factors is normal, with their sum v as its
+  variance: M has the geometric mean E M exp(-v / 2), and the standard deviation
+  of z_l that of infinite width times exp(-v / 4), with sqrt(v) / 2 as the
+  standard deviation of its logarithm.
+
+  Gradients are not of this kind: the loss couples them to the signal, so their
+  mean square itself moves by the order of L K / n.
+
+  Args:
+    laws, activation, bias: as for `predict`.
+    carried: what `pairs` returns.
+
+  Returns:
+    v, `[L]`; None where it is not known.
+
+  References:
+    Hanin & Nica, 2019, theorem 1: v = 5 sum_l 1 / n_l for the ReLU.
+  """
+  slopes = activations.homogeneous_slopes(activation)
+  independent = all(law.weights.family in _INDEPENDENT for law in laws)
+  unbiased = bias == 0 and not any(law.bias_variance for law in laws)
+  if slopes is None or not (independent and unbiased):
+    return None
+  above, below = slopes[0] ** 2, slopes[1] ** 2
+  hidden = ((above + below) / 2, (above - below) / 2)
+  noise, kinds = [], [hidden] * (len(laws) - 1) + [(1.0, 0.0)]
+  for law, pre, (even, odd) in zip(laws, carried.pre, kinds, strict=True):
+    theta = grams.angles(pre)
+    cosine, sine = np.cos(theta), np.sin(theta)
+    signed = (1 + 2 * cosine**2) * (np.pi / 2 - theta) + 3 * cosine * sine
+    covariance = 2 * even**2 * cosine**2 + odd**2 * 2 / np.pi * signed
+    q = pre.square / pre.square.mean()
+    noise.append(np.mean(q[:, None] * q * covariance) / even**2 / law.n_out)
+  return np.cumsum(noise)
+
+
+def width_error(
+  laws: Sequence[WeightLaw],
+  x: np.ndarray,
+  activation: base.Activation,
+  *,
+  bias: float = 0.0,
+) -> np.ndarray:
+  """The order of the relative error that infinite width makes of q_l, `[L]`.
+
+  Of one example with the batch's mean square: the relative variance over
+  networks of its mean E z_l^2, u_l = chi_l^2 u_{l-1} + Var f(s)^2 / (n_l
+  (E f(s)^2)^2), where chi = d log E f(s)^2 / d log q hands on what is below.
+  The mean is off by as much, times a number of order one that depends on f.
+  """
+  below, found, error = np.mean(np.asarray(x, float) ** 2), [], 0.0
+  square = activations.squared(activation)
+  for law in laws[:-1]:
+    q = law.n_in * law.weights.variance * below + law.bias_variance
+    near = q * np.array([1.0, 1.001])
+    second, further = activations.moments(activation, near, bias)[1]
+    fourth = activations.moments(square, near[:1], bias)[1][0]
+    handed_on = np.log(further / second) / np.log(1.001)
+    error = handed_on**2 * error + (fourth / second**2 - 1) / law.n_out
+    found.append(error)
+    below = second
+  return np.array([*found, error + 2 / laws[-1].n_out])
 
 
 class _Moments(NamedTuple):
@@ -288,9 +497,9 @@ def _bisect(
   return (low + high) / 2
 
 
+_INDEPENDENT = ('uniform', 'normal', 'truncated_normal')
+
 _SPECTRA = {
-  'uniform': _share_independent,
-  'normal': _share_independent,
-  'truncated_normal': _share_independent,
+  **dict.fromkeys(_INDEPENDENT, _share_independent),
   'orthogonal': _share_orthogonal,
 }

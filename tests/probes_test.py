@@ -70,6 +70,38 @@ def test_means_and_deviations():
     np.testing.assert_allclose(_measured(name), value, rtol=2e-6, atol=2e-6)
 
 
+def test_deviations_within_units_and_cosines():
+  _, _, signals = _NETWORK
+  for name, layers in (
+    ('activation_within_std', signals.post),
+    ('gradient_within_std', signals.gradient),
+  ):
+    expected = [x.var(axis=0).mean() ** 0.5 for x in _double(layers)]
+    np.testing.assert_allclose(_measured(name), expected, rtol=1e-5)
+  expected = []
+  for s in _double(signals.pre):
+    unit = s / np.linalg.norm(s, axis=1, keepdims=True)
+    pairs = ~np.eye(len(s), dtype=bool)
+    expected.append((unit @ unit.T)[pairs].mean())
+  # A float32 sum of 40 unit vectors: 1600 2^-24 over 40 * 39 pairs.
+  np.testing.assert_allclose(_measured('example_cosine'), expected, atol=1e-6)
+
+
+def test_offsets_are_no_deviation_within_units():
+  """Exactly none where all examples agree, and 1e-6 beside an offset of 1."""
+  offsets = jax.random.normal(keys.root(0), (1, 30))
+  alike = jnp.broadcast_to(offsets, (7, 30))
+  assert float(probes._within_std(alike)) == 0
+  # 1 + 2^-20 k is a float32 number.
+  steps = 2.0**-20 * jnp.arange(7.0)
+  expected = np.std(2.0**-20 * np.arange(7.0))
+  np.testing.assert_allclose(
+    float(probes._within_std(1 + steps[:, None] * jnp.ones((1, 30)))),
+    expected,
+    rtol=1e-6,
+  )
+
+
 def test_weight_gradients():
   _, _, signals = _NETWORK
   inputs = _double([signals.x, *signals.post[:-1]])
