@@ -2,10 +2,14 @@
 
 Question:
   Does a scheme preserve variance from layer to layer, upward and downward, at
-  initialization, and by what factor a layer does it not?
+  initialization, and by what factor a layer does it not? The signal is what
+  differs between examples; what a unit has in common for all of them is an
+  offset, and counts only in the variance over units and examples together.
 Paper:
   Glorot & Bengio, Understanding the difficulty of training deep feedforward
   neural networks, AISTATS 2010: equations 1, 5-7, 14 and 16, figures 6 to 8.
+  Poole et al., Exponential expressivity in deep neural networks through
+  transient chaos, 2016, for pairs of examples.
 Run:
   python -m experiments.variance --init=standard,glorot,he
 Takes:
@@ -30,6 +34,7 @@ from initlab import (
   losses,
   networks,
   probes,
+  propagation,
   stats,
   theory,
 )
@@ -54,7 +59,11 @@ class Result(NamedTuple):
   """The probes of the same names; see `initlab.probes` for what they are."""
 
   activation_std: base.PerLayer
+  activation_within_std: base.PerLayer
+  activation_mean: base.PerLayer
+  example_cosine: base.PerLayer
   gradient_std: base.PerLayer
+  gradient_within_std: base.PerLayer
   weight_gradient_std: base.PerLayer
   mean_singular_value: base.PerLayer
   saturated: base.PerLayer
@@ -79,15 +88,32 @@ def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
 
 
 def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
-  """The per-example mean field of the setting."""
-  predicted = theory.predict(
-    _laws(config),
-    np.asarray(batch.x),
-    activations.ACTIVATIONS[config.activation],
-    losses.LOSSES[config.loss],
-    bias=config.bias,
+  """The per-example mean field of the setting.
+
+  Beside the fields of `Result`: 'width_error' and, where it is known,
+  'finite_width', see the functions of `theory` of the same names. Where it is
+  known, 'activation_std' is the geometric mean at this width. A signal below
+  the rounding of float32 is NaN.
+  """
+  laws, x = _laws(config), np.asarray(batch.x)
+  if theory.missing(laws):
+    return {}
+  activation = activations.ACTIVATIONS[config.activation]
+  loss = losses.LOSSES[config.loss]
+  carried = theory.pairs(laws, batch, activation, loss, bias=config.bias)
+  found = theory.predict(laws, x, activation, loss, bias=config.bias)
+  found |= theory.predict_examples(carried, config.bias)
+  found['activation_within_std'] = np.where(
+    propagation.is_rounding(found), np.nan, found['activation_within_std']
   )
-  return {name: predicted[name] for name in Result._fields if name in predicted}
+  found['width_error'] = theory.width_error(
+    laws, x, activation, bias=config.bias
+  )
+  noise = theory.finite_width(laws, carried, activation, config.bias)
+  if noise is not None:
+    found['finite_width'] = noise
+    found['activation_std'] = found['activation_std'] * np.exp(-noise / 4)
+  return found
 
 
 def _laws(config: Config) -> tuple[theory.WeightLaw, ...]:
@@ -97,29 +123,12 @@ def _laws(config: Config) -> tuple[theory.WeightLaw, ...]:
 
 def verdict(outcome: base.Outcome) -> list[str]:
   """Is variance preserved, upward and downward, and by what factor a layer?"""
-  lines = []
-  for direction, field, step in (
-    ('upward, the activations', 'activation_std', 1),
-    ('downward, the gradients', 'gradient_std', -1),
-  ):
-    measured = outcome.measured[field][:, :-1][:, ::step]
-    if measured.shape[1] < 2:
-      lines.append(f'{direction}: one hidden layer, nothing to compare')
-      continue
-    factor = stats.geometric_mean(_factor(measured))
-    if not factor.n:
-      lines.append(f'{direction}: there is no signal')
-      continue
-    words = _in_words(float(factor.value), measured.shape[1] - 1)
-    line = f'{direction}: {words}; variance x {claims.told(factor)} a layer'
-    line += _of_seeds(factor)
-    if field in outcome.predicted:
-      theory_factor = _factor(outcome.predicted[field][None, :-1][:, ::step])
-      line += f', theory {theory_factor[0]:.3g}'
-    lines.append(line)
-  lines += _weights_alone(outcome.config)
+  lines = propagation.lines(outcome, _laws(outcome.config))
   ratio = stats.geometric_mean(outcome.measured['gradient_norm_ratio'])
-  words = f'{claims.told(ratio)} times the norm of the last{_of_seeds(ratio)}'
+  words = (
+    f'{claims.told(ratio)} times the norm of the last'
+    f'{propagation.of_seeds(ratio)}'
+  )
   lines.append(
     f'weight gradients: the first layer has {words if ratio.n else "none"}'
   )
@@ -131,50 +140,6 @@ def verdict(outcome: base.Outcome) -> list[str]:
     f'of {classes} classes costs {_even_guess(outcome.config, classes):.4g}'
   )
   return lines
-
-
-def _weights_alone(config: Config) -> list[str]:
-  """What is left of the factors when f(s) = s: equations 10 and 11."""
-  laws = _laws(config)[1:-1]
-  random = [
-    law.weights.family != 'fixed' and law.weights.variance > 0 for law in laws
-  ]
-  if not laws or not all(random):
-    return []
-  upward, downward = (
-    np.exp(
-      np.mean([np.log(getattr(law, n) * law.weights.variance) for law in laws])
-    )
-    for n in ('n_in', 'n_out')
-  )
-  return [
-    f'of that the weights alone make n_in Var[w] = {upward:.3g} upward and '
-    f'n_out Var[w] = {downward:.3g} downward, 1 being preserved; the rest is '
-    f"{config.activation}'s"
-  ]
-
-
-def _of_seeds(estimate: stats.Estimate) -> str:
-  """How many seeds it is of, where not of all."""
-  n, total = int(estimate.n), estimate.total
-  return f' ({n} of {total} seeds)' if n < total else ''
-
-
-def _factor(stds: np.ndarray) -> np.ndarray:
-  """The geometric mean factor of variance from layer to layer, `[S]`."""
-  with np.errstate(divide='ignore', invalid='ignore'):
-    return (stds[:, -1] / stds[:, 0]) ** (2 / (stds.shape[1] - 1))
-
-
-def _in_words(factor: float, steps: int) -> str:
-  """Preserved if within a quarter after all steps; slow if half takes two."""
-  if abs(steps * np.log(factor)) <= np.log(1.25):
-    return 'preserved'
-  layers = np.log(2) / abs(np.log(factor))
-  verb = 'shrinks' if factor < 1 else 'grows'
-  pace = 'slowly' if layers > 2 else 'fast'
-  change = 'halves' if factor < 1 else 'doubles'
-  return f'{verb} {pace}, {change} every {layers:.2g} layers'
 
 
 def _even_guess(config: Config, classes: int) -> float:
@@ -190,9 +155,26 @@ PANELS = (
     log=True,
   ),
   base.Panel(
+    'activation_within_std',
+    'The signal, going up: activations over examples, within units',
+    'standard deviation of z over examples',
+    log=True,
+  ),
+  base.Panel(
+    'example_cosine',
+    'How alike two examples become',
+    'mean cosine of pre-activations s',
+  ),
+  base.Panel(
     'gradient_std',
     'Back-propagated gradients, coming down',
     'standard deviation of dC/ds',
+    log=True,
+  ),
+  base.Panel(
+    'gradient_within_std',
+    'Gradients over examples, within units, coming down',
+    'standard deviation of dC/ds over examples',
     log=True,
   ),
   base.Panel(

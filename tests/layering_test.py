@@ -15,11 +15,11 @@ _LAYERS = (
   'hessian',
   'initializers shapeset curvature trajectories distributions pictures '
   'checkpoints tables parsing',
-  'tuning',
+  'tuning profiles grams',
   'mlp datasets linear_regime plots comparison claims',
   'probes networks training report glorot2010 lectures',
   'theory equation_claims glorot2010_table',
-  'sweeps costs events singular_values glorot2010_figures',
+  'propagation sweeps costs events singular_values glorot2010_figures',
   'longruns',
   'study',
   'plans launchers collection',
