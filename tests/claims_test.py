@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import synthetic
-from synthetic import always, change, first_seeds, of_seed, only
+from synthetic import always, change, expect, first_seeds, of_seed, only
 
 from initlab import base, claims
 
@@ -187,7 +187,12 @@ _LECTURES = {
   ),
   'lecture 1, start': Case(
     synthetic.basins,
-    (change('start', of_seed(3, 1.0)), change('x', _last(2.0))),
+    (
+      change('start', of_seed(3, 1.0)),
+      change('x', _last(2.0)),
+      change('x', of_seed(0, 0.5)),
+      change('x', of_seed(-1, 0.5)),
+    ),
     (change('start', np.abs),),
   ),
   'lecture 1, basins': Case(
@@ -281,6 +286,10 @@ _LECTURES = {
     (
       change('final_curvature', _scaled(-1), depth=1, **_ZEROS),
       change('final_curvature', _scaled(1.00001), depth=1, **_ZEROS),
+      _each(
+        change('final_curvature', _scaled(-1), depth=1, **_ZEROS),
+        expect('final_curvature', _scaled(-1), depth=1, **_ZEROS),
+      ),
     ),
     (only(depth=2), only(**_GLOROT)),
   ),
@@ -327,6 +336,7 @@ _LECTURES = {
     (
       only(init='uniform'),
       only(inputs=50),
+      only(inputs=3000),
       change('variance', _spread(0.3), init='normal', inputs=3000),
     ),
   ),
@@ -354,6 +364,10 @@ _LECTURES = {
       change('linear', _scaled(0.9), init='uniform', inputs=1000),
       change('flat', _shifted(0.02), init='normal', inputs=50),
       change('sigmoid_slope', _scaled(0.9), init='normal', inputs=1000),
+      _each(
+        change('linear', always(1.0), init='uniform'),
+        expect('linear', always(1.0), init='uniform'),
+      ),
     ),
     (
       only(init='uniform'),
@@ -376,6 +390,10 @@ _LECTURES = {
     (
       change('mean_activation', _scaled(4), **_SPARSE),
       change('mean_activation', _scaled(0.9), **_SPARSE),
+      _each(
+        change('mean_activation', _scaled(4), **_SPARSE),
+        expect('mean_activation', _scaled(4), **_SPARSE),
+      ),
       change('active', of_seed(3, 0.01), **_SPARSE),
       change('active', _scaled(0.4), **_DENSE),
     ),
@@ -425,6 +443,7 @@ _LECTURES = {
     (
       _instead(synthetic.pace, (300, 1.0), (1, 1.0)),
       _instead(synthetic.pace, (300, 100), (70, 30), (1, 40)),
+      _instead(synthetic.pace, (300, 100), (70, 30), (1, 0.3)),
     ),
     (
       _instead(synthetic.pace, (300, 100), (70, 30)),
@@ -577,6 +596,10 @@ _PAPER = {
     (
       change('gradient_variance', _slanted, shape='unequal', **_TANH),
       synthetic.as_printed('gradient_variance'),
+      _each(
+        expect('backward_factor', always(1.01)),
+        change('gradient_variance', _spread(0.03)),
+      ),
     ),
     (
       only(**_SIGMOID),
@@ -589,6 +612,10 @@ _PAPER = {
     (
       change(*_WEIGHTS, shape='unequal', **_TANH),
       synthetic.as_printed('weight_gradient_variance'),
+      _each(
+        expect('backward_factor', lambda x: np.append(0 * x[1:] + 1.01, 1.0)),
+        change('weight_gradient_variance', _spread(0.03)),
+      ),
     ),
     (only(**_SIGMOID), only(shape='equal')),
   ),
@@ -635,6 +662,10 @@ _PAPER = {
     synthetic.equations,
     (
       change('slope_square', always(1.0), **_SIGMOID),
+      _each(
+        change('slope_square', _scaled(2), **_SIGMOID),
+        expect('backward_factor', _scaled(0.5), **_SIGMOID),
+      ),
       change('gradient_variance', _slanted, shape='unequal', **_SIGMOID),
     ),
     (only(**_TANH), change('gradient_variance', _spread(0.2), **_SIGMOID)),
@@ -704,6 +735,18 @@ def _means(*rows):
   """Of the hidden layers of figure 2, at its three records."""
   padded = np.pad(np.array(rows, float), ((0, 0), (0, 1)))
   return lambda x: 0 * x + padded
+
+
+def _shares(knees, beyond):
+  """Of the values, so many at softsign's knees and so many beyond them."""
+
+  def function(values):
+    place = np.linspace(0, 1, 20, endpoint=False)
+    sample = np.where(place < knees + beyond, 0.9, 0.1)
+    sample = np.where(place < knees, 0.7, sample)
+    return np.broadcast_to(sample, (*values.shape[:2], 20))
+
+  return function
 
 
 _LONG_ROWS = ([0.5] * 4, [0.55, 0.6, 0.7, 0.02])
@@ -810,6 +853,8 @@ _FIGURES = {
     (
       change('activation_sample', _scaled(0.5), activation='softsign'),
       change('activation_sample', _scaled(1.3), activation='softsign'),
+      change('activation_sample', _shares(0.1, 0.0), activation='softsign'),
+      change('activation_sample', _shares(0.3, 0.4), activation='softsign'),
     ),
     (_of_steps((0, 6000)), only(**_TANH)),
   ),

@@ -36,18 +36,25 @@ def _fits(each, knobs):
 
 
 def change(field, function, **knobs):
-  """`outcomes -> outcomes` with a field changed, where the knobs are these."""
+  """`outcomes -> outcomes` with a measure changed, where knobs are these."""
+  return _change('measured', field, function, knobs)
 
+
+def expect(field, function, **knobs):
+  """`outcomes -> outcomes` with a prediction changed, where knobs are these."""
+  return _change('predicted', field, function, knobs)
+
+
+def _change(part, field, function, knobs):
   def changed(outcomes):
     assert any(_fits(each, knobs) for each in outcomes), knobs
-    return [
-      each._replace(
-        measured={**each.measured, field: function(each.measured[field])}
-      )
-      if _fits(each, knobs)
-      else each
-      for each in outcomes
-    ]
+    return [one(each) if _fits(each, knobs) else each for each in outcomes]
+
+  def one(outcome):
+    fields = getattr(outcome, part)
+    return outcome._replace(
+      **{part: {**fields, field: function(fields[field])}}
+    )
 
   return changed
 
@@ -212,7 +219,7 @@ def saturation():
   """Both laws from 50 to 3000 inputs, as theory has it."""
   module, found = importlib.import_module('experiments.saturation'), []
   for init, inputs in itertools.product(
-    ('uniform', 'normal'), (50, 1000, 3000)
+    ('uniform', 'normal'), (50, 100, 1000, 3000)
   ):
     knobs = {'init': init, 'inputs': inputs}
     predicted = module.predict(module.Config(**knobs), None)
@@ -275,8 +282,8 @@ def pace(*ratios):
   """Settings of these ratios, last hidden layer to second, at 50 steps.
 
   Args:
-    *ratios: of gradients and of changes, a setting; two steep ones and a level
-      one if none is given.
+    *ratios: of gradients and of changes, a setting; if none is given, two steep
+      ones, one in between, a level one and one of the other direction.
   """
   return [
     outcome(
@@ -285,7 +292,7 @@ def pace(*ratios):
       {'gradient_ratio': noisy(gradient), 'change_ratio': noisy(change)},
     )
     for place, (gradient, change) in enumerate(
-      ratios or ((300, 100), (70, 30), (1, 1.2))
+      ratios or ((300, 100), (70, 30), (2, 3), (1, 1.2), (0.3, 0.3))
     )
   ]
 
