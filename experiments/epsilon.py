@@ -210,27 +210,40 @@ def verdict(outcome: base.Outcome) -> list[str]:
 
 
 def check_draw(outcomes: Sequence[base.Outcome]) -> base.Finding:
-  """Range, mean and variance of Theta1 of every setting, over all seeds.
+  """Range, mean and variance of the numbers in Theta1, at every epsilon.
 
-  Of N numbers, the mean has the standard error epsilon / sqrt(3 N), and the
-  variance, the kurtosis being 9/5, sqrt(4 / (5 N)) of itself. Beyond four of
-  them a right law lies with a probability of 6e-5.
+  Holds if the largest in size of all N numbers is at most epsilon and at least
+  epsilon (1 - ln(3 K / ALPHA) / N), which that of N uniform ones misses with
+  the probability ALPHA / 3 K, for each of K settings; and if the intervals over
+  seeds of mean and variance hold 0 and epsilon^2 / 3.
+
+  Untested if an interval reaches farther than a tenth of epsilon, or of
+  epsilon^2 / 3, to both sides.
   """
-  holds, worst, size = True, np.zeros(2), 0
-  for outcome in outcomes:
-    seen, epsilon = outcome.measured, np.float32(outcome.config.epsilon)
+  settings = claims.every(outcomes)
+  cells, parts, found = 3 * len(settings), [], []
+  for outcome in settings:
+    seen, epsilon = outcome.measured, float(np.float32(outcome.config.epsilon))
     size = _SIZE * len(outcome.seeds)
-    mean = seen['mean'].mean() / epsilon * np.sqrt(3 * size)
-    ratio = seen['variance'].mean() / (epsilon**2 / 3)
-    errors = np.abs([mean, (ratio - 1) / np.sqrt(0.8 / size)])
-    inside = seen['largest'].max() <= epsilon
-    holds &= bool(inside & (errors < 4).all())
-    worst = np.maximum(worst, errors)
+    largest = seen['largest'].max() / epsilon
+    mean = claims.mean(seen['mean'] / epsilon, cells)
+    ratio = claims.mean(seen['variance'] / (epsilon**2 / 3), cells)
+    parts += [
+      bool(1 - np.log(cells / claims.ALPHA) / size <= largest <= 1),
+      claims.agrees(mean, 0, within=0.1),
+      claims.agrees(ratio, 1, within=0.1),
+    ]
+    found.append((largest, mean, ratio))
+  largest, means, ratios = zip(*found, strict=True)
+  far = lambda estimates, value: claims.told(
+    max(estimates, key=lambda each: abs(each.value - value))
+  )
   return claims.finding(
-    holds,
-    f'{size} numbers a setting{", all in their range" * bool(holds)}; mean at '
-    f'most {worst[0]:.1f} standard errors from 0, variance {worst[1]:.1f} from '
-    'epsilon^2 / 3',
+    claims.together(parts),
+    f'{size} numbers a setting, over epsilon: the largest '
+    f'{min(largest):.4f} to {max(largest):.4f}, the mean, farthest from '
+    f'0, {far(means, 0)}; variance over epsilon^2 / 3, farthest from 1, '
+    f'{far(ratios, 1)}',
   )
 
 
@@ -239,41 +252,68 @@ def _ends(
 ) -> tuple[base.Outcome, base.Outcome, bool, str]:
   """The setting at one end of the sweep and the best, and whether it stalls.
 
-  It stalls if it takes five times the steps, in spite of seeds that do not get
-  there and count as if they did with the last step.
+  It stalls if most of its seeds do not solve the task in time, most seeds of
+  the best do, and it takes more than five times as many steps, so that it is
+  not only slow; a seed that does not get there counts as if it did with the
+  last step. The best is found on these seeds, so each comparison is one of as
+  many as there are other settings.
 
   Raises:
     Untested: of several networks, or over less than five decades.
   """
-  ordered = sorted(outcomes, key=lambda each: each.config.epsilon)
+  ordered = claims.every(outcomes)
+  ordered.sort(key=lambda each: each.config.epsilon)
   if len({TRAINING.program(each.config) for each in ordered}) > 1:
     raise claims.Untested('more than one network in this run')
   if ordered[-1].config.epsilon < 0.99e5 * ordered[0].config.epsilon:
     raise claims.Untested('epsilon is swept over less than five decades')
   steps = lambda each: each.measured['steps_to_solve']
   worst, best = ordered[end], min(ordered, key=lambda each: steps(each).mean())
-  ratio = stats.paired_ratio(steps(worst), steps(best))
-  text = (
-    f'epsilon {worst.config.epsilon:g} takes {claims.told(ratio)} times the '
+  cells = len(ordered) - 1
+  ratio = claims.ratio(steps(worst), steps(best), cells)
+  late, early = (
+    claims.share(each.measured['solved'] == 1, cells) for each in (worst, best)
   )
-  text += f'steps of {best.config.epsilon:g}: {verdict(worst)[0]}'
-  return worst, best, bool(ratio.low > 5), text
+  stalls = ratio.low > 5 and late.high < 0.5 < early.low
+  text = f'epsilon {worst.config.epsilon:g} takes {claims.told(ratio)} times '
+  text += f'the steps of {best.config.epsilon:g}: {verdict(worst)[0]}'
+  return worst, best, bool(stalls), text
 
 
 def check_small(outcomes: Sequence[base.Outcome]) -> base.Finding:
-  """It stalls, from a gradient of less than a hundredth."""
+  """The smallest epsilon against the best.
+
+  Holds if it stalls, by the intervals of the shares of seeds that solve the
+  task and of the ratio of steps, and the interval of its first gradient over
+  that of the best lies below a hundredth: the gradient of Theta1 comes through
+  two layers of weights, so a hundredth is what an epsilon ten times smaller
+  makes of it.
+
+  Untested if epsilon spans less than five decades, or networks differ in more.
+  """
   end, best, stalls, text = _ends(outcomes, 0)
-  first = stats.paired_ratio(
-    end.measured['gradient_norm'], best.measured['gradient_norm']
+  first = claims.ratio(
+    end.measured['gradient_norm'],
+    best.measured['gradient_norm'],
+    len(outcomes) - 1,
   )
   text += f'; its first gradient is {claims.told(first)} of the norm'
   return claims.finding(stalls and bool(first.high < 0.01), text)
 
 
 def check_large(outcomes: Sequence[base.Outcome]) -> base.Finding:
-  """It stalls, from over half of the units saturated."""
+  """The largest epsilon against the best.
+
+  Holds if it stalls, as for the smallest, and the interval of the share of
+  units that are saturated before training lies above one half, and above that
+  of the best.
+
+  Untested if epsilon spans less than five decades, or networks differ in more.
+  """
   end, best, stalls, text = _ends(outcomes, -1)
-  now, then = (stats.mean(x.measured['saturated']) for x in (end, best))
+  now, then = (
+    claims.mean(x.measured['saturated'], len(outcomes) - 1) for x in (end, best)
+  )
   text += f'; {claims.told(now, ".0%")} of its units are saturated at first, '
   text += f'{claims.told(then, ".0%")} there'
   return claims.finding(stalls and bool(now.low > max(0.5, then.high)), text)

@@ -1,16 +1,41 @@
 """Claims of papers and lectures, held against what a run measured.
 
 def check(outcomes):
-  cost = stats.mean(claims.one(outcomes, init='zeros').measured['cost'])
+  '''Holds if the interval of the mean cost lies above 2 nats.
+
+  Untested if the run has no zeros.
+  '''
+  cost = claims.mean(claims.one(outcomes, init='zeros').measured['cost'])
   return claims.finding(cost.low > 2, f'cost {claims.told(cost)}')
+
+The docstring of a check states its criterion, in a paragraph that begins with
+"Holds if", and what it leaves open, in one that begins with "Untested".
+
+Chance makes a difference that is not there, or undoes an agreement that is,
+with a probability of ALPHA at most.
+
+A difference is there if its interval lies on one side of 0, a factor if it lies
+on one side of 1; one that a run does not show counts against the claim. Where
+all of several must be there, each interval has 1 - ALPHA of its own, since the
+claim is upheld wrongly only with all of them (intersection-union; Berger,
+Technometrics 24, 1982). An agreement is there if the interval holds the value
+and is narrow enough to tell; a wider one leaves the claim open. Where several
+must agree, or one of several is chosen, one wrong interval decides: they are
+widened, by Bonferroni, to cover together. The functions below take the number
+of such intervals as `cells`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from initlab import base, stats
+
+Check = Callable[[Sequence[base.Outcome]], base.Finding]
+
+# Probability that chance decides a claim.
+ALPHA = 0.01
 
 
 class Untested(Exception):
@@ -45,12 +70,130 @@ def every(outcomes: Sequence[base.Outcome], **knobs: Any) -> list[base.Outcome]:
     if all(getattr(outcome.config, k) == value for k, value in knobs.items())
   ]
   if not found:
-    raise Untested(f'no setting with {_written(knobs)} in this run')
+    what = f' with {_written(knobs)}' if knobs else ''
+    raise Untested(f'no setting{what} in this run')
   return found
 
 
-def finding(holds: bool | np.bool_, evidence: str) -> base.Finding:
-  """What was found, of a NumPy truth value, too."""
+def confidence(cells: int) -> float:
+  """Of each of so many intervals, for all to cover with 1 - ALPHA together.
+
+  Source: Bonferroni's inequality.
+
+  Examples:
+    >>> round(confidence(10), 6)
+    0.999
+  """
+  return 1 - ALPHA / cells
+
+
+def mean(values: base.ArrayLike, cells: int = 1) -> stats.Estimate:
+  """`stats.mean` over seeds, with intervals that cover together.
+
+  Args:
+    values: `[S, ...]`.
+    cells: how many intervals must all cover.
+
+  Raises:
+    Untested: fewer than two seeds are finite, which have no interval.
+  """
+  return _known(stats.mean(values, confidence(cells)))
+
+
+def ratio(
+  a: base.ArrayLike, b: base.ArrayLike, cells: int = 1
+) -> stats.Estimate:
+  """`stats.paired_ratio` of a to b, with intervals that cover together.
+
+  Args:
+    a: `[S, ...]`, positive.
+    b: `[S, ...]`, the same seeds in the same order.
+    cells: how many intervals must all cover.
+
+  Raises:
+    Untested: fewer than two seeds have a ratio.
+  """
+  return _known(stats.paired_ratio(a, b, confidence(cells)))
+
+
+def share(successes: base.ArrayLike, cells: int = 1) -> stats.Estimate:
+  """`stats.wilson` of the seeds that succeed, covering together.
+
+  Args:
+    successes: `[S]` truth values.
+    cells: how many intervals must all cover.
+
+  Raises:
+    Untested: there are fewer than two seeds.
+  """
+  successes = np.asarray(successes, bool)
+  if successes.size < 2:
+    raise Untested('a single seed is no share of many')
+  return stats.wilson(int(successes.sum()), successes.size, confidence(cells))
+
+
+def _known(estimate: stats.Estimate) -> stats.Estimate:
+  if not np.isfinite(estimate.high - estimate.low).all():
+    least = int(np.min(estimate.n))
+    raise Untested(
+      f'{least} finite of {estimate.total} seeds, too few for an interval'
+    )
+  return estimate
+
+
+def agrees(
+  estimate: stats.Estimate,
+  value: float | np.ndarray,
+  *,
+  within: float | np.ndarray,
+  slack: float | np.ndarray = 0.0,
+) -> bool | None:
+  """Whether all intervals hold a value and are narrow enough to tell.
+
+  Args:
+    estimate: `[...]`.
+    value: `[...]` what is predicted.
+    within: half an interval is at most this, so that a value off by twice as
+      much would be excluded.
+    slack: how far the prediction itself may be off.
+
+  Returns:
+    False if an interval excludes its value, or else None if one is wider.
+
+  Examples:
+    >>> found = stats.Estimate(1.0, 0.9, 1.1, 8, 8)
+    >>> print(agrees(found, 1.05, within=0.2), agrees(found, 1.2, within=0.2))
+    True False
+    >>> print(agrees(found, 1.05, within=0.05))
+    None
+  """
+  value, low, high = map(np.asarray, (value, estimate.low, estimate.high))
+  if not np.all((low <= value + slack) & (value - slack <= high)):
+    return False
+  return True if np.all((high - low) / 2 <= within) else None
+
+
+def together(parts: Sequence[bool | np.bool_ | None]) -> bool | None:
+  """Whether all parts of a claim hold: no if one fails, open if one is open.
+
+  Examples:
+    >>> print(together([True, None, False]), together([True, None]))
+    False None
+  """
+  if any(part is not None and not part for part in parts):
+    return False
+  return None if any(part is None for part in parts) else True
+
+
+def finding(holds: bool | np.bool_ | None, evidence: str) -> base.Finding:
+  """What was found, of a NumPy truth value, too.
+
+  Args:
+    holds: None where the intervals are too wide to tell, see `agrees`.
+    evidence: the numbers that decide.
+  """
+  if holds is None:
+    return base.Finding(None, f'intervals too wide to tell: {evidence}')
   return base.Finding(bool(holds), evidence)
 
 

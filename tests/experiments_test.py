@@ -140,8 +140,15 @@ def test_chapters_are_accepted(name):
 
 
 def test_experiments_are_short():
-  """An experiment is a page; the variance report's has two."""
+  """A page of code; docstrings, which state criteria, are as long as need be.
+
+  The longest had 302 lines of code in 339 before its criteria were stated.
+  """
   for path in pathlib.Path(experiments.__path__[0]).glob('[a-z]*.py'):
+    tree = ast.parse(path.read_text())
     lines = len(path.read_text().splitlines())
-    assert ast.parse(path.read_text())
-    assert lines <= 340, f'{path.name} has {lines} lines'
+    for node in ast.walk(tree):
+      kinds = ast.Module, ast.ClassDef, ast.FunctionDef
+      if isinstance(node, kinds) and ast.get_docstring(node):
+        lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+    assert lines <= 302, f'{path.name} has {lines} lines of code'

@@ -11,35 +11,6 @@ from initlab import base, claims, keys
 _LN_2 = np.log(2)
 
 
-def _outcome(**changed):
-  """Seeds that start in the zone and leave it."""
-  measured = {
-    'zone_cost': np.full(16, _LN_2 - 0.0003),
-    'zone_excess': np.full(16, 0.2),
-    'zone_bound': np.full(16, 0.02),
-    'final_cost': np.full(16, 0.01),
-    'final_linear': np.full(16, 0.7),
-  }
-  seeds = np.arange(16)
-  return [base.Outcome(linear_zone.Config(), '', seeds, measured | changed, {})]
-
-
-@pytest.mark.parametrize(
-  ('changed', 'holds'),
-  [
-    ({}, True),
-    ({'zone_excess': np.full(16, 1.1)}, False),
-    ({'zone_cost': np.full(16, _LN_2 - 0.03)}, False),
-    ({'zone_cost': np.full(16, 0.6), 'zone_bound': np.full(16, 0.2)}, False),
-    ({'final_linear': np.ones(16)}, None),
-    ({'zone_cost': np.full(16, np.nan)}, None),
-  ],
-)
-def test_the_claim_holds_of_what_it_describes_alone(changed, holds):
-  (found,) = claims.findings(linear_zone.CLAIMS, _outcome(**changed))
-  assert found.holds is holds
-
-
 def test_the_bound_is_kept_by_any_network_in_the_zone_and_by_none_beyond():
   """Random networks: those in the zone are within the bound, wide ones not."""
   data = linear_zone.load(linear_zone.SMOKE, '')

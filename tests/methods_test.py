@@ -1,4 +1,4 @@
-"""Three methods from one start: the claims, and how they fail."""
+"""Three methods from one start: the claims of the experiment, as it runs."""
 
 import jax
 import numpy as np
@@ -11,8 +11,6 @@ from initlab import base, keys
 
 pytestmark = pytest.mark.slow
 
-_AHEAD, _FLAT, _MINIMA = _NAMES = [claim.name for claim in methods.CLAIMS]
-
 
 @pytest.fixture(scope='module')
 def outcomes(tmp_path_factory):
@@ -23,23 +21,14 @@ def outcomes(tmp_path_factory):
   return studies.run(methods.EXPERIMENT, out, *small)
 
 
-def _holds(outcomes):
-  return studies.holds(methods.EXPERIMENT, outcomes)
-
-
-def _with(outcomes, field, function, **knobs):
-  change = lambda measured: {field: function(measured[field])}
-  return _holds(studies.doctored(outcomes, change, **knobs))
-
-
 def test_every_claim_holds(outcomes):
-  assert _holds(outcomes) == dict.fromkeys(_NAMES, True)
+  assert set(studies.holds(methods.EXPERIMENT, outcomes).values()) == {True}
 
 
 @pytest.mark.slow
 def test_every_claim_holds_as_it_runs_by_default(tmp_path):
   outcomes = studies.run(methods.EXPERIMENT, tmp_path)
-  assert _holds(outcomes) == dict.fromkeys(_NAMES, True)
+  assert set(studies.holds(methods.EXPERIMENT, outcomes).values()) == {True}
 
 
 def test_all_methods_start_from_the_same_weights(outcomes):
@@ -57,23 +46,6 @@ def test_the_curves_never_rise(outcomes):
       assert (np.diff(outcome.measured[field]) <= 0).all()
     cost = outcome.measured['cost'][:, -1]
     np.testing.assert_array_equal(outcome.measured['final_cost'], cost)
-
-
-@pytest.mark.parametrize('method', ['lbfgs', 'cg'])
-def test_a_method_behind_at_one_record_fails(outcomes, method):
-  behind = lambda x: x + 0.5 * (np.array(outcomes[0].steps) == 500)
-  assert not _with(outcomes, 'cost', behind, method=method)[_AHEAD]
-
-
-@pytest.mark.parametrize('method', ['lbfgs', 'cg'])
-def test_one_start_without_a_flat_end_fails(outcomes, method):
-  never = lambda x: np.where(np.arange(len(x)) == 2, np.nan, x)
-  assert not _with(outcomes, 'needed', never, method=method)[_FLAT]
-
-
-def test_one_minimum_for_all_fails(outcomes):
-  same = lambda x: np.full_like(x, 0.6)
-  assert not _with(outcomes, 'final_cost', same, method='lbfgs')[_MINIMA]
 
 
 def test_no_more_evaluations_than_were_given(monkeypatch):

@@ -7,39 +7,6 @@ import pytest
 from experiments import pace
 from initlab import base, claims, keys
 
-_SEEDS = 16
-_NOISE = np.exp(0.05 * np.random.default_rng(0).standard_normal(_SEEDS))
-
-
-def _outcome(label, gradient, change):
-  measured = {
-    'gradient_ratio': gradient * _NOISE,
-    'change_ratio': change * _NOISE,
-  }
-  return base.Outcome(pace.Config(), label, np.arange(_SEEDS), measured, {})
-
-
-def _found(*settings):
-  outcomes = [_outcome(str(i), *each) for i, each in enumerate(settings)]
-  return [each.holds for each in claims.findings(pace.CLAIMS, outcomes)]
-
-
-@pytest.mark.parametrize(
-  ('settings', 'holds'),
-  [
-    (((300, 100), (70, 30), (1, 1.2)), [True, True]),
-    (((300, 1.0), (1, 1.0)), [False, False]),
-    (((300, 100), (70, 30), (1, 40)), [False, False]),
-    (((300, 30), (70, 100), (1, 1)), [True, False]),
-    (((300, 100), (70, 30)), [None, True]),
-    (((1, 1), (1, 1)), [None, None]),
-  ],
-)
-def test_the_claims_hold_of_what_they_describe_and_of_nothing_else(
-  settings, holds
-):
-  assert _found(*settings) == holds
-
 
 @pytest.mark.slow
 def test_the_first_step_moves_every_layer_by_rate_times_gradient():

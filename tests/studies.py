@@ -21,15 +21,3 @@ def holds(experiment, outcomes):
   stated = experiment.claims
   found = claims.findings(stated, outcomes)
   return {c.name: f.holds for c, f in zip(stated, found, strict=True)}
-
-
-def doctored(outcomes, change, **knobs):
-  """The outcomes, `change(measured) -> fields` made to some of them."""
-
-  def one(outcome):
-    config, measured = outcome.config, outcome.measured
-    if any(getattr(config, name) != value for name, value in knobs.items()):
-      return outcome
-    return outcome._replace(measured={**measured, **change(measured)})
-
-  return [one(outcome) for outcome in outcomes]
