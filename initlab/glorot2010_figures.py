@@ -255,13 +255,16 @@ def _reversed(outcomes: Sequence[base.Outcome]) -> base.Finding:
   The average is of the logarithm, over all records after the start; for it to
   be above 0, the order must have turned long before the end.
   """
-  tanh = table.one_row(outcomes, 'Tanh')
-  stds = _hidden(tanh, 'gradient_std')
-  log = np.log(stds[:, :, 0] / stds[:, :, -1])
-  start, later, first = (
-    glorot2010.simultaneous(each, 2)
-    for each in (log[:, 0], log[:, 1:].mean(1), log[:, 1])
-  )
+  row = table.one_row(outcomes, 'Tanh')
+  tanh = row.outcome
+
+  def log(outcome: base.Outcome) -> np.ndarray:
+    stds = _hidden(outcome, 'gradient_std')
+    return np.log(stds[:, :, 0] / stds[:, :, -1])
+
+  start = table.mean(row, lambda each: log(each)[:, 0], 2)
+  first = table.mean(row, lambda each: log(each)[:, 1], 2)
+  later = table.mean(row, lambda each: log(each)[:, 1:].mean(1), 2)
   words = (
     'the deviation of dC/ds in the first hidden layer over that in the last is '
     f'{_factor(start)} at the start, {_factor(first)} after {tanh.steps[1]} '
@@ -322,11 +325,13 @@ def _faster(outcomes: Sequence[base.Outcome]) -> base.Finding:
   pairs = tuple(itertools.product(table.FREE, table.STUCK))
   holds, evidence = True, []
   for low, high in pairs:
-    a, b = (
-      100 * table.one_row(outcomes, name).measured['error'][:, 1:].mean(1)
-      for name in (low, high)
-    )
-    difference = glorot2010.simultaneous(a - b, len(pairs))
+    a, b = (table.one_row(outcomes, name) for name in (low, high))
+    difference = table.difference(
+      a,
+      b,
+      lambda each: 100 * each.measured['error'][:, 1:].mean(1),
+      len(pairs),
+    ).difference
     holds &= bool(difference.high < 0)
     told = claims.told(difference, '.2f')
     evidence.append(f'{low.lower()} - {high.lower()} {told}')
