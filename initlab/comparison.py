@@ -108,8 +108,8 @@ def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
   """Where settings differ beyond chance."""
   columns = {
     ('difference', '95% interval'): lambda each: _ends(each.difference),
-    ('permutation test', 'p'): lambda each: _p_value(each.p),
-    ('permutation test', 'p, Holm'): lambda each: _p_value(each.holm),
+    ('permutation test', 'p'): lambda each: tables.p_value(each.p),
+    ('permutation test', 'p, Holm'): lambda each: tables.p_value(each.holm),
     ('effect size', '95% interval'): lambda each: _ends(each.effect),
     ('seeds', 'pairs'): lambda each: (
       f'{each.difference.n} of {each.difference.total}'
@@ -234,10 +234,6 @@ def _ends(estimate: stats.Estimate) -> str:
 
 def _number(value: float) -> str:
   return f'{value:.4g}' if np.isfinite(value) else '-'
-
-
-def _p_value(p: float) -> str:
-  return f'{p:.2g}' if np.isfinite(p) else '-'
 
 
 def _listed(seeds: np.ndarray) -> str:

@@ -8,8 +8,8 @@ Several learning rates in a run: each row of the table stands at the rate of the
 least mean validation error, and its intervals and tests include that it was
 chosen, see `initlab.tuning`. Intervals are widened as in `glorot2010`, so that
 all of one statement cover with a probability of 99%. The docstring of a check
-is its criterion. What has fewer than two finite seeds has no interval, so it
-neither supports a statement nor refutes it: the statement is not tested.
+is its criterion. What has too few finite seeds for an interval neither supports
+a statement nor refutes it: the statement is not tested.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def mean(
     cells: intervals that one statement rests on.
 
   Raises:
-    Untested: fewer than two seeds are finite.
+    Untested: too few seeds are finite for an interval.
   """
   confidence = 1 - glorot2010.ALPHA / cells
   return _known(tuning.mean(row, measure, confidence), row.label)
@@ -96,7 +96,7 @@ def difference(
   """Two rows paired by seed, as `mean`.
 
   Raises:
-    Untested: fewer than two pairs are finite.
+    Untested: too few pairs are finite for an interval.
   """
   confidence = 1 - glorot2010.ALPHA / cells
   found = tuning.compare(a, b, measure, confidence)
@@ -105,10 +105,10 @@ def difference(
 
 
 def _known(estimate: stats.Estimate, label: str) -> stats.Estimate:
-  if estimate.n < 2:
+  if np.isnan(estimate.low):
     raise claims.Untested(
-      f'{estimate.n} of {estimate.total} seeds are finite of {label}: '
-      'no interval'
+      f'no interval of {label}: {estimate.n} of {estimate.total} seeds are '
+      'finite'
     )
   return estimate
 
@@ -154,8 +154,8 @@ def _costs(
 ) -> tuple[dict[str, list[tuple[float, stats.Estimate]]], str]:
   """Of each stuck row, learning rates with their test costs; and as text.
 
-  The intervals of all rates of both rows cover together. A rate at which fewer
-  than two seeds are finite is left out, as nothing is known of its cost.
+  The intervals of all rates of both rows cover together. A rate with too few
+  finite seeds for one is left out, as nothing is known of its cost.
   """
   settings = {name: _at_all_rates(outcomes, name) for name in STUCK}
   cells = sum(map(len, settings.values()))
@@ -168,12 +168,12 @@ def _costs(
       )
       for each in options
     ]
-    found[name] = [(rate, cost) for rate, cost in costs if cost.n >= 2]
+    found[name] = [pair for pair in costs if np.isfinite(pair[1].low)]
     told = (f'{claims.told(cost, ".4g")} at {rate:g}' for rate, cost in costs)
     evidence.append(f'{name.lower()}: {", ".join(told)}')
   told = f'test cost in nats, by learning rate: {"; ".join(evidence)}'
   if not all(found.values()):
-    raise claims.Untested(f'no rate has two finite seeds; {told}')
+    raise claims.Untested(f'no rate has an interval; {told}')
   return found, told
 
 
@@ -184,9 +184,8 @@ def _plateau(outcomes: Sequence[base.Outcome]) -> base.Finding:
   rates that they are the best of many. So every rate is tested: the statement
   holds where no interval reaches below the cost of a constant answer, and does
   not where one lies below it. It is not tested where an interval holds that
-  cost and values below it, nor where the rates with two finite seeds span less
-  than three decades: a network that diverged has not shown that it learns
-  nothing.
+  cost and values below it, nor where the rates with intervals span less than
+  three decades: a network that diverged has not shown that it learns nothing.
   """
   found, told = _costs(outcomes)
   floors = {
@@ -543,7 +542,7 @@ def differences(
         continue
       a, b = (found[name] for name in pair)
       p = tuning.compare(a, b, _percent).p
-      cells.append(tuning.p_value(p) + ' *' * (p < SIGNIFICANT))
+      cells.append(tables.p_value(p) + ' *' * (p < SIGNIFICANT))
     columns.append(tables.Column(_COLUMNS[dataset], 'p', cells))
   return tables.Table(
     f'Differences of test error in table 1; * below p = {SIGNIFICANT}, which '

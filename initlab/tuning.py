@@ -338,10 +338,10 @@ def differences(
         'difference', '95% interval', [tables.cell(e) for e in estimates]
       ),
       tables.Column(
-        'permutation test', 'p', [p_value(each.p) for each in compared]
+        'permutation test', 'p', [tables.p_value(each.p) for each in compared]
       ),
       tables.Column(
-        'permutation test', 'p, Holm', [p_value(p) for p in corrected]
+        'permutation test', 'p, Holm', [tables.p_value(p) for p in corrected]
       ),
       tables.Column(
         'seeds', 'pairs', [f'{e.n} of {e.total}' for e in estimates]
@@ -351,11 +351,6 @@ def differences(
 
 
 _PAIRS = 6  # the fewest whose 2^n sign patterns allow a p below 0.05: 2 / 2^6
-
-
-def p_value(p: float) -> str:
-  """A p-value as a cell, a dash where there is none."""
-  return f'{p:.2g}' if np.isfinite(p) else '-'
 
 
 def _field(field: str) -> Measure:

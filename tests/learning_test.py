@@ -186,6 +186,7 @@ def test_rates_are_compared_where_validation_chooses():
   )
   text = plots_test.words(plots.figure(chosen, pairs))
   assert 'learning_rate' not in text
+  assert 'not include the choice' in plots.caption(chosen, pairs)
   assert 'glorot' in text
 
 
