@@ -15,7 +15,7 @@ mean at the value that resampled seeds choose, the standard error is
 of one setting as of the difference of two, paired by seed. Where the choice is
 clear c is 0, and the estimates are those of `stats`. A test of a difference is
 `stats.permutation_test` with the variance c^2. What is covered is the mean at
-the best value. `tests/tuned_simulation.py` measures error rates and coverage,
+the best value. `scripts/simulated_tuning.py` measures error rates and coverage,
 and why two simpler procedures are not used: judging each seed where the others
 choose rejects far too often; swapping two settings seed by seed and choosing
 again is exact where they have one law, but rejects what it should not, and

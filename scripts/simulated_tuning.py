@@ -20,11 +20,12 @@ The means are in units of d / sqrt(n), the standard error that makes rates hard
 to tell apart. In all laws both settings have the same error at their best rate,
 so a difference that is found is a false alarm.
 
-Run as a program it prints the table of all laws, and of the two procedures that
-`initlab.tuning` does not use.
+Run as a program (`python scripts/simulated_tuning.py [studies]`) it prints the
+table of all laws, beside two procedures that `initlab.tuning` does not use.
 """
 
 from collections.abc import Callable, Iterator
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -264,4 +265,4 @@ def _shares(p: np.ndarray | list[float]) -> tuple[float, float]:
 
 
 if __name__ == '__main__':
-  print(tables.grid(table(studies=1000), 160))
+  print(tables.grid(table(int(sys.argv[1]) if sys.argv[1:] else 1000), 190))
