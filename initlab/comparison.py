@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import csv as csv_format
 import io
 import itertools
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from initlab import base, stats, tables
 
+_T = TypeVar('_T')
 _ALL_PAIRS = 5  # settings up to which all are compared, not just to the first
 
 
@@ -43,11 +44,9 @@ def compare(field: str, outcomes: Sequence[base.Outcome]) -> list[Comparison]:
     field: `[S]` of each outcome.
     outcomes: the settings.
   """
-  pairs = list(itertools.combinations(outcomes, 2))
-  if len(outcomes) > _ALL_PAIRS:
-    pairs = [(outcomes[0], other) for other in outcomes[1:]]
-  values = [_paired(field, *pair) for pair in pairs]
-  p = [_p(b, a) for a, b in values]
+  compared = pairs(outcomes)
+  values = [_paired(field, *pair) for pair in compared]
+  p = [float(stats.permutation_test(b, a).p) for a, b in values]
   corrected = stats.holm(np.array(p)) if p else []
   return [
     Comparison(
@@ -60,9 +59,16 @@ def compare(field: str, outcomes: Sequence[base.Outcome]) -> list[Comparison]:
       _needed(b, a),
     )
     for i, ((first, second), (a, b)) in enumerate(
-      zip(pairs, values, strict=True)
+      zip(compared, values, strict=True)
     )
   ]
+
+
+def pairs(settings: Sequence[_T]) -> list[tuple[_T, _T]]:
+  """Which settings are compared: all pairs; of many, all with the first."""
+  if len(settings) > _ALL_PAIRS:
+    return [(settings[0], other) for other in settings[1:]]
+  return list(itertools.combinations(settings, 2))
 
 
 def all_tables(
@@ -102,8 +108,8 @@ def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
   """Where settings differ beyond chance."""
   columns = {
     ('difference', '95% interval'): lambda each: _ends(each.difference),
-    ('permutation test', 'p'): lambda each: _p_value(each.p),
-    ('permutation test', 'p, Holm'): lambda each: _p_value(each.holm),
+    ('permutation test', 'p'): lambda each: tables.p_value(each.p),
+    ('permutation test', 'p, Holm'): lambda each: tables.p_value(each.holm),
     ('effect size', '95% interval'): lambda each: _ends(each.effect),
     ('seeds', 'pairs'): lambda each: (
       f'{each.difference.n} of {each.difference.total}'
@@ -198,13 +204,6 @@ def _paired(
   return np.asarray(a, float), np.asarray(b, float)
 
 
-def _p(b: np.ndarray, a: np.ndarray) -> float:
-  """NaN below two pairs, which show nothing."""
-  if (np.isfinite(a) & np.isfinite(b)).sum() < 2:
-    return np.nan
-  return float(stats.permutation_test(b, a).p)
-
-
 def _needed(b: np.ndarray, a: np.ndarray) -> float:
   size = abs(float(stats.paired_difference(b, a).value))
   if not 0 < size < np.inf:
@@ -235,10 +234,6 @@ def _ends(estimate: stats.Estimate) -> str:
 
 def _number(value: float) -> str:
   return f'{value:.4g}' if np.isfinite(value) else '-'
-
-
-def _p_value(p: float) -> str:
-  return f'{p:.2g}' if np.isfinite(p) else '-'
 
 
 def _listed(seeds: np.ndarray) -> str:

@@ -18,7 +18,6 @@ from initlab import base, claims, linear_regime, stats
 SOURCE = 'Glorot & Bengio 2010'
 
 Check = claims.Check
-simultaneous = claims.mean
 
 
 # The layer Jacobian.

@@ -334,12 +334,16 @@ def _reversed(outcomes: Sequence[base.Outcome]) -> base.Finding:
   Untested if tanh with standard weights is not in the run, or is still on the
   plateau of the class prior.
   """
-  tanh = table.one_row(outcomes, 'Tanh')
-  stds = _hidden(tanh, 'gradient_std')
-  log = np.log(stds[:, :, 0] / stds[:, :, -1])
-  start, later, first = (
-    claims.mean(each) for each in (log[:, 0], log[:, 1:].mean(1), log[:, 1])
-  )
+  row = table.one_row(outcomes, 'Tanh')
+  tanh = row.outcome
+
+  def log(outcome: base.Outcome) -> np.ndarray:
+    stds = _hidden(outcome, 'gradient_std')
+    return np.log(stds[:, :, 0] / stds[:, :, -1])
+
+  start = table.mean(row, lambda each: log(each)[:, 0])
+  first = table.mean(row, lambda each: log(each)[:, 1])
+  later = table.mean(row, lambda each: log(each)[:, 1:].mean(1))
   words = (
     'the deviation of dC/ds in the first hidden layer over that in the last is '
     f'{_factor(start)} at the start, {_factor(first)} after {tanh.steps[1]} '
@@ -418,11 +422,10 @@ def _faster(outcomes: Sequence[base.Outcome]) -> base.Finding:
   pairs = tuple(itertools.product(table.FREE, table.STUCK))
   holds, evidence = True, []
   for low, high in pairs:
-    a, b = (
-      100 * table.one_row(outcomes, name).measured['error'][:, 1:].mean(1)
-      for name in (low, high)
-    )
-    difference = claims.mean(a - b)
+    a, b = (table.one_row(outcomes, name) for name in (low, high))
+    difference = table.difference(
+      a, b, lambda each: 100 * each.measured['error'][:, 1:].mean(1)
+    ).difference
     holds &= bool(difference.high < 0)
     told = claims.told(difference, '.2f')
     evidence.append(f'{low.lower()} - {high.lower()} {told}')

@@ -100,7 +100,18 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   Returns:
     Plain text.
   """
-  outcomes = _drawn(panel, outcomes)
+  drawn = _drawn(panel, outcomes)
+  if not panel.tuned:
+    return _caption(panel, drawn)
+  return (
+    f'{_caption(panel, drawn)} Every setting is drawn at the '
+    f'{base.in_words(panel.tuned[0])} with the least mean '
+    f'{base.in_words(panel.tuned[1])}; intervals are those of that one and do '
+    'not include the choice, as the tables do.'
+  )
+
+
+def _caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   if panel.kind in distributions.KINDS:
     return distributions.caption(panel, outcomes)
   if panel.kind in pictures.KINDS:

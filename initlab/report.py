@@ -261,18 +261,16 @@ def _tuned(
   """What is chosen for each setting, and how the chosen compare."""
   if not experiment.tuned:
     return []
-  chosen = tuning.chosen(outcomes, *experiment.tuned)
-  if len(chosen) == len(outcomes):
+  found = tuning.choices(outcomes, *experiment.tuned)
+  if len(found) == len(outcomes):
     return []
-  where = f'at the {experiment.tuned[0].replace("_", " ")} that others choose'
-  return [
-    tuning.table(outcomes, *experiment.tuned),
-    *(
-      table._replace(title=f'{table.title}, {where}')
-      for field in experiment.compared
-      for table in comparison.all_tables(field, chosen)
-    ),
-  ]
+  knob, _ = experiment.tuned
+  chosen = [tuning.table(found, *experiment.tuned)]
+  for field in experiment.compared:
+    chosen.append(tuning.errors(field, found, knob))
+    pairs = comparison.pairs(found)
+    chosen += [tuning.differences(field, pairs, knob)] if pairs else []
+  return chosen
 
 
 def remarks(outcome: base.Outcome) -> list[str]:

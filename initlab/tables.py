@@ -63,6 +63,11 @@ def decimals(half: float) -> int:
   return max(0, -math.floor(math.log10(max(half, 1e-9))))
 
 
+def p_value(p: float) -> str:
+  """To two digits; a dash where there is none."""
+  return f'{p:.2g}' if np.isfinite(p) else '-'
+
+
 def grid(table: Table, width: int) -> str:
   """The table as text, cut between groups into pieces that fit the width."""
   index = _block([table.index], str.ljust)

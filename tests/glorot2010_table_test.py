@@ -1,6 +1,7 @@
 """The paper's statements of table 1: each can hold, and each can fail."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -8,10 +9,33 @@ import trainings
 
 from experiments import paper
 from initlab import glorot2010_table as statements
-from initlab import launch
+from initlab import launch, stats
 
 _LEARNED = {'Tanh': 1.9}
 _ALIKE = dict.fromkeys(statements.ROWS, 0.7)
+_PRECISE = {'spread': 0.001}
+
+
+def _lost(study, finite, row=None, rate=None, field=None):
+  """Some settings' seeds, but for the first few, end with nothing finite."""
+
+  def one(outcome):
+    config = outcome.config
+    if row and statements.ROWS[row] != (config.activation, config.init):
+      return outcome
+    if rate and rate != config.learning_rate:
+      return outcome
+    measured = {
+      name: np.where(
+        (np.arange(len(x)) < finite).reshape(-1, *[1] * (x.ndim - 1)), x, np.nan
+      )
+      if field in (None, name)
+      else x
+      for name, x in outcome.measured.items()
+    }
+    return outcome._replace(measured=measured)
+
+  return [one(outcome) for outcome in study]
 
 
 @pytest.mark.parametrize(
@@ -23,7 +47,8 @@ _ALIKE = dict.fromkeys(statements.ROWS, 0.7)
       {'costs': {'Tanh': 50.0}},
       {'costs': {'Sigmoid': 2.0}},
     ),
-    ('table 1: 2.110 nats', {}, {'costs': {'Tanh': 2.3}}),
+    ('table 1: 2.110 nats', _PRECISE, {'costs': {'Tanh': 2.3}}),
+    ('table 1: 2.110 nats', _PRECISE, {'costs': {'Sigmoid': 1.9}}),
     ('table 1: off the plateau', {}, {'costs': {'Softsign': 2.1}}),
     ('table 1: order', {}, {'errors': trainings.BETTER}),
     ('table 1: order', {}, {'errors': _ALIKE}),
@@ -41,6 +66,86 @@ def test_the_table(name, true, false):
 def test_the_plateau_wants_three_decades():
   few = trainings.study(rates=(0.01, 0.1, 1.0))
   assert trainings.holds(statements.TABLE, 'table 1: plateau', few) is None
+
+
+@pytest.mark.parametrize('finite', [0, 1])
+@pytest.mark.parametrize('rate', [0.001, 1.0])
+def test_what_diverged_has_not_learned_nothing(finite, rate):
+  """At an end of the three decades, which the rest no longer spans."""
+  lost = _lost(trainings.study(), finite, 'Tanh', rate)
+  assert trainings.holds(statements.TABLE, 'table 1: plateau', lost) is None
+  lost = _lost(trainings.study(), finite, 'Sigmoid')
+  assert trainings.holds(statements.TABLE, 'table 1: plateau', lost) is None
+
+
+def test_what_diverged_within_the_decades_takes_no_part():
+  """Neither for nor against: the rest decides."""
+  for costs, found in (({}, True), (_LEARNED, False)):
+    lost = _lost(trainings.study(costs=costs), 0, 'Tanh', 0.01)
+    assert trainings.holds(statements.TABLE, 'table 1: plateau', lost) is found
+
+
+def test_a_cost_that_is_hardly_known_tells_nothing_of_the_plateau():
+  """An interval of 2.12 nats plus and minus more than the 0.03 to the floor."""
+  vague = trainings.study(spread=0.1)
+  for name in ('table 1: plateau', 'table 1: 2.110 nats'):
+    assert trainings.holds(statements.TABLE, name, vague) is None
+
+
+def test_the_prior_entropy_wants_a_finite_rate_of_both_rows():
+  name = 'table 1: 2.110 nats'
+  study = trainings.study(**_PRECISE)
+  lost = _lost(study, 1, 'Tanh', 0.1)
+  assert trainings.holds(statements.TABLE, name, lost) is True
+  assert (
+    trainings.holds(statements.TABLE, name, _lost(study, 1, 'Tanh')) is None
+  )
+
+
+def test_the_least_cost_is_the_interval_of_the_least_mean():
+  """One rate a little below the entropy among others at it: it is the least."""
+  study = trainings.study(**_PRECISE)
+  below = [
+    each._replace(
+      measured={
+        **each.measured,
+        'final_cost': each.measured['final_cost'] - 0.2,
+      }
+    )
+    if statements.ROWS['Tanh'] == (each.config.activation, each.config.init)
+    and each.config.learning_rate == 0.01
+    else each
+    for each in study
+  ]
+  name = 'table 1: 2.110 nats'
+  assert trainings.holds(statements.TABLE, name, below) is False
+
+
+@pytest.mark.parametrize('finite', [0, 1])
+@pytest.mark.parametrize(
+  ('group', 'name', 'row'),
+  [
+    (statements.TABLE, 'table 1: off the plateau', 'Softsign'),
+    (statements.TABLE, 'table 1: order', 'Tanh N'),
+    (statements.TABLE, 'table 1: tanh and sigmoid', 'Tanh'),
+    (statements.TABLE, 'table 1: tanh N and softsign', 'Softsign'),
+    (statements.SMALL_IMAGES, 'figure 12: sigmoid', 'Sigmoid'),
+    (statements.SMALL_IMAGES, 'figure 12: tanh', 'Tanh'),
+  ],
+)
+def test_fewer_than_two_finite_seeds_test_nothing(group, name, row, finite):
+  study = trainings.study(steps=(0, statements.LONG))
+  lost = _lost(study, finite, row)
+  assert trainings.holds(group, name, lost) is None
+
+
+@pytest.mark.parametrize('name', ['table 1: order', 'figure 12: tanh'])
+def test_the_order_wants_as_many_pairs_as_its_level(name):
+  """2 / 2^9 is below 0.005, 2 / 2^8 is not."""
+  group = (*statements.TABLE, *statements.SMALL_IMAGES)
+  enough = _lost(trainings.study(), 9)
+  assert trainings.holds(group, name, enough) is True
+  assert trainings.holds(group, name, _lost(trainings.study(), 8)) is None
 
 
 def test_a_constant_answer_is_of_the_test_examples_that_there_are():
@@ -114,6 +219,8 @@ def test_four_layers_against_five():
   assert (
     trainings.holds(statements.DEPTH, name, pair(0.5, 0.8, long)[:1]) is None
   )
+  lost = _lost(pair(0.5, 0.8, long), 1)
+  assert trainings.holds(statements.DEPTH, name, lost) is None
 
 
 def test_rates_by_curvature():
@@ -138,7 +245,9 @@ def test_rates_by_curvature():
   assert trainings.holds(statements.CURVATURE, gain, study(0.8)) is False
   assert trainings.holds(statements.CURVATURE, enough, study(0.7)) is True
   assert trainings.holds(statements.CURVATURE, enough, study(0.5)) is False
-  assert trainings.holds(statements.CURVATURE, enough, study(0.7)[:3]) is None
+  for name in (gain, enough):
+    for untested in (study(0.7)[:3], _lost(study(0.7), 1)):
+      assert trainings.holds(statements.CURVATURE, name, untested) is None
 
 
 def test_table_1_invents_nothing():
@@ -159,6 +268,62 @@ def test_table_1_invents_nothing():
   assert of['Softsign and Tanh'].endswith('*')
   assert not of['Softsign and Softsign N'].endswith('*')
   assert set(tests.columns[1].cells) == {'-'}
+
+
+@pytest.mark.parametrize('finite', [0, 1, 2])
+def test_table_1_has_a_dash_for_what_is_unknown(finite):
+  """Of one finite pair there is no test, of one finite seed no interval."""
+  titles = {'shapeset': 'a'}
+  lost = _lost(trainings.study(), finite, 'Softsign')
+  table = statements.table({'a': lost}, titles)
+  cells = {(c.group, c.head): c.cells for c in table.columns}
+  own = cells['Shapeset-3x2', 'here [95%]'][0]
+  assert (own == 'unknown') == (finite == 0)
+  seeds = np.where(np.arange(10) < finite, np.arange(10.0), np.nan)
+  assert ('[' in own) == np.isfinite(stats.mean(seeds).low)
+  tests = statements.differences({'a': lost}, titles)
+  of = dict(zip(tests.index.cells, tests.columns[0].cells, strict=True))
+  assert (of['Softsign and Tanh'] == '-') == (finite < 2)
+  assert of['Tanh and Sigmoid'] != '-'
+
+
+def test_table_1_stands_where_all_seeds_choose_and_says_how_surely():
+  """Two rates that validation cannot tell apart, of which one errs more.
+
+  The row is at one of them; its interval reaches as far as the other, and its
+  difference from another row is not significant.
+  """
+  study = trainings.study(rates=(0.1, 1.0))
+  rng = np.random.default_rng(5)
+  alike = [
+    each._replace(
+      measured={
+        **each.measured,
+        'final_valid_error': 0.7 + 0.05 * rng.standard_normal(10),
+      }
+    )
+    if each.config.init == 'glorot' and each.config.activation == 'tanh'
+    else each
+    for each in study
+  ]
+  titles = {'shapeset': 'a'}
+  narrow, wide = (
+    statements.table({'a': run}, titles).columns[1].cells[3]
+    for run in (study, alike)
+  )
+  width = lambda cell: np.ptp(
+    [float(x) for x in cell.split('[')[1][:-1].split(',')]
+  )
+  assert width(wide) > 8 > 2 > width(narrow)
+  p = [
+    statements.differences({'a': run}, titles)
+    .columns[0]
+    .cells[
+      list(itertools.combinations(statements.ROWS, 2)).index(('Tanh', 'Tanh N'))
+    ]
+    for run in (study, alike)
+  ]
+  assert p[0].endswith('*') and not p[1].endswith('*')
 
 
 @pytest.mark.slow

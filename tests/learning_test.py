@@ -175,7 +175,7 @@ def test_rates_are_compared_where_validation_chooses():
     each.title for each in report.contents(learning.EXPERIMENT, pairs)[:3]
   ]
   assert 'Learning rate' in titles[0]
-  assert all('learning rate that others choose' in each for each in titles[1:])
+  assert all('at the chosen learning rate' in each for each in titles[1:])
   found = report.contents(learning.EXPERIMENT, pairs)
   assert found[0].columns[0].cells == ['1.0', '0.1']
   assert found[1].index.cells == ['he', 'glorot']
@@ -186,6 +186,7 @@ def test_rates_are_compared_where_validation_chooses():
   )
   text = plots_test.words(plots.figure(chosen, pairs))
   assert 'learning_rate' not in text
+  assert 'not include the choice' in plots.caption(chosen, pairs)
   assert 'glorot' in text
 
 
