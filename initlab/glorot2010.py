@@ -224,7 +224,8 @@ def _peak_shrinks(outcomes: Sequence[base.Outcome]) -> base.Finding:
   steps = claims.ratio(stds[:, 1:], stds[:, :-1])
   told = (claims.told(stats.mean(each)) for each in stds.T)
   return claims.finding(
-    np.all(steps.low > 1), f'deviation of dC/ds, upward: {", ".join(told)}'
+    np.all(steps.low > 1),
+    f'standard deviation of dC/ds, upward: {", ".join(told)}',
   )
 
 

@@ -345,9 +345,9 @@ def _reversed(outcomes: Sequence[base.Outcome]) -> base.Finding:
   first = table.mean(row, lambda each: log(each)[:, 1])
   later = table.mean(row, lambda each: log(each)[:, 1:].mean(1))
   words = (
-    'the deviation of dC/ds in the first hidden layer over that in the last is '
-    f'{_factor(start)} at the start, {_factor(first)} after {tanh.steps[1]} '
-    f'updates, {_factor(later)} on average over the training'
+    'the standard deviation of dC/ds in the first hidden layer over that in '
+    f'the last is {_factor(start)} at the start, {_factor(first)} after '
+    f'{tanh.steps[1]} updates, {_factor(later)} on average over the training'
   )
   _off_it(tanh, words)
   return claims.finding(bool(start.high < 0 and later.low > 0), words)
@@ -387,8 +387,8 @@ def _gradients_differ(outcomes: Sequence[base.Outcome]) -> base.Finding:
   standard, normalized = (stats.mean(each) for each in ratios)
   difference = claims.mean(ratios[0] - ratios[1])
   words = (
-    'the largest over the smallest deviation of the weight gradients of the '
-    f'hidden layers is {_factor(standard)} with standard weights, '
+    'the largest over the smallest standard deviation of the weight gradients '
+    f'of the hidden layers is {_factor(standard)} with standard weights, '
     f'{_factor(normalized)} with normalized, on average over the training'
   )
   _off_it(claims.one(outcomes, activation='tanh', init='standard'), words)
