@@ -38,6 +38,12 @@ def _lost(study, finite, row=None, rate=None, field=None):
   return [one(outcome) for outcome in study]
 
 
+def _mixed(outcome):
+  """Seeds in reverse: their spread is no longer that of the other settings."""
+  measured = {name: x[::-1] for name, x in outcome.measured.items()}
+  return outcome._replace(measured=measured)
+
+
 @pytest.mark.parametrize(
   ('name', 'true', 'false'),
   [
@@ -50,6 +56,11 @@ def _lost(study, finite, row=None, rate=None, field=None):
     ('table 1: 2.110 nats', _PRECISE, {'costs': {'Tanh': 2.3}}),
     ('table 1: 2.110 nats', _PRECISE, {'costs': {'Sigmoid': 1.9}}),
     ('table 1: off the plateau', {}, {'costs': {'Softsign': 2.1}}),
+    (
+      'table 1: off the plateau',
+      {},
+      {'costs': {'Softsign': 2.05}, 'spread': 0.1},
+    ),
     ('table 1: order', {}, {'errors': trainings.BETTER}),
     ('table 1: order', {}, {'errors': _ALIKE}),
   ],
@@ -221,6 +232,8 @@ def test_four_layers_against_five():
   )
   lost = _lost(pair(0.5, 0.8, long), 1)
   assert trainings.holds(statements.DEPTH, name, lost) is None
+  four, five = pair(0.798, 0.8, long)
+  assert trainings.holds(statements.DEPTH, name, [_mixed(four), five]) is False
 
 
 def test_rates_by_curvature():
@@ -245,6 +258,12 @@ def test_rates_by_curvature():
   assert trainings.holds(statements.CURVATURE, gain, study(0.8)) is False
   assert trainings.holds(statements.CURVATURE, enough, study(0.7)) is True
   assert trainings.holds(statements.CURVATURE, enough, study(0.5)) is False
+  vague = [
+    _mixed(each) if each.config.optimizer == 'rmsprop' else each
+    for each in study(0.798, normalized=0.79)
+  ]
+  assert trainings.holds(statements.CURVATURE, gain, vague) is False
+  assert trainings.holds(statements.CURVATURE, enough, vague) is False
   for name in (gain, enough):
     for untested in (study(0.7)[:3], _lost(study(0.7), 1)):
       assert trainings.holds(statements.CURVATURE, name, untested) is None
