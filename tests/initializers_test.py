@@ -240,15 +240,27 @@ class SchemesTest(parameterized.TestCase):
   def test_gain_may_be_traced(self, name: str):
     make = initializers.SCHEMES[name].make
     draw = jax.jit(lambda gain: make(gain)(keys.root(0), (6, 4)))
-    for gain in (0.0, 0.5, 3.0):
-      # A traced gain meets the fans in float32: two roundings of 2^-24 each.
-      chex.assert_trees_all_close(
-        draw(gain), make(gain)(keys.root(0), (6, 4)), rtol=2**-22
-      )
+    for gain in (0.0, 0.7, 3.0):
+      chex.assert_trees_all_equal(draw(gain), make(gain)(keys.root(0), (6, 4)))
     slope = jax.grad(lambda gain: jnp.sum(make(gain)(keys.root(0), (6, 4))))
     chex.assert_trees_all_close(
       slope(2.0), jnp.sum(make(1.0)(keys.root(0), (6, 4))), rtol=1e-5
     )
+
+  @parameterized.parameters(
+    ('constant', 'value'), ('uniform', 'scale'), ('normal', 'std'),
+    ('truncated_normal', 'std'), ('ng_epsilon', 'epsilon'), ('sparse', 'std'),
+  )  # fmt: skip
+  def test_scales_may_be_traced(self, name: str, knob: str):
+    make = initializers.SCHEMES[name].make
+    draw = lambda knobs: make(**knobs)(keys.root(0), (6, 4))
+    chex.assert_trees_all_equal(jax.jit(draw)({knob: 0.7}), draw({knob: 0.7}))
+
+  @parameterized.parameters(*kernels.DISTRIBUTIONS)
+  def test_a_slope_may_not_be_traced(self, distribution: str):
+    make = initializers.SCHEMES[f'prelu_{distribution}'].make
+    with pytest.raises(base.UserError, match='slope'):
+      jax.jit(lambda slope: make(slope)(keys.root(0), (6, 4)))(0.25)
 
   @parameterized.parameters(
     name
