@@ -14,7 +14,8 @@ What holds for all of them:
   cast last: a bfloat16 array is the float32 array of the same key, rounded.
 * The result is bit for bit the same alone, compiled and under `vmap`.
 * `gain` multiplies the weights, so the variance goes with its square. It may be
-  a traced scalar, so that settings can share one compiled program.
+  a traced scalar, so that settings can share one compiled program: a gain gives
+  the same bits traced or not.
 * Arrays without entries are returned as such. Shapes, dtypes and knobs that
   make no sense raise `base.UserError`.
 
@@ -56,13 +57,13 @@ def ones() -> base.Initializer:
 def uniform(scale: float = 0.01) -> base.Initializer:
   """w ~ U[-scale, scale): symmetric, with Var[w] = scale^2 / 3."""
   scale = kernels.number(scale, 'scale')
-  return kernels.random('uniform', lambda shape: scale * 3**-0.5)
+  return kernels.random('uniform', lambda shape: 3**-0.5, scale)
 
 
 def normal(std: float = 0.01) -> base.Initializer:
   """w ~ N(0, std^2)."""
   std = kernels.number(std, 'std')
-  return kernels.random('normal', lambda shape: std)
+  return kernels.random('normal', lambda shape: 1.0, std)
 
 
 def truncated_normal(std: float = 0.01) -> base.Initializer:
@@ -73,7 +74,7 @@ def truncated_normal(std: float = 0.01) -> base.Initializer:
   and Haiku leave the variance at 0.774 std^2.
   """
   std = kernels.number(std, 'std')
-  return kernels.random('truncated_normal', lambda shape: std)
+  return kernels.random('truncated_normal', lambda shape: 1.0, std)
 
 
 def ng_epsilon(
@@ -139,11 +140,21 @@ def variance_scaling(
     >>> round(float(512 * jnp.var(w)), 1)
     2.0
   """
+  return _scaled(1.0, gain, mode, distribution, axes)
+
+
+def _scaled(
+  constant: float,
+  gain: kernels.Scalar,
+  mode: str,
+  distribution: str,
+  axes: kernels.Axes,
+) -> base.Initializer:
+  """`variance_scaling` by a number that is part of the scheme, and the gain."""
   gain = kernels.number(gain, 'gain')
   fan = base.lookup(_MODES, 'mode', mode)
-  return kernels.fan_scaled(
-    distribution, lambda n_in, n_out: gain * fan(n_in, n_out) ** -0.5, axes
-  )
+  std = lambda n_in, n_out: constant * fan(n_in, n_out) ** -0.5
+  return kernels.fan_scaled(distribution, std, gain, axes)
 
 
 def standard(
@@ -158,8 +169,7 @@ def standard(
     Glorot & Bengio, 2010, eq. 1 and 15.
     https://proceedings.mlr.press/v9/glorot10a.html
   """
-  gain = kernels.number(gain, 'gain') * 3**-0.5
-  return variance_scaling(gain, 'fan_in', 'uniform', **axes)
+  return _scaled(3**-0.5, gain, 'fan_in', 'uniform', axes)
 
 
 def lecun_uniform(
@@ -254,7 +264,7 @@ def prelu_uniform(
   slope: float = 0.25, **axes: Unpack[kernels.Axes]
 ) -> base.Initializer:
   """Uniform with Var[w] = 2 / ((1 + slope^2) n_in); see `prelu_normal`."""
-  return variance_scaling(_prelu_gain(slope), 'fan_in', 'uniform', **axes)
+  return _scaled(_prelu_gain(slope), 1.0, 'fan_in', 'uniform', axes)
 
 
 def prelu_normal(
@@ -267,19 +277,19 @@ def prelu_normal(
   References:
     He, Zhang, Ren & Sun, 2015, eq. 15. https://arxiv.org/abs/1502.01852
   """
-  return variance_scaling(_prelu_gain(slope), 'fan_in', 'normal', **axes)
+  return _scaled(_prelu_gain(slope), 1.0, 'fan_in', 'normal', axes)
 
 
 def prelu_truncated_normal(
   slope: float = 0.25, **axes: Unpack[kernels.Axes]
 ) -> base.Initializer:
   """Truncated, Var[w] = 2 / ((1 + slope^2) n_in); see `prelu_normal`."""
-  return variance_scaling(
-    _prelu_gain(slope), 'fan_in', 'truncated_normal', **axes
-  )
+  return _scaled(_prelu_gain(slope), 1.0, 'fan_in', 'truncated_normal', axes)
 
 
-def _prelu_gain(slope: kernels.Scalar) -> kernels.Scalar:
+def _prelu_gain(slope: float) -> float:
+  if isinstance(slope, jax.core.Tracer):
+    raise base.UserError('slope must be a number, not a traced value')
   slope = kernels.number(slope, 'slope', minimum=-math.inf)
   return (2 / (1 + slope**2)) ** 0.5
 
@@ -313,8 +323,9 @@ def random_walk(
   return kernels.fan_scaled(
     'normal',
     lambda n_in, n_out: (
-      gain * math.sqrt(2 / n_in) * math.exp(1.2 / (max(n_in, 6) - 2.4))
+      math.sqrt(2 / n_in) * math.exp(1.2 / (max(n_in, 6) - 2.4))
     ),
+    gain,
     axes,
   )
 
@@ -329,7 +340,8 @@ def random_walk_linear(
   gain = kernels.number(gain, 'gain')
   return kernels.fan_scaled(
     'normal',
-    lambda n_in, n_out: gain * n_in**-0.5 * math.exp(0.5 / n_in),
+    lambda n_in, n_out: n_in**-0.5 * math.exp(0.5 / n_in),
+    gain,
     axes,
   )
 
@@ -380,7 +392,7 @@ def orthogonal(
     diagonal = jnp.diagonal(r, axis1=-2, axis2=-1)
     q = q * jnp.where(diagonal < 0, -1, 1).astype(dtype)[..., None, :]
     w = q if n_in >= n_out else q.mT
-    return kernels.times(w, gain * math.sqrt(long / n_in) if rescale else gain)
+    return kernels.times(w, math.sqrt(long / n_in) if rescale else 1.0, gain)
 
   return kernels.matrix(draw, axes)
 
@@ -433,7 +445,8 @@ def identity(gain: float = 1.0) -> base.Initializer:
 
   def draw(key: base.Key, shape: base.Shape, dtype: Any) -> base.Array:
     del key
-    return kernels.times(jnp.eye(*kernels.exactly(2, shape), dtype=dtype), gain)
+    w = jnp.eye(*kernels.exactly(2, shape), dtype=dtype)
+    return kernels.times(w, 1.0, gain)
 
   return kernels.initializer(draw)
 
@@ -503,7 +516,7 @@ def sparse(
       keys.stream(key, 'positions'), kept, axis=-2, independent=True
     )
     values = jax.random.normal(keys.stream(key, 'values'), shape, dtype)
-    return jnp.where(kept, kernels.times(values, std), 0)
+    return jnp.where(kept, kernels.times(values, 1.0, std), 0)
 
   return kernels.matrix(draw, axes)
 
@@ -537,9 +550,7 @@ def haiku(**axes: Unpack[kernels.Axes]) -> base.Initializer:
 
   The variance that the cut takes away is not given back: n_in Var[w] = 0.774.
   """
-  return variance_scaling(
-    kernels.TRUNCATED_STD, 'fan_in', 'truncated_normal', **axes
-  )
+  return _scaled(kernels.TRUNCATED_STD, 1.0, 'fan_in', 'truncated_normal', axes)
 
 
 def fan_in_bias() -> base.Initializer:

@@ -120,24 +120,26 @@ def initializer(draw: Draw) -> base.Initializer:
 
 
 def random(
-  distribution: str, std: Callable[[tuple[int, ...]], Scalar]
+  distribution: str, std: Callable[[tuple[int, ...]], float], gain: Scalar
 ) -> base.Initializer:
-  """Independent entries, of the standard deviation that a shape calls for."""
+  """Independent entries of the standard deviation `std(shape) * gain`."""
   draw, factor = base.lookup(DISTRIBUTIONS, 'distribution', distribution)
 
   def scaled(key: base.Key, shape: tuple[int, ...], dtype: Any) -> base.Array:
-    scale = factor * std(shape)
-    return times(draw(key, shape, dtype), scale)
+    return times(draw(key, shape, dtype), factor * std(shape), gain)
 
   return initializer(scaled)
 
 
 def fan_scaled(
-  distribution: str, std: Callable[[int, int], Scalar], axes: Axes
+  distribution: str,
+  std: Callable[[int, int], float],
+  gain: Scalar,
+  axes: Axes,
 ) -> base.Initializer:
   """`random` with the std a function of (n_in, n_out)."""
   _refuse_unknown(axes)
-  return random(distribution, lambda shape: std(*fans(shape, **axes)))
+  return random(distribution, lambda shape: std(*fans(shape, **axes)), gain)
 
 
 def matrix(draw: Draw, axes: Axes) -> base.Initializer:
@@ -158,16 +160,22 @@ def matrix(draw: Draw, axes: Axes) -> base.Initializer:
   return initializer(draw_kernel)
 
 
-def times(draw: base.Array, factor: Scalar) -> base.Array:
-  """draw * factor, rounded once.
+def times(draw: base.Array, constant: float, gain: Scalar = 1.0) -> base.Array:
+  """draw * (constant * gain), the same bits eager, compiled, static or traced.
 
-  Without the barrier a compiler merges a constant factor with those inside the
-  draw, and the compiled array differs from the eager one in its last bits.
+  The constant is computed in double precision; constant, gain, their product
+  and the result are each rounded once to the type of the draw.
+
+  Two liberties of a compiler would change the last bits of a compiled draw.
+  It merges a constant factor with those inside the draw: the barrier forbids
+  that. And it contracts the product with an addition that follows, such as that
+  of a bias, into a fused multiply-add, which never rounds the product: limits
+  that no finite number exceeds stand between the two.
   """
-  draw, factor = jax.lax.optimization_barrier(
-    (draw, jnp.asarray(factor, draw.dtype))
-  )
-  return draw * factor
+  scale = jnp.asarray(constant, draw.dtype) * jnp.asarray(gain, draw.dtype)
+  draw, scale = jax.lax.optimization_barrier((draw, scale))
+  largest = jnp.finfo(draw.dtype).max
+  return jax.lax.clamp(-largest, draw * scale, largest)
 
 
 def _split_axes(

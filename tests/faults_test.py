@@ -7,7 +7,7 @@ that must name it. The right ones, from which the faults are made, must pass.
 from collections.abc import Callable
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl.testing import parameterized
 import checks
@@ -32,6 +32,14 @@ class Fault(NamedTuple):
   law: base.Law
   caught_by: str
   shape: tuple[int, ...] = _DENSE
+  matrices: checks.Matrices = lambda w: w
+  entries: int = checks.ENTRIES
+
+  def check(self) -> None:
+    """Raises AssertionError."""
+    checks.check(
+      self.initializer, self.law, self.shape, self.matrices, self.entries
+    )
 
 
 def _law(distribution: str, n_in: int = 512) -> base.Law:
@@ -67,6 +75,9 @@ def _independent(distribution: str) -> dict[str, Fault]:
     'mean shifted by 1% of a std': of(lambda w: w + 0.01 * std, 'mean'),
     'one row for all': of(lambda w: 0 * w + w[:1], 'independence'),
     'one column for all': of(lambda w: 0 * w + w[:, :1], 'independence'),
+    'every second column copied to the next': of(
+      lambda w: w.at[:, 1::2].set(w[:, ::2]), 'independence'
+    ),
     'one entry is NaN': of(lambda w: w.at[3, 4].set(math.nan), 'finite'),
     'absolute values': of(jnp.abs, 'mean'),
     'key ignored': Fault(
@@ -113,6 +124,59 @@ def _lapack_signs(
   return jnp.linalg.qr(jax.random.normal(key, shape, dtype))[0]
 
 
+def _rotations(
+  key: base.Key, shape: base.Shape, dtype: jax.typing.DTypeLike
+) -> base.Array:
+  """Uniform in SO(n), of determinant 1."""
+  w = initializers.orthogonal()(key, shape, dtype)
+  return w.at[:, 0].multiply(jnp.sign(jnp.linalg.det(w)))
+
+
+def _of_uniform(
+  key: base.Key, shape: base.Shape, dtype: jax.typing.DTypeLike
+) -> base.Array:
+  """The Q of a uniform matrix, with the signs of R's diagonal set right."""
+  tall = (max(shape), min(shape))
+  q, r = jnp.linalg.qr(jax.random.uniform(key, tall, dtype, -1.0, 1.0))
+  q = q * jnp.sign(jnp.diagonal(r))[None, :]
+  return q if tall == shape else q.T
+
+
+def _one_for_all(
+  key: base.Key, shape: base.Shape, dtype: jax.typing.DTypeLike
+) -> base.Array:
+  """One orthogonal matrix for a whole stack."""
+  one = initializers.orthogonal()(key, shape[1:], dtype)
+  return jnp.broadcast_to(one, shape)
+
+
+def _sparse(
+  change_kept: Callable[[base.Array], base.Array],
+  change_values: Callable[[base.Array], base.Array],
+) -> base.Initializer:
+  """15 inputs a unit, one of its two draws changed."""
+
+  def draw(key, shape, dtype):
+    kept = jnp.broadcast_to((jnp.arange(shape[0]) < 15)[:, None], shape)
+    kept = jax.random.permutation(
+      keys.stream(key, 'kept'), kept, axis=0, independent=True
+    )
+    values = jax.random.normal(keys.stream(key, 'values'), shape, dtype)
+    return jnp.where(change_kept(kept), change_values(values), 0)
+
+  return draw
+
+
+def _ranked(
+  key: base.Key, shape: base.Shape, dtype: jax.typing.DTypeLike
+) -> base.Array:
+  """The 15 values of every unit those of the first, in the same order."""
+  w = initializers.sparse()(key, shape, dtype)
+  rank = jnp.cumsum(w != 0, axis=0) - 1
+  first = w[jnp.nonzero(w[:, 0], size=15)[0], 0]
+  return jnp.where(w != 0, first[rank], 0)
+
+
 def _first_inputs(w: base.Array) -> base.Array:
   """The nonzeros of every unit, moved to the first inputs."""
   order = jnp.argsort(w == 0, axis=0, stable=True)
@@ -146,16 +210,44 @@ _FAULTS |= {
     'variance',
   ),
   'Gaussian for orthogonal': Fault(
-    initializers.lecun_normal(), _ORTHOGONAL, 'orthogonality'
+    initializers.lecun_normal(), _ORTHOGONAL, 'orthogonality', entries=2**16
   ),
   'orthogonal with the signs of LAPACK': Fault(
     _lapack_signs, base.Law('orthogonal', 1 / 32), 'distribution', (32, 16)
   ),
+  'orthogonal, rotations only': Fault(
+    _rotations, base.Law('orthogonal', 1 / 32), 'signs', (32, 32), entries=2**16
+  ),
+  'Q of a uniform matrix': Fault(
+    _of_uniform,
+    base.Law('orthogonal', 1 / 64),
+    'distribution',
+    (16, 64),
+    entries=2**17,
+  ),
+  'Q of a uniform square matrix': Fault(
+    _of_uniform,
+    base.Law('orthogonal', 1 / 32),
+    'distribution',
+    (32, 32),
+    entries=2**17,
+  ),
+  'one orthogonal matrix for a whole stack': Fault(
+    _one_for_all,
+    base.Law('orthogonal', 1 / 24),
+    'independence: along axis 1',
+    (4, 16, 24),
+    lambda w: w.reshape(-1, 16, 24),
+    2**16,
+  ),
   'orthogonal, rescaled for the rows': Fault(
-    initializers.orthogonal(512**0.5 / 8), _ORTHOGONAL, 'orthogonality'
+    initializers.orthogonal(512**0.5 / 8),
+    _ORTHOGONAL,
+    'orthogonality',
+    entries=2**16,
   ),
   'orthogonal, std 1% off': Fault(
-    initializers.orthogonal(1.01), _ORTHOGONAL, 'orthogonality'
+    initializers.orthogonal(1.01), _ORTHOGONAL, 'orthogonality', entries=2**16
   ),
   'orthogonal, key ignored': Fault(
     lambda key, shape, dtype: initializers.orthogonal()(
@@ -163,6 +255,7 @@ _FAULTS |= {
     ),
     _ORTHOGONAL,
     'keys',
+    entries=2**16,
   ),
   'sparse, two weights short': Fault(
     initializers.sparse(13), _SPARSE, 'variance'
@@ -179,9 +272,76 @@ _FAULTS |= {
   'sparse, the first inputs': Fault(
     _changed(initializers.sparse(), _first_inputs), _SPARSE, 'sparsity'
   ),
+  'sparse, the values of a unit copied to the next': Fault(
+    _sparse(lambda kept: kept, lambda w: w.at[:, 1::2].set(w[:, ::2])),
+    _SPARSE,
+    'independence',
+  ),
+  'sparse, the same values for all units': Fault(
+    _ranked, _SPARSE, 'independence'
+  ),
+  'sparse, the inputs of a unit copied to the next': Fault(
+    _sparse(lambda kept: kept.at[:, 1::2].set(kept[:, ::2]), lambda w: w),
+    _SPARSE,
+    'sparsity',
+  ),
   'sparse, all zero': Fault(initializers.zeros(), _SPARSE, 'sparsity'),
   'random for fixed': Fault(initializers.lecun_normal(), _FIXED, 'fixed'),
   'ones for the identity': Fault(initializers.ones(), _FIXED, 'variance'),
+}
+
+# Fans that are off by little show where they are small. Of 2^13 entries the
+# variance of normal ones has the relative standard error 1.6%.
+_SMALL = (3, 5)
+
+
+def _fans(
+  fan: float, meant: float, distribution: str = 'normal', **where: Any
+) -> Fault:
+  """Var[w] = 1 / fan where 1 / meant is declared."""
+  where = {'shape': _SMALL, 'entries': 2**13} | where
+  made = _drawn(distribution, 1 / fan)
+  return Fault(made, base.Law(distribution, 1 / meant), 'variance', **where)
+
+
+def _drawn(distribution: str, variance: float) -> base.Initializer:
+  make = {
+    'uniform': lambda: initializers.uniform(math.sqrt(3 * variance)),
+    'normal': lambda: initializers.normal(math.sqrt(variance)),
+  }
+  return make[distribution]()
+
+
+def _walk(constant: float, n_in: int = 6) -> float:
+  """The fan n_in / g^2 of the random walk, g as in the paper."""
+  return n_in / (math.sqrt(2) * math.exp(constant / (n_in - 2.4))) ** 2
+
+
+def _bias(drawn: base.Initializer, caught_by: str) -> Fault:
+  """Biases for U[-1/sqrt(n_in), 1/sqrt(n_in)) of a kernel of (40, 1024)."""
+  law = base.Law('uniform', 1 / (3 * 40))
+  return Fault(drawn, law, caught_by, (1024,), entries=2**16)
+
+
+_FAULTS |= {
+  'fan_out + 1': _fans(6, 5),
+  'fan_in + 1': _fans(4, 3),
+  'fan_in + fan_out for their mean': _fans(8, 4),
+  'fan_geo_avg by the integer root': _fans(3, math.sqrt(15)),
+  'fan_geo_avg 1% high': _fans(
+    1.01 * math.sqrt(15),
+    math.sqrt(15),
+    'uniform',
+    shape=_DENSE,
+    entries=checks.ENTRIES,
+  ),
+  "the random walk's 1.2 as 1.1": _fans(
+    _walk(1.1), _walk(1.2), shape=(6, 64), entries=2**16
+  ),
+  'bias of fan_out': _bias(_drawn('uniform', 1 / (3 * 1024)), 'variance'),
+  'bias without the third': _bias(_drawn('uniform', 1 / 40), 'variance'),
+  'bias zero': _bias(initializers.zeros(), 'variance'),
+  'bias normal': _bias(_drawn('normal', 1 / 120), 'distribution'),
 }
 
 
@@ -199,8 +359,12 @@ class FaultsTest(parameterized.TestCase):
     )
 
   def test_right_structures_pass(self):
-    checks.check(initializers.orthogonal(), _ORTHOGONAL, _DENSE)
     checks.check(initializers.sparse(), _SPARSE, _DENSE)
+    same = lambda x: x
+    checks.check(_sparse(same, same), _SPARSE, _DENSE)
+    for shape in (_DENSE, (32, 32), (16, 64)):
+      law = base.Law('orthogonal', 1 / max(shape))
+      checks.check(initializers.orthogonal(), law, shape, entries=2**16)
     checks.check(initializers.identity(), _FIXED, _DENSE)
 
   @parameterized.named_parameters(
@@ -209,7 +373,7 @@ class FaultsTest(parameterized.TestCase):
   def test_fault_is_caught(self, name: str):
     fault = _FAULTS[name]
     with pytest.raises(AssertionError, match=rf'(?m)^{fault.caught_by}'):
-      checks.check(fault.initializer, fault.law, fault.shape)
+      fault.check()
 
   def test_one_kernel_for_a_whole_stack_is_caught(self):
     right = initializers.lecun_normal()

@@ -61,6 +61,13 @@ _RANDOM = tuple(
   for name, scheme in initializers.SCHEMES.items()
   if scheme.law(8, 8).family != 'fixed'
 )
+_INDEPENDENT = tuple(
+  name
+  for name in _RANDOM
+  if initializers.SCHEMES[name].law(8, 8).family in kernels.DISTRIBUTIONS
+)
+# Small ones, where a fan that is off by one is far off.
+_FANS = ((3, 5), (6, 4), (1, 2))
 _DTYPES = (jnp.float32, jnp.bfloat16, jnp.float16)
 # One of each way to draw; the others share its code.
 _WAYS = (
@@ -120,6 +127,15 @@ def _draw(name: str, shape: Any = (33, 17), dtype: Any = jnp.float32, seed=0):
   return make()(keys.root(seed), shape, dtype)
 
 
+def _unit(distribution: str) -> base.Initializer:
+  """Draws of unit variance."""
+  return {
+    'uniform': initializers.uniform(3**0.5),
+    'normal': initializers.normal(1.0),
+    'truncated_normal': initializers.truncated_normal(1.0),
+  }[distribution]
+
+
 class SchemesTest(parameterized.TestCase):
   @parameterized.parameters(
     (name, kernel)
@@ -131,6 +147,24 @@ class SchemesTest(parameterized.TestCase):
     case = _KERNELS[kernel]
     w = _draws(kernel)[name][0]
     checks.check_draws(w, _law(name, case), case.matrices)
+
+  @parameterized.parameters(*_INDEPENDENT)
+  def test_scale_is_exact(self, name: str):
+    """Against draws of unit variance, which have the same key.
+
+    Each is a float32 constant, a product or two: 5 roundings of 2^-24 in all.
+    So an error of a millionth shows, of a fan that is off by one, or of a
+    constant; the statistics say that the common draws follow their law.
+    """
+    scheme = initializers.SCHEMES[name]
+    for n_in, n_out in _FANS:
+      law = scheme.law(n_in, n_out)
+      unit = _unit(law.family)(keys.root(0), (n_in, n_out))
+      np.testing.assert_allclose(
+        scheme.make()(keys.root(0), (n_in, n_out)),
+        math.sqrt(law.variance) * np.asarray(unit, float),
+        rtol=2**-21,
+      )
 
   @parameterized.parameters(*_WITH_GAIN)
   def test_gain_multiplies_the_weights(self, name: str):
@@ -240,15 +274,27 @@ class SchemesTest(parameterized.TestCase):
   def test_gain_may_be_traced(self, name: str):
     make = initializers.SCHEMES[name].make
     draw = jax.jit(lambda gain: make(gain)(keys.root(0), (6, 4)))
-    for gain in (0.0, 0.5, 3.0):
-      # A traced gain meets the fans in float32: two roundings of 2^-24 each.
-      chex.assert_trees_all_close(
-        draw(gain), make(gain)(keys.root(0), (6, 4)), rtol=2**-22
-      )
+    for gain in (0.0, 0.7, 3.0):
+      chex.assert_trees_all_equal(draw(gain), make(gain)(keys.root(0), (6, 4)))
     slope = jax.grad(lambda gain: jnp.sum(make(gain)(keys.root(0), (6, 4))))
     chex.assert_trees_all_close(
       slope(2.0), jnp.sum(make(1.0)(keys.root(0), (6, 4))), rtol=1e-5
     )
+
+  @parameterized.parameters(
+    ('constant', 'value'), ('uniform', 'scale'), ('normal', 'std'),
+    ('truncated_normal', 'std'), ('ng_epsilon', 'epsilon'), ('sparse', 'std'),
+  )  # fmt: skip
+  def test_scales_may_be_traced(self, name: str, knob: str):
+    make = initializers.SCHEMES[name].make
+    draw = lambda knobs: make(**knobs)(keys.root(0), (6, 4))
+    chex.assert_trees_all_equal(jax.jit(draw)({knob: 0.7}), draw({knob: 0.7}))
+
+  @parameterized.parameters(*kernels.DISTRIBUTIONS)
+  def test_a_slope_may_not_be_traced(self, distribution: str):
+    make = initializers.SCHEMES[f'prelu_{distribution}'].make
+    with pytest.raises(base.UserError, match='slope'):
+      jax.jit(lambda slope: make(slope)(keys.root(0), (6, 4)))(0.25)
 
   @parameterized.parameters(
     name
@@ -305,6 +351,28 @@ class KernelsTest(parameterized.TestCase):
     for name, (w,) in draws.items():
       mode, distribution = name.split()
       checks.check_draws(w, base.Law(distribution, 1.5**2 / fans[mode]))
+
+  @parameterized.product(
+    mode=('fan_in', 'fan_out', 'fan_avg', 'fan_geo_avg'),
+    distribution=tuple(kernels.DISTRIBUTIONS),
+  )
+  def test_modes_are_exact(self, mode: str, distribution: str):
+    """As `test_scale_is_exact`, where means and integer roots differ."""
+    for n_in, n_out in _FANS:
+      fan = {
+        'fan_in': n_in,
+        'fan_out': n_out,
+        'fan_avg': (n_in + n_out) / 2,
+        'fan_geo_avg': math.exp((math.log(n_in) + math.log(n_out)) / 2),
+      }[mode]
+      shape = n_in, n_out
+      w = initializers.variance_scaling(1.5, mode, distribution)(
+        keys.root(0), shape
+      )
+      unit = _unit(distribution)(keys.root(0), shape)
+      np.testing.assert_allclose(
+        w, 1.5 / math.sqrt(fan) * np.asarray(unit, float), rtol=2**-21
+      )
 
   def test_refuses_unknown_modes_and_distributions(self):
     with pytest.raises(base.UserError, match='fan_geo_avg'):
@@ -475,6 +543,10 @@ class TheoryTest(parameterized.TestCase):
     assert math.sqrt(1000 * walk(1000, 9).variance) == pytest.approx(
       1.415916, abs=1e-6
     )
+    # Up to 6 inputs the exponent is 1.2 / 3.6: exp(1/3) = 1.395612.
+    for n_in in (1, 6):
+      g = math.sqrt(n_in * walk(n_in, 9).variance)
+      assert g == pytest.approx(math.sqrt(2) * 1.395612, abs=2e-6)
     linear = initializers.SCHEMES['random_walk_linear'].law
     assert math.sqrt(100 * linear(100, 9).variance) == pytest.approx(
       math.exp(1 / 200)
@@ -520,18 +592,22 @@ class TheoryTest(parameterized.TestCase):
   @parameterized.parameters(*initializers.SCHEMES)
   def test_biases(self, name: str):
     scheme = initializers.SCHEMES[name]
-    if scheme.bias is None:
+    if name not in ('torch', 'equinox'):
+      assert scheme.bias is None
       assert scheme.bias_variance(40, 1024) == 0
       return
-    assert name in ('torch', 'equinox')
     bias = scheme.bias()
     chex.assert_shape(bias(keys.root(0), (0, 3)), (3,))
-    checks.check(
-      lambda key, shape, dtype: bias(key, (40, *shape), dtype),
-      base.Law('uniform', scheme.bias_variance(40, 1024)),
-      (1024,),
-      entries=2**16,
-    )
+    # U[-1/sqrt(n_in), 1/sqrt(n_in)), of both `torch.nn.Linear` and
+    # `equinox.nn.Linear`.
+    for n_in in (3, 40):
+      assert scheme.bias_variance(n_in, 1024) == pytest.approx(1 / (3 * n_in))
+      checks.check(
+        lambda key, shape, dtype, n_in=n_in: bias(key, (n_in, *shape), dtype),
+        base.Law('uniform', 1 / (3 * n_in)),
+        (1024,),
+        entries=2**16,
+      )
 
 
 def _network(key: base.Key) -> tuple[base.Array, ...]:

@@ -1,5 +1,7 @@
 """Networks: the draws of each layer, the pass up and the pass down."""
 
+import itertools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -38,10 +40,22 @@ def test_a_layer_depends_on_its_own_key_and_shape_only():
 
 
 def test_biases_have_their_own_key_and_shift():
+  """In wide, narrow, square and repeated layers."""
+  bias, widths = initializers.SCHEMES['torch'].bias(), (6, 5, 5, 5, 7, 3)
+  params = _params(widths, bias=bias, shift=2.0)
+  shapes = itertools.pairwise(widths)
+  for index, (layer, shape) in enumerate(zip(params, shapes, strict=True), 1):
+    drawn = bias(keys.stream(keys.at(keys.root(1), index), 'b'), shape)
+    chex.assert_trees_all_equal(layer.b, drawn + 2.0)
+
+
+def test_no_two_layers_of_a_deep_network_are_alike():
+  """Nor are their biases: 40 layers of one shape are drawn in one loop."""
   bias = initializers.SCHEMES['torch'].bias()
-  params = _params(bias=bias, shift=2.0)
-  drawn = bias(keys.stream(keys.at(keys.root(1), 1), 'b'), (6, 5))
-  chex.assert_trees_all_equal(params[0].b, drawn + 2.0)
+  params = _params((4,) * 41, bias=bias)
+  weights, biases = (np.stack(leaves) for leaves in zip(*params, strict=True))
+  assert len(np.unique(weights, axis=0)) == 40
+  assert len(np.unique(biases, axis=0)) == 40
 
 
 @pytest.mark.parametrize('widths', [(3,), (), (3, 0), (3, -1, 2)])
@@ -51,7 +65,7 @@ def test_refuses_widths_that_make_no_network(widths):
 
 
 def test_the_trace_is_the_textbook_recursion():
-  params, x = _params(shift=0.1), _batch().x
+  params, x = _params((6, 5, 5, 3), shift=0.1), _batch().x
   traced = mlp.trace(params, x, jnp.tanh)
   z = np.asarray(x, float)
   for index, (w, b) in enumerate(params):
@@ -98,7 +112,8 @@ def test_a_deep_network_is_the_shallow_recursion_continued():
   layers do not magnify them.
   """
   widths = (6, *(5,) * 40, 3)
-  params, batch = _params(widths), _batch()
+  params = _params(widths, bias=initializers.SCHEMES['torch'].bias())
+  batch = _batch()
   deep = jax.jit(
     lambda params: mlp.signals(params, batch, jnp.tanh, losses.cross_entropy)
   )(params)

@@ -1,14 +1,19 @@
 """The seed contract: root seed, seed and shape decide initial parameters."""
 
+from collections.abc import Callable
+
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from initlab import initializers, keys, mlp, sweeps
+from experiments import learning, variance
+from initlab import base, initializers, keys, mlp, networks, sweeps
 
 # One of each way to draw; the tests of initializers go through all names.
 _NAMES = ('truncated_normal', 'orthogonal', 'torch')
+_EAGER = (*_NAMES, 'he_uniform', 'glorot', 'standard', 'random_walk')
 _WIDTHS = (12, 12, 12, 5)
 
 
@@ -43,6 +48,90 @@ def test_initial_parameters_are_bit_equal_in_any_sweep(alone, lanes, devices):
       swept[seed] = jax.tree.map(lambda x, i=place: x[i], result)
   for seed, params in alone.items():
     chex.assert_trees_all_equal(swept[seed], params)
+
+
+def _settings() -> list[dict]:
+  """Every way to draw once, with a bias, and with a gain if it has one.
+
+  Neither number is one of float32. Schemes of one factory share their code.
+  """
+  factories = {s.make: name for name, s in initializers.SCHEMES.items()}
+  gain = lambda name: 'gain' in initializers.SCHEMES[name].knobs
+  return [
+    {
+      'init': name,
+      'gain': '0.7' if gain(name) else 'default',
+      'bias': 0.3,
+      'widths': (7,),
+      'dataset': 'xor',
+    }
+    for name in factories.values()
+  ]
+
+
+def _of_variance(settings: list[dict]) -> Callable[[base.Key], list]:
+  """The draws of `experiments.variance`: gain and bias are constants."""
+
+  def draw(key: base.Key) -> list[base.Params]:
+    configs = [variance.Config(**setting) for setting in settings]
+    return [
+      networks.draw(config, key, config.knobs(), config.bias)
+      for config in configs
+    ]
+
+  return draw
+
+
+def _of_learning(settings: list[dict], jit: bool) -> Callable[[base.Key], list]:
+  """The draws of `experiments.learning`: gain and bias are traced."""
+  configs = [learning.Config(**setting) for setting in settings]
+  numbers = [sweeps.traced(learning.numbers(config)) for config in configs]
+
+  def draw(numbers: list, key: base.Key) -> list[base.Params]:
+    starts = [
+      learning.start(learning.program(config), number, key, None)
+      for config, number in zip(configs, numbers, strict=True)
+    ]
+    return [start.params for start in starts]
+
+  draw = jax.jit(draw) if jit else draw
+  return lambda key: draw(numbers, key)
+
+
+def _assert_same_draws(settings, draws, others):
+  for setting, one, other in zip(settings, draws, others, strict=True):
+    label = f'--init={setting["init"]} --gain={setting["gain"]}'
+    chex.assert_trees_all_equal(one, other, custom_message=label)
+
+
+@pytest.fixture(scope='module')
+def compiled():
+  """Settings, a key, and what `experiments.learning` draws for each."""
+  settings, key = _settings(), keys.at(keys.root(5), 3)
+  return settings, key, _of_learning(settings, jit=True)(key)
+
+
+def test_variance_and_learning_draw_the_same_networks(compiled):
+  """Compiled: a gain and a bias are the same numbers, static and traced."""
+  settings, key, expected = compiled
+  static = jax.jit(_of_variance(settings))
+  _assert_same_draws(settings, static(key), expected)
+
+
+def test_eager_and_compiled_draws_are_the_same_networks(compiled):
+  """Eager, and in the company of other seeds, in both programs' ways."""
+  settings, key, expected = compiled
+  some = [i for i, s in enumerate(settings) if s['init'] in _EAGER]
+  settings = [settings[i] for i in some]
+  expected = [expected[i] for i in some]
+  for draw in _of_variance(settings), _of_learning(settings, jit=False):
+    _assert_same_draws(settings, draw(key), expected)
+  seeds = jnp.array([9, 3, 2**31], jnp.uint32)
+  many = jax.jit(
+    jax.vmap(lambda seed: _of_variance(settings)(keys.at(keys.root(5), seed)))
+  )(seeds)
+  of_seed = jax.tree.map(lambda leaf: leaf[1], many)
+  _assert_same_draws(settings, of_seed, expected)
 
 
 def test_schemes_share_their_draws():

@@ -87,13 +87,17 @@ def test_a_minibatch_beyond_the_data_is_refused(size):
 
 
 def test_fresh_examples_are_those_of_the_step():
+  """Of early steps and late ones: they never come again."""
+
   def draw(key, size):
     return base.Batch(jax.random.normal(key, (size, 2)), jnp.zeros(size, int))
 
   examples = training.examples(keys.root(4), draw, None, 5)
-  batch = examples.batch(examples.open(jnp.int32(0)), jnp.int32(6))
-  expected = draw(keys.at(keys.root(4), 6), 5)
-  chex.assert_trees_all_equal(batch.x, expected.x)
+  cursor = examples.open(jnp.int32(0))
+  batch = jax.jit(lambda step: examples.batch(cursor, step).x)
+  for step in (0, 6, 6 + 2**8, 6 + 2**16, 6 + 2**24, 2**31 - 1):
+    expected = draw(keys.at(keys.root(4), step), 5)
+    chex.assert_trees_all_equal(batch(jnp.int32(step)), expected.x)
 
 
 def test_a_step_of_sgd_is_w_minus_rate_times_gradient():
