@@ -151,9 +151,9 @@ def verdict(outcome: base.Outcome) -> list[str]:
   lines = []
   for minimum in (LEFT, RIGHT):
     there = _ends(outcome, minimum)
-    share = stats.wilson(int(there.sum()), len(there))
+    share = stats.share(int(there.sum()), len(there))
     lines.append(
-      f'{claims.told(share, ".1%")} of {len(there)} starts end at {minimum:g}, '
+      f'{claims.told(share, "%")} of {len(there)} starts end at {minimum:g}, '
       f'where f is {float(function(jnp.asarray(minimum))):.3g}'
     )
   return lines
@@ -184,10 +184,10 @@ def _share(outcomes: Sequence[base.Outcome]) -> base.Finding:
     span = config.high - config.low
     exact = min(max(config.high - HILL, 0) / span, 1)
     # A right program is told to be wrong once in a thousand choices of seeds.
-    share = stats.wilson(int(there.sum()), len(there), 0.999)
+    share = stats.share(int(there.sum()), len(there), 0.999)
     holds.append(share.low <= exact <= share.high)
     told.append(
-      f'{claims.told(share, ".1%")} of {len(there)} starts at a confidence of '
+      f'{claims.told(share, "%")} of {len(there)} starts at a confidence of '
       f'99.9%, exactly {exact:.1%}'
     )
   return claims.finding(all(holds), '; '.join(told))

@@ -121,7 +121,7 @@ def verdict(outcome: base.Outcome) -> list[str]:
   return [
     f'one shape {single} of the images, two of different kinds {mixed}, two of '
     f'one kind {same}',
-    f'a constant guess errs at {claims.told(best, ".4f")}, 5/6 if the shares '
+    f'a constant guess errs at {claims.told(best)}, 5/6 if the shares '
     'are those of the rules',
   ]
 
@@ -152,7 +152,7 @@ def _pixels(field: str) -> glorot2010.Check:
       found = glorot2010.simultaneous(one.measured[field], len(outcomes))
       said = float(one.predicted[field])
       holds &= bool(found.low <= said <= found.high)
-      told = claims.told(found, '.5f')
+      told = claims.told(found)
       lines.append(f'side {one.config.side}: {told}, said {said:.6f}')
     return claims.finding(holds, '; '.join(lines))
 

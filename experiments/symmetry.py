@@ -212,7 +212,7 @@ TRAINING = base.Training(
 def _solved(outcome: base.Outcome) -> stats.Estimate:
   """The share of seeds that solve the problem."""
   cost = outcome.measured['final_cost']
-  return stats.wilson(int((cost < _SOLVED).sum()), len(cost))
+  return stats.share(int((cost < _SOLVED).sum()), len(cost))
 
 
 def verdict(outcome: base.Outcome) -> list[str]:
@@ -221,7 +221,7 @@ def verdict(outcome: base.Outcome) -> list[str]:
   return [
     f'units differ by at most {measured["difference"].max():.2g}; lowest cost '
     f'{measured["cost"].min():.4f} nats, of a single unit {SINGLE:.4f}; '
-    f'{claims.told(_solved(outcome), ".0%")} of seeds solve it'
+    f'{claims.told(_solved(outcome), "%")} of seeds solve it'
   ]
 
 
@@ -261,7 +261,7 @@ def _random(outcomes: Sequence[base.Outcome]) -> base.Finding:
   shares = [_solved(each) for each in found]
   told = [
     f'{each.config.activation} {each.config.depth} deep '
-    f'{claims.told(share, ".0%")}'
+    f'{claims.told(share, "%")}'
     for each, share in zip(found, shares, strict=True)
   ]
   above = max(share.high for share in constant)

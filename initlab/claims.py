@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab import base, stats
+from initlab import base, stats, tables
 
 
 class Untested(Exception):
@@ -54,22 +54,22 @@ def finding(holds: bool | np.bool_, evidence: str) -> base.Finding:
   return base.Finding(bool(holds), evidence)
 
 
-def told(estimate: stats.Estimate, form: str = '.3g') -> str:
-  """An estimate with its interval, as text.
+def told(estimate: stats.Estimate, unit: str = '') -> str:
+  """An estimate with its interval, as text: see `tables.cell`.
+
+  Args:
+    estimate: of one number.
+    unit: '%' for a share that is printed as a percentage.
 
   Examples:
     >>> told(stats.Estimate(0.51234, 0.5, 0.525, 32, 32))
-    '0.512 [0.5, 0.525]'
-    >>> told(stats.mean(np.array([0.5])), '.1%')
-    '50.0%'
+    '0.512 [0.500, 0.525]'
+    >>> told(stats.mean(np.array([0.5])), '%')
+    '50%'
     >>> told(stats.mean(np.array([np.nan])))
     'unknown'
   """
-  if not estimate.n:
-    return 'unknown'
-  value, low, high = (format(float(each), form) for each in estimate[:3])
-  known = np.isfinite(estimate.low) and np.isfinite(estimate.high)
-  return f'{value} [{low}, {high}]' if known else value
+  return tables.cell(estimate, unit=unit) if estimate.n else 'unknown'
 
 
 def findings(

@@ -154,7 +154,7 @@ def _third(outcomes: Sequence[base.Outcome]) -> base.Finding:
       third * (1 - slack) <= each.high
     )
     holds &= bool(inside.all())
-    lines.append(f'{word} x {claims.told(stats.mean(ratios.mean(1)), ".4f")}')
+    lines.append(f'{word} x {claims.told(stats.mean(ratios.mean(1)))}')
   top = stats.mean(one.measured['gradient_variance'][:, -1])
   x = one.config.scale**2
   holds &= not top.low <= x <= top.high

@@ -183,7 +183,7 @@ def _peak_grows(outcomes: Sequence[base.Outcome]) -> base.Finding:
   near = np.abs(one.measured['activation_sample'][:, :-1]) < 0.05
   shares = near.mean(-1)
   steps = simultaneous(np.diff(shares, axis=1), max(1, shares.shape[1] - 1))
-  told = (claims.told(stats.mean(each), '.0%') for each in shares.T)
+  told = (claims.told(stats.mean(each), '%') for each in shares.T)
   return claims.finding(
     np.all(steps.low > 0), f'share with |z| < 0.05, upward: {", ".join(told)}'
   )

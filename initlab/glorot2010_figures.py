@@ -28,7 +28,7 @@ def _off_it(outcome: base.Outcome, why: str) -> None:
   if not cost.high < table.constant_cost(outcome):
     raise claims.Untested(
       'tanh with standard weights is on the plateau of the class prior, with a '
-      f'test cost of {claims.told(cost, ".4g")} nats after '
+      f'test cost of {claims.told(cost)} nats after '
       f'{outcome.steps[-1]} updates; so far {why}'
     )
 
@@ -79,7 +79,7 @@ def _middle_layers(
   means = _hidden(one, 'activation_mean')[:, -1, :-1]
   level = glorot2010.simultaneous(means, means.shape[1])
   named = ', '.join(
-    f'layer {layer + 1} {claims.told(table.entry(level, layer), ".4f")}'
+    f'layer {layer + 1} {claims.told(table.entry(level, layer))}'
     for layer in range(means.shape[1])
   )
   return means, f'after {one.steps[-1]} updates: {named}'
@@ -144,10 +144,10 @@ def _one_after_the_other(outcomes: Sequence[base.Outcome]) -> base.Finding:
   passed = edges > _SATURATED
   when = np.where(passed.any(1), steps[passed.argmax(1)], np.inf)
   first = when[:, :-1] <= when[:, 1:]
-  share = stats.wilson(int(first.all(1).sum()), len(first))
+  share = stats.share(int(first.all(1).sum()), len(first))
   return claims.finding(
     bool(share.low > 0.5),
-    f'seeds whose layers saturate in order: {claims.told(share, ".0%")}',
+    f'seeds whose layers saturate in order: {claims.told(share, "%")}',
   )
 
 
@@ -193,7 +193,7 @@ def _end_of_learning(
     share = glorot2010.simultaneous(there, 2)
     words = (
       f'share of the first layer with |z| from {low} to {high}: '
-      f'{claims.told(share, ".1%")}'
+      f'{claims.told(share, "%")}'
     )
     table.long_enough(one, words)
     ahead = glorot2010.simultaneous(there - beyond, 2)
@@ -328,7 +328,7 @@ def _faster(outcomes: Sequence[base.Outcome]) -> base.Finding:
     )
     difference = glorot2010.simultaneous(a - b, len(pairs))
     holds &= bool(difference.high < 0)
-    told = claims.told(difference, '.2f')
+    told = claims.told(difference)
     evidence.append(f'{low.lower()} - {high.lower()} {told}')
   return claims.finding(
     holds, f'mean over the training, in percent: {"; ".join(evidence)}'

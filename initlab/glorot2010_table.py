@@ -120,9 +120,7 @@ def _plateau(outcomes: Sequence[base.Outcome]) -> base.Finding:
     for each in options:
       cost = glorot2010.simultaneous(each.measured['final_cost'], cells)
       holds &= bool(cost.low >= floor) or not cost.n
-      costs.append(
-        f'{claims.told(cost, ".4g")} at {each.config.learning_rate:g}'
-      )
+      costs.append(f'{claims.told(cost)} at {each.config.learning_rate:g}')
     evidence.append(f'{name.lower()}: {", ".join(costs)}')
   return claims.finding(
     holds,
@@ -148,7 +146,7 @@ def _prior_entropy(outcomes: Sequence[base.Outcome]) -> base.Finding:
     cost = min(costs, key=lambda each: each.value)
     within = 2.576 * spread / np.sqrt(settings[0].config.test_size)
     holds &= bool(abs(cost.value - entropy) < within)
-    evidence.append(f'{name.lower()} {claims.told(cost, ".4f")}')
+    evidence.append(f'{name.lower()} {claims.told(cost)}')
   return claims.finding(
     holds,
     f'least test cost of all rates: {", ".join(evidence)} nats; the prior has '
@@ -164,7 +162,7 @@ def _off(outcomes: Sequence[base.Outcome]) -> base.Finding:
     row = one_row(outcomes, name)
     cost = glorot2010.simultaneous(row.measured['final_cost'], len(FREE))
     holds &= bool(cost.high < constant_cost(row))
-    evidence.append(f'{name.lower()} {claims.told(cost, ".4g")}')
+    evidence.append(f'{name.lower()} {claims.told(cost)}')
   return claims.finding(
     holds,
     f'test cost in nats at the chosen rate: {", ".join(evidence)}; a constant '
@@ -192,7 +190,7 @@ def _less(
     holds &= bool(difference.value < 0 and p < SIGNIFICANT)
     evidence.append(
       f'{low.lower()} - {high.lower()} '
-      f'{claims.told(difference, ".2f")}, '
+      f'{claims.told(difference)}, '
       f'p = {float(p):.2g}'
     )
   return claims.finding(
@@ -272,7 +270,7 @@ def _four_layers(outcomes: Sequence[base.Outcome]) -> base.Finding:
   difference = glorot2010.simultaneous(
     _percent(found[4]) - _percent(found[5]), 1
   )
-  told = claims.told(difference, '.2f')
+  told = claims.told(difference)
   long_enough(found[4], f'so far the difference in percent is {told}')
   return claims.finding(
     bool(difference.high < 0), f'difference in percent: {told}'
@@ -315,7 +313,7 @@ def _differences(
   own = np.stack([errors[name, 'standard'] for name in _SCALED], axis=1)
   difference = glorot2010.simultaneous(own - errors[other][:, None], 2)
   told = ', '.join(
-    f'{name} {claims.told(entry(difference, place), ".2f")}'
+    f'{name} {claims.told(entry(difference, place))}'
     for place, name in enumerate(_SCALED)
   )
   return difference, told
@@ -441,4 +439,4 @@ def _missing(dataset: str) -> str:
 
 
 def _cell(outcome: base.Outcome) -> str:
-  return claims.told(stats.mean(_percent(outcome)), '.2f')
+  return claims.told(stats.mean(_percent(outcome)))
