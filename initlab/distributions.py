@@ -91,7 +91,7 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
     )
   return (
     f'The lowest {panel.label} of k seeds: the median over all choices of k of '
-    'the seeds there are, for k up to half of them. Bars: its 95% interval, '
+    'the seeds there are, for k up to half of them. Band: its 95% interval, '
     'exact for every law, where there are 5.3 k seeds or more.'
     + f' {lost} and count as the worst.'
     * bool(lost)
@@ -315,7 +315,9 @@ def _seeds(
   dot = Line2D([], [], color=_INK, lw=0, marker='o', ms=2.4, alpha=0.5)
   dot.set_label('a seed')
   bar = Line2D([], [], color=_INK, lw=3.5, marker='|', ms=11, mew=1.6)
-  bar.set_label('median, 95% interval')
+  most, needs = max(map(len, finite)), stats.quantile_fewest(0.5)
+  few = f'no interval (needs {needs})'
+  bar.set_label(f'median, {few if most < needs else "95% interval"}')
   _legend_above(axes, [dot, bar])
   return picture
 
@@ -360,8 +362,10 @@ def _best(
     value, low, high = (part[known] for part in (value, low, high))
     # A high end that is a seed that diverged is out of sight.
     high = np.where(np.isfinite(high), high, np.nan)
-    bars = np.stack([value - low, high - value])
-    axes.errorbar(x, value, bars, lw=1.2, capsize=2.5, **pen)
+    axes.fill_between(x, low, high, color=colour, alpha=0.25, lw=0)
+    for end in (low, high):
+      axes.plot(x, end, '_', color=colour, ms=9, mew=1.2)
+    axes.plot(x, value, lw=1.2, **pen)
     handles.append(Line2D([], [], lw=1.2, label=outcome.label, **pen))
   if most >= 10:
     axes.set_xscale('log')
@@ -374,9 +378,14 @@ def _best(
     _plain_numbers(axes.yaxis, np.log10(high / low))
   _legend(axes, handles)
   sizes = sorted({len(each.seeds) for each in outcomes})
+  covered = [k for k in shown if stats.best_of_k_fewest(k) <= sizes[-1]]
+  interval = (
+    f'95% interval up to k = {covered[-1]}'
+    if covered
+    else f'no interval (needs {stats.best_of_k_fewest(1)})'
+  )
   axes.annotate(
-    f'median over choices of {" and ".join(map(str, sizes))} seeds, '
-    '95% interval',
+    f'median over choices of {" and ".join(map(str, sizes))} seeds, {interval}',
     (0, 1),
     (0, 4),
     xycoords='axes fraction',

@@ -163,6 +163,7 @@ class _Curve(NamedTuple):
   marker: str
   layer: np.ndarray
   estimate: stats.Estimate
+  geometric: bool
   theory: np.ndarray
 
 
@@ -199,6 +200,7 @@ def _curve(field: str, place: int, outcome: base.Outcome) -> _Curve:
     _MARKERS[place % len(_MARKERS)],
     np.arange(1, layers + 1),
     estimate,
+    field in outcome.geometric,
     outcome.predicted.get(field, np.full(layers, np.nan)),
   )
 
@@ -227,6 +229,9 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
       for part in (curve.estimate.value, curve.estimate.high, curve.theory)
     ]
   )
+  # The low end of an arithmetic mean may be near 0, decades below the mean.
+  lows = [curve.estimate.low for curve in curves if curve.geometric]
+  drawn = np.concatenate([drawn, *lows])
   drawn = drawn[np.isfinite(drawn)]
   positive = drawn[drawn > 0]
   if log and positive.size:

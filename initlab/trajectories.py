@@ -178,10 +178,11 @@ def _draw_layer(
 ) -> list[np.ndarray]:
   """One curve with its bars and markers; returns all that must be in sight."""
   steps = np.asarray(outcome.steps)
-  of_layer = outcome._replace(
-    measured={k: x[:, :, layer] for k, x in outcome.measured.items()}
-  )
-  mean = lambda field: stats.average(of_layer, field)
+
+  def mean(field: str) -> stats.Estimate:
+    values = outcome.measured[field][:, :, layer]
+    return stats.average(outcome._replace(measured={field: values}), field)
+
   estimate = mean(panel.field)
   _draw_mean(axes, outcome.steps, estimate, colour, '-', name)
   drawn = [estimate.value]
