@@ -151,9 +151,9 @@ def verdict(outcome: base.Outcome) -> list[str]:
   lines = []
   for minimum in (LEFT, RIGHT):
     there = _ends(outcome, minimum)
-    share = stats.wilson(int(there.sum()), len(there))
+    share = stats.share(int(there.sum()), len(there))
     lines.append(
-      f'{claims.told(share, ".1%")} of {len(there)} starts end at {minimum:g}, '
+      f'{claims.told(share, "%")} of {len(there)} starts end at {minimum:g}, '
       f'where f is {float(function(jnp.asarray(minimum))):.3g}'
     )
   return lines
@@ -204,7 +204,7 @@ def _share(outcomes: Sequence[base.Outcome]) -> base.Finding:
     share = claims.share(there, len(settings))
     holds.append(claims.agrees(share, exact, within=0.1))
     told.append(
-      f'{claims.told(share, ".1%")} of {len(there)} starts, exactly {exact:.1%}'
+      f'{claims.told(share, "%")} of {len(there)} starts, exactly {exact:.1%}'
     )
   return claims.finding(claims.together(holds), '; '.join(told))
 

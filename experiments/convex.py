@@ -20,7 +20,7 @@ Expect:
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -122,12 +122,12 @@ class Result(NamedTuple):
   start_error: cost at the start minus that of an output of zero.
   """
 
-  excess: base.PerStep
+  excess: Annotated[base.PerStep, base.GEOMETRIC]
   x: base.PerNetwork
   z: base.PerNetwork
   one: base.PerNetwork
   chi_square: base.PerNetwork
-  start_slope: base.PerNetwork
+  start_slope: Annotated[base.PerNetwork, base.GEOMETRIC]
   start_error: base.PerNetwork
 
 

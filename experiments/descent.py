@@ -17,7 +17,7 @@ Expect:
 from collections.abc import Sequence
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -75,7 +75,7 @@ class Result(NamedTuple):
   """
 
   x: base.PerStep
-  distance: base.PerStep
+  distance: Annotated[base.PerStep, base.GEOMETRIC]
   error: base.PerStep
 
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import itertools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -92,7 +92,7 @@ class Result(NamedTuple):
   largest: base.PerNetwork
   mean: base.PerNetwork
   variance: base.PerNetwork
-  gradient_norm: base.PerNetwork
+  gradient_norm: Annotated[base.PerNetwork, base.GEOMETRIC]
   saturated: base.PerNetwork
   diverged_step: base.PerNetwork
   last_cost: base.PerNetwork
@@ -201,11 +201,11 @@ def predict(config: Config, data: base.Batch) -> dict[str, np.ndarray]:
 def verdict(outcome: base.Outcome) -> list[str]:
   """How many seeds solve it, and in how many steps."""
   solved = outcome.measured['solved']
-  share = stats.wilson(int(solved.sum()), len(solved))
+  share = stats.share(int(solved.sum()), len(solved))
   steps = stats.mean(outcome.measured['steps_to_solve'])
   return [
-    f'solved by {claims.told(share, ".0%")} of the seeds, in '
-    f'{claims.told(steps, ".4g")} of {outcome.config.steps} steps'
+    f'solved by {claims.told(share, "%")} of the seeds, in '
+    f'{claims.told(steps)} of {outcome.config.steps} steps'
   ]
 
 
@@ -314,8 +314,8 @@ def check_large(outcomes: Sequence[base.Outcome]) -> base.Finding:
   now, then = (
     claims.mean(x.measured['saturated'], len(outcomes) - 1) for x in (end, best)
   )
-  text += f'; {claims.told(now, ".0%")} of its units are saturated at first, '
-  text += f'{claims.told(then, ".0%")} there'
+  text += f'; {claims.told(now, "%")} of its units are saturated at first, '
+  text += f'{claims.told(then, "%")} there'
   return claims.finding(stalls and bool(now.low > max(0.5, then.high)), text)
 
 

@@ -20,7 +20,7 @@ Expect:
 
 from collections.abc import Sequence
 import dataclasses
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 from jax import flatten_util
@@ -79,10 +79,10 @@ class Result(NamedTuple):
   wrong: the error at epsilon 1e-5 of a backward pass without the factor f'.
   """
 
-  error: base.PerStep
+  error: Annotated[base.PerStep, base.GEOMETRIC]
   kinks: base.PerStep
-  right: base.PerNetwork
-  wrong: base.PerNetwork
+  right: Annotated[base.PerNetwork, base.GEOMETRIC]
+  wrong: Annotated[base.PerNetwork, base.GEOMETRIC]
 
 
 def run(config: Config, key: base.Key, data: None) -> Result:

@@ -20,7 +20,7 @@ Expect:
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -67,9 +67,9 @@ class Result(NamedTuple):
   geometric_mean: NaN where a layer has another width than the one below it.
   """
 
-  mean_singular_value: base.PerLayer
-  rms: base.PerLayer
-  geometric_mean: base.PerLayer
+  mean_singular_value: Annotated[base.PerLayer, base.GEOMETRIC]
+  rms: Annotated[base.PerLayer, base.GEOMETRIC]
+  geometric_mean: Annotated[base.PerLayer, base.GEOMETRIC]
 
 
 def load(config: Config, data_dir: str) -> base.Batch:
@@ -113,7 +113,7 @@ def verdict(outcome: base.Outcome) -> list[str]:
     values = outcome.measured[field][:, square]
     if not values.size:
       return ['no hidden layer has the width of the one below it']
-    line = f'{means}: {claims.told(stats.mean(values.mean(1)))}'
+    line = f'{means}: {claims.told(stats.geometric_mean(values.mean(1)))}'
     if field in outcome.predicted:
       line += f', theory {outcome.predicted[field][square].mean():.3g}'
     lines.append(line)

@@ -17,7 +17,7 @@ Expect:
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 
@@ -149,10 +149,10 @@ class Result(NamedTuple):
   cost: base.PerStep
   train_cost: base.PerStep
   activation_mean: base.PerStepLayer
-  activation_std: base.PerStepLayer
+  activation_std: Annotated[base.PerStepLayer, base.GEOMETRIC]
   activation_percentile: base.PerStepLayer
-  gradient_std: base.PerStepLayer
-  weight_gradient_std: base.PerStepLayer
+  gradient_std: Annotated[base.PerStepLayer, base.GEOMETRIC]
+  weight_gradient_std: Annotated[base.PerStepLayer, base.GEOMETRIC]
   saturated: base.PerStepLayer
   activation_sample: base.PerLayerSample
   final_error: base.PerNetwork
@@ -271,8 +271,8 @@ def verdict(outcome: base.Outcome) -> list[str]:
   unit, median = losses.LOSSES[outcome.config.loss].unit, stats.median(errors)
   return [
     f'after {outcome.config.steps} steps, {error.n} of {error.total} seeds: '
-    f'test error mean {claims.told(error, ".2%")}, median '
-    f'{claims.told(median, ".2%")}; test cost mean {claims.told(cost, ".4g")} '
+    f'test error mean {claims.told(error, "%")}, median '
+    f'{claims.told(median, "%")}; test cost mean {claims.told(cost)} '
     f'{unit}'
   ]
 

@@ -212,16 +212,14 @@ TRAINING = base.Training(
 
 def verdict(outcome: base.Outcome) -> list[str]:
   """What it costs in the linear zone, and in the end."""
-  told = lambda name, form: claims.told(
-    stats.mean(outcome.measured[name]), form
-  )
+  told = lambda name, unit='': claims.told(stats.average(outcome, name), unit)
   lines = [
-    f'in the end the cost is {told("final_cost", ".3g")} nats, with '
-    f'{told("final_linear", ".0%")} of the units in the linear zone'
+    f'in the end the cost is {told("final_cost")} nats, with '
+    f'{told("final_linear", "%")} of the units in the linear zone'
   ]
   if np.isfinite(outcome.measured['zone_cost']).any():
     lines.append(
-      f'with every unit there it is {told("zone_cost", ".5f")} at the lowest; '
+      f'with every unit there it is {told("zone_cost")} at the lowest; '
       f'that of the best linear model is {_LINEAR_COST:.5f}'
     )
   return lines
@@ -265,7 +263,7 @@ def check_no_better(outcomes: Sequence[base.Outcome]) -> base.Finding:
     & bool(share.high < 0.05),
     f'{stayed.sum()} seeds start in the zone; lowest cost there '
     f'{cost.min():.4f}, at most {excess.max():.2f} of the bound from a linear '
-    f'network; {left.sum()} leave, {claims.told(share, ".2%")} of their gain '
+    f'network; {left.sum()} leave, {claims.told(share, "%")} of their gain '
     'is of before',
   )
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 import contextlib
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 from jax import flatten_util
@@ -91,7 +91,7 @@ class Result(NamedTuple):
   """
 
   cost: base.PerStep
-  gradient: base.PerStep
+  gradient: Annotated[base.PerStep, base.GEOMETRIC]
   final_cost: base.PerNetwork
   needed: base.PerNetwork
 
@@ -216,11 +216,11 @@ def verdict(outcome: base.Outcome) -> list[str]:
   measured = outcome.measured
   needed = measured['needed']
   flat = np.isfinite(needed)
-  share = stats.wilson(int(flat.sum()), len(flat))
+  share = stats.share(int(flat.sum()), len(flat))
   return [
     f'ends at a cost of {claims.told(stats.mean(measured["final_cost"]))}',
-    f'{claims.told(share, ".0%")} of seeds come to a gradient below {_ZERO:g}, '
-    f'after {claims.told(stats.mean(needed), ".0f")} evaluations',
+    f'{claims.told(share, "%")} of seeds come to a gradient below {_ZERO:g}, '
+    f'after {claims.told(stats.mean(needed))} evaluations',
   ]
 
 
@@ -272,7 +272,7 @@ def _flat(outcomes: Sequence[base.Outcome]) -> base.Finding:
     holds.append(flat == len(needed))
     told.append(
       f'{name} {flat} of {len(needed)} seeds, after '
-      f'{claims.told(stats.mean(needed), ".0f")} evaluations'
+      f'{claims.told(stats.mean(needed))} evaluations'
     )
   return claims.finding(all(holds), '; '.join(told))
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import itertools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -82,11 +82,11 @@ class Result(NamedTuple):
   diverged_step, last_cost: see `base.DIVERGENCE`.
   """
 
-  change: base.PerStepLayer
-  final_change: base.PerLayer
-  gradient: base.PerLayer
-  change_ratio: base.PerNetwork
-  gradient_ratio: base.PerNetwork
+  change: Annotated[base.PerStepLayer, base.GEOMETRIC]
+  final_change: Annotated[base.PerLayer, base.GEOMETRIC]
+  gradient: Annotated[base.PerLayer, base.GEOMETRIC]
+  change_ratio: Annotated[base.PerNetwork, base.GEOMETRIC]
+  gradient_ratio: Annotated[base.PerNetwork, base.GEOMETRIC]
   diverged_step: base.PerNetwork
   last_cost: base.PerNetwork
 

@@ -21,7 +21,7 @@ Expect:
 from collections.abc import Sequence
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,8 +86,8 @@ class Result(NamedTuple):
 
   cost: base.PerStep
   excess: base.PerStep
-  gradient: base.PerStep
-  bias_gradient: base.PerStep
+  gradient: Annotated[base.PerStep, base.GEOMETRIC]
+  bias_gradient: Annotated[base.PerStep, base.GEOMETRIC]
   curvature: base.PerStep
   final_curvature: base.PerNetwork
 

@@ -121,7 +121,7 @@ def verdict(outcome: base.Outcome) -> list[str]:
   return [
     f'one shape {single} of the images, two of different kinds {mixed}, two of '
     f'one kind {same}',
-    f'a constant guess errs at {claims.told(best, ".4f")}, 5/6 if the shares '
+    f'a constant guess errs at {claims.told(best)}, 5/6 if the shares '
     'are those of the rules',
   ]
 
@@ -161,7 +161,7 @@ def _pixels(field: str) -> claims.Check:
       found = claims.mean(one.measured[field], len(settings))
       said = float(one.predicted[field])
       holds.append(claims.agrees(found, said, within=0.01))
-      told = claims.told(found, '.5f')
+      told = claims.told(found)
       lines.append(f'side {one.config.side}: {told}, said {said:.6f}')
     return claims.finding(claims.together(holds), '; '.join(lines))
 

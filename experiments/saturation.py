@@ -145,16 +145,14 @@ def predict(config: Config, data: None) -> dict[str, np.ndarray]:
 
 def verdict(outcome: base.Outcome) -> list[str]:
   """Where the units lie."""
-  told = lambda name, form: claims.told(
-    stats.mean(outcome.measured[name]), form
-  )
+  told = lambda name, unit='': claims.told(stats.average(outcome, name), unit)
   return [
-    f'variance of the linear combinations {told("variance", ".4g")}, theory '
+    f'variance of the linear combinations {told("variance")}, theory '
     f'{outcome.predicted["variance"]:.4g}',
-    f'{told("linear", ".1%")} of the units are where the sigmoid is a straight '
-    f'line, {told("flat", ".1%")} where it is flat; its slope is '
-    f'{told("sigmoid_slope", ".3g")} on average, that of tanh '
-    f'{told("tanh_slope", ".3g")}',
+    f'{told("linear", "%")} of the units are where the sigmoid is a straight '
+    f'line, {told("flat", "%")} where it is flat; its slope is '
+    f'{told("sigmoid_slope")} on average, that of tanh '
+    f'{told("tanh_slope")}',
   ]
 
 
@@ -236,7 +234,7 @@ def check_inputs(outcomes: Sequence[base.Outcome]) -> base.Finding:
         holds &= bool((variance.high < 1) & (linear.low > 0.5))
         parts.append(
           f'{each.label}: {claims.told(variance)} of the variance of an input, '
-          f'{claims.told(linear, ".0%")} of the units in the linear zone'
+          f'{claims.told(linear, "%")} of the units in the linear zone'
         )
       elif each.config.inputs >= 1000:
         slope = claims.mean(each.measured['tanh_slope'])

@@ -18,7 +18,7 @@ Expect:
 from collections.abc import Sequence
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class Result(NamedTuple):
 
   mean_activation: base.PerNetwork
   active: base.PerNetwork
-  gradient_norm: base.PerNetwork
+  gradient_norm: Annotated[base.PerNetwork, base.GEOMETRIC]
 
 
 def load(config: Config, data_dir: str) -> base.Batch:
@@ -106,13 +106,11 @@ def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
 
 def verdict(outcome: base.Outcome) -> list[str]:
   """How active the units are, and how much they are taught."""
-  told = lambda name, form: claims.told(
-    stats.mean(outcome.measured[name]), form
-  )
+  told = lambda name, unit='': claims.told(stats.average(outcome, name), unit)
   return [
-    f'mean activation {told("mean_activation", ".3g")}, above {_ACTIVE} '
-    f'{told("active", ".2%")} of the units; gradient of the weights '
-    f'{told("gradient_norm", ".3g")}'
+    f'mean activation {told("mean_activation")}, above {_ACTIVE} '
+    f'{told("active", "%")} of the units; gradient of the weights '
+    f'{told("gradient_norm")}, geometric mean'
   ]
 
 
@@ -152,10 +150,10 @@ def check_sparse(outcomes: Sequence[base.Outcome]) -> base.Finding:
   ]
   return claims.finding(
     claims.together(holds),
-    f'mean activation {claims.told(mean, ".4g")}, theory {theory_mean:.4g}, '
+    f'mean activation {claims.told(mean)}, theory {theory_mean:.4g}, '
     f'sigmoid(-10) alone {1 / (1 + np.exp(-SPARSE_BIAS)):.4g}; '
-    f'{claims.told(active, ".0%")} of the units above {_ACTIVE}, without the '
-    f'bias {claims.told(before, ".0%")}',
+    f'{claims.told(active, "%")} of the units above {_ACTIVE}, without the '
+    f'bias {claims.told(before, "%")}',
   )
 
 

@@ -132,7 +132,7 @@ def parameters(config: Config) -> int:
 
 def verdict(outcome: base.Outcome) -> list[str]:
   """How much of the square is flat."""
-  told = lambda field: claims.told(stats.mean(outcome.measured[field]), '.1%')
+  told = lambda field: claims.told(stats.mean(outcome.measured[field]), '%')
   return [
     f'flatter than {outcome.config.flat:g} of the steepest: '
     f'{told("flat_share")} of the square; {told("plateau_share")} of it is so '
@@ -166,7 +166,7 @@ def _more_severe(outcomes: Sequence[base.Outcome]) -> base.Finding:
     holds &= bool(more.low > 0)
     lines.append(
       f'{words}: {quadratic.mean():.1%} of the square against '
-      f'{cross_entropy.mean():.1%}, by {claims.told(more, ".1%")}'
+      f'{cross_entropy.mean():.1%}, by {claims.told(more, "%")}'
     )
   return claims.finding(holds, '; '.join(lines))
 

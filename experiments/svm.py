@@ -19,7 +19,7 @@ Expect:
 from collections.abc import Sequence
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -101,8 +101,8 @@ class Result(NamedTuple):
   network_error: base.PerNetwork
   machine_error: base.PerNetwork
   difference: base.PerNetwork
-  rate: base.PerNetwork
-  gamma: base.PerNetwork
+  rate: Annotated[base.PerNetwork, base.GEOMETRIC]
+  gamma: Annotated[base.PerNetwork, base.GEOMETRIC]
 
 
 def load(config: Config, data_dir: str) -> Data:
@@ -189,7 +189,7 @@ def _machine(
 
 def verdict(outcome: base.Outcome) -> list[str]:
   """Both errors, and which is less."""
-  error = lambda name: claims.told(stats.mean(outcome.measured[name]), '.2%')
+  error = lambda name: claims.told(stats.mean(outcome.measured[name]), '%')
   return [
     f'{outcome.config.train_size} examples: network {error("network_error")}, '
     f'machine {error("machine_error")}, difference {error("difference")}'

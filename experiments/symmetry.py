@@ -218,11 +218,11 @@ def _solves(outcome: base.Outcome) -> np.ndarray:
 def verdict(outcome: base.Outcome) -> list[str]:
   """Do its units differ, and does it solve the problem?"""
   measured, solves = outcome.measured, _solves(outcome)
-  solved = stats.wilson(int(solves.sum()), len(solves))
+  solved = stats.share(int(solves.sum()), len(solves))
   return [
     f'units differ by at most {measured["difference"].max():.2g}; lowest cost '
     f'{measured["cost"].min():.4f} nats, of a single unit {SINGLE:.4f}; '
-    f'{claims.told(solved, ".0%")} of seeds solve it'
+    f'{claims.told(solved, "%")} of seeds solve it'
   ]
 
 
@@ -289,7 +289,7 @@ def _random(outcomes: Sequence[base.Outcome]) -> base.Finding:
   constant = list(map(share, claims.every(outcomes, init='constant')))
   found = claims.every(outcomes, init='random')
   shares = {each.label: share(each) for each in found}
-  told = [f'{name} {claims.told(x, ".0%")}' for name, x in shares.items()]
+  told = [f'{name} {claims.told(x, "%")}' for name, x in shares.items()]
   above = max(share.high for share in constant)
   return claims.finding(
     max(share.value for share in constant) == 0

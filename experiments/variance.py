@@ -21,7 +21,7 @@ Expect:
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -58,18 +58,18 @@ SMOKE = Config(widths=(20, 12), dataset='xor', examples=4)
 class Result(NamedTuple):
   """The probes of the same names; see `initlab.probes` for what they are."""
 
-  activation_std: base.PerLayer
-  activation_within_std: base.PerLayer
+  activation_std: Annotated[base.PerLayer, base.GEOMETRIC]
+  activation_within_std: Annotated[base.PerLayer, base.GEOMETRIC]
   activation_mean: base.PerLayer
   example_cosine: base.PerLayer
-  gradient_std: base.PerLayer
-  gradient_within_std: base.PerLayer
-  weight_gradient_std: base.PerLayer
-  mean_singular_value: base.PerLayer
+  gradient_std: Annotated[base.PerLayer, base.GEOMETRIC]
+  gradient_within_std: Annotated[base.PerLayer, base.GEOMETRIC]
+  weight_gradient_std: Annotated[base.PerLayer, base.GEOMETRIC]
+  mean_singular_value: Annotated[base.PerLayer, base.GEOMETRIC]
   saturated: base.PerLayer
   dead: base.PerLayer
-  gradient_norm: base.PerLayer
-  gradient_norm_ratio: base.PerNetwork
+  gradient_norm: Annotated[base.PerLayer, base.GEOMETRIC]
+  gradient_norm_ratio: Annotated[base.PerNetwork, base.GEOMETRIC]
   cost: base.PerNetwork
   activation_sample: base.PerLayerSample
   gradient_sample: base.PerLayerSample
@@ -136,7 +136,7 @@ def verdict(outcome: base.Outcome) -> list[str]:
   unit = losses.LOSSES[outcome.config.loss].unit
   classes = datasets.DATASETS[outcome.config.dataset].num_classes
   lines.append(
-    f'cost at initialization: {claims.told(cost, ".4g")} {unit}; an even guess '
+    f'cost at initialization: {claims.told(cost)} {unit}; an even guess '
     f'of {classes} classes costs {_even_guess(outcome.config, classes):.4g}'
   )
   return lines

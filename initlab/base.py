@@ -188,6 +188,12 @@ PerStepLayer = Annotated[Array, ('step', 'layer')]  # [T, L]
 PerLayerSample = Annotated[Array, ('layer', 'value')]  # [L, V]
 
 
+# Beside its axes, as in `Annotated[PerLayer, GEOMETRIC]`: a field is positive
+# and ranges over decades, as standard deviations, norms and their ratios do, so
+# its mean over seeds is the geometric one.
+GEOMETRIC = 'geometric'
+
+
 def knob(default: Any, help: str, choices: Iterable[str] = ()) -> Any:
   """A field of a Config, written once: flag, sweep and table follow it."""
   return dataclasses.field(
@@ -231,6 +237,22 @@ def axes(result_type: type) -> dict[str, tuple[str, ...]]:
   return {field: hint.__metadata__[0] for field, hint in hints.items()}
 
 
+def geometric(result_type: type) -> frozenset[str]:
+  """Fields of a Result that are averaged geometrically.
+
+  Examples:
+    >>> class Result(NamedTuple):
+    ...   error: PerStep
+    ...   norm: Annotated[PerStep, GEOMETRIC]
+    >>> geometric(Result)
+    frozenset({'norm'})
+  """
+  hints = get_type_hints(result_type, include_extras=True)
+  return frozenset(
+    field for field, hint in hints.items() if GEOMETRIC in hint.__metadata__
+  )
+
+
 class Outcome(NamedTuple):
   """One setting with what was measured over its seeds and what theory says.
 
@@ -242,6 +264,7 @@ class Outcome(NamedTuple):
   steps: `[T]` the recorded steps of a training, ascending; none without one.
   axes: field -> the names of its axes, the seeds' not counted; where absent,
     what there is of layer and value.
+  geometric: the fields whose mean over seeds is the geometric one.
   """
 
   config: Any
@@ -251,6 +274,7 @@ class Outcome(NamedTuple):
   predicted: dict[str, np.ndarray]
   steps: tuple[int, ...] = ()
   axes: Mapping[str, tuple[str, ...]] = types.MappingProxyType({})
+  geometric: frozenset[str] = frozenset()
 
 
 class Panel(NamedTuple):

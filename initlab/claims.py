@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab import base, stats
+from initlab import base, stats, tables
 
 Check = Callable[[Sequence[base.Outcome]], base.Finding]
 
@@ -117,7 +117,7 @@ def ratio(
 
 
 def share(successes: base.ArrayLike, cells: int = 1) -> stats.Estimate:
-  """`stats.wilson` of the seeds that succeed, covering together.
+  """`stats.share` of the seeds that succeed, covering together.
 
   Args:
     successes: `[S]` truth values.
@@ -129,7 +129,7 @@ def share(successes: base.ArrayLike, cells: int = 1) -> stats.Estimate:
   successes = np.asarray(successes, bool)
   if successes.size < 2:
     raise Untested('a single seed is no share of many')
-  return stats.wilson(int(successes.sum()), successes.size, confidence(cells))
+  return stats.share(int(successes.sum()), successes.size, confidence(cells))
 
 
 def _known(estimate: stats.Estimate) -> stats.Estimate:
@@ -197,22 +197,22 @@ def finding(holds: bool | np.bool_ | None, evidence: str) -> base.Finding:
   return base.Finding(bool(holds), evidence)
 
 
-def told(estimate: stats.Estimate, form: str = '.3g') -> str:
-  """An estimate with its interval, as text.
+def told(estimate: stats.Estimate, unit: str = '') -> str:
+  """An estimate with its interval, as text: see `tables.cell`.
+
+  Args:
+    estimate: of one number.
+    unit: '%' for a share that is printed as a percentage.
 
   Examples:
     >>> told(stats.Estimate(0.51234, 0.5, 0.525, 32, 32))
-    '0.512 [0.5, 0.525]'
-    >>> told(stats.mean(np.array([0.5])), '.1%')
-    '50.0%'
+    '0.512 [0.500, 0.525]'
+    >>> told(stats.mean(np.array([0.5])), '%')
+    '50%'
     >>> told(stats.mean(np.array([np.nan])))
     'unknown'
   """
-  if not estimate.n:
-    return 'unknown'
-  value, low, high = (format(float(each), form) for each in estimate[:3])
-  known = np.isfinite(estimate.low) and np.isfinite(estimate.high)
-  return f'{value} [{low}, {high}]' if known else value
+  return tables.cell(estimate, unit=unit) if estimate.n else 'unknown'
 
 
 def findings(

@@ -25,7 +25,9 @@ class Comparison(NamedTuple):
   p: of no difference, by flipping the signs of the differences.
   holm: the same, corrected for the number of comparisons.
   effect: the mean difference over the spread of the differences.
-  needed: seeds to see half this difference with a probability of 0.8.
+  needed: seeds to see half this difference with a probability of 0.8, assured
+    to 80% for what these pairs know of the spread of differences; the ends are
+    the numbers at those of the 95% interval of that spread.
   """
 
   a: str
@@ -34,7 +36,7 @@ class Comparison(NamedTuple):
   p: float
   holm: float
   effect: stats.Estimate
-  needed: float
+  needed: stats.Estimate
 
 
 def compare(field: str, outcomes: Sequence[base.Outcome]) -> list[Comparison]:
@@ -83,13 +85,15 @@ def all_tables(
 def errors(field: str, outcomes: Sequence[base.Outcome]) -> tables.Table:
   """How each setting ends."""
   columns = {
-    ('mean', '95% interval'): lambda x: tables.cell(stats.mean(x)),
-    ('median', '95% interval'): lambda x: _ends(stats.median(x)),
-    ('interquartile mean', '95% interval'): lambda x: _ends(
-      stats.interquartile_mean(x)
+    ('mean', '95% interval'): lambda x: _told(stats.mean(x), stats.FEWEST),
+    ('median', '95% interval'): lambda x: _told(
+      stats.median(x), stats.quantile_fewest(0.5)
     ),
-    ('single seeds', 'best'): lambda x: _number(_least(x)),
-    ('single seeds', 'worst'): lambda x: _number(-_least(-x)),
+    ('interquartile mean', '95% interval'): lambda x: _told(
+      stats.interquartile_mean(x), stats.FEWEST
+    ),
+    ('single seeds', 'best'): lambda x: _extreme(_least(x)),
+    ('single seeds', 'worst'): lambda x: _extreme(-_least(-x)),
     ('seeds', 'finite'): lambda x: f'{np.isfinite(x).sum()} of {len(x)}',
     ('not finite', 'share, 95% interval'): _lost,
   }
@@ -107,14 +111,16 @@ def errors(field: str, outcomes: Sequence[base.Outcome]) -> tables.Table:
 def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
   """Where settings differ beyond chance."""
   columns = {
-    ('difference', '95% interval'): lambda each: _ends(each.difference),
+    ('difference of means', '95% interval'): lambda each: _told(
+      each.difference, stats.FEWEST
+    ),
     ('permutation test', 'p'): lambda each: tables.p_value(each.p),
     ('permutation test', 'p, Holm'): lambda each: tables.p_value(each.holm),
-    ('effect size', '95% interval'): lambda each: _ends(each.effect),
+    ('effect size', '95% interval'): lambda each: tables.cell(each.effect),
     ('seeds', 'pairs'): lambda each: (
       f'{each.difference.n} of {each.difference.total}'
     ),
-    ('seeds', 'to see half of it'): lambda each: _number(each.needed),
+    ('seeds', 'to see half of it'): lambda each: _needed_told(each.needed),
   }
   names = [f'{each.b} - {each.a}' for each in comparisons]
   return tables.Table(
@@ -148,7 +154,7 @@ def csv(field: str, outcomes: Sequence[base.Outcome]) -> str:
     row('setting', each.label, 'median', stats.median(values))
     middle = stats.interquartile_mean(values)
     row('setting', each.label, 'interquartile mean', middle)
-    lost = stats.wilson(int((~np.isfinite(values)).sum()), len(values))
+    lost = stats.share(int((~np.isfinite(values)).sum()), len(values))
     row('setting', each.label, 'share not finite', lost)
   for each in compare(field, outcomes):
     name = f'{each.b} - {each.a}'
@@ -156,7 +162,8 @@ def csv(field: str, outcomes: Sequence[base.Outcome]) -> str:
     nan = np.array(np.nan)
     row('difference', name, 'mean', each.difference)
     row('difference', name, 'effect size', each.effect)
-    for statistic in ('p', 'holm', 'needed'):
+    row('difference', name, 'needed', each.needed)
+    for statistic in ('p', 'holm'):
       value = np.array(getattr(each, statistic))
       estimate = stats.Estimate(value, nan, nan, n, total)
       row('difference', name, statistic, estimate)
@@ -168,13 +175,12 @@ def divergence(outcome: base.Outcome) -> str:
   step, cost = (outcome.measured[name] for name in base.DIVERGENCE)
   lost = np.isfinite(step)
   count, total = int(lost.sum()), len(step)
-  share = stats.wilson(count, total)
-  interval = f'[{share.low:.1%}, {share.high:.1%}]'
+  share = tables.cell(stats.share(count, total), unit='%')
   if not count:
-    return f'diverged: none of {total} seeds, {interval} of all'
+    return f'diverged: none of {total} seeds, {share} of all'
   steps, costs = step[lost], cost[lost]
   costs = costs[np.isfinite(costs)]
-  line = f'diverged: {count} of {total} seeds, {share.value:.1%} {interval}'
+  line = f'diverged: {count} of {total} seeds, {share}'
   line += f', at steps {steps.min():.0f} to {steps.max():.0f} (median '
   line += f'{np.median(steps):.0f})'
   if costs.size:
@@ -204,11 +210,12 @@ def _paired(
   return np.asarray(a, float), np.asarray(b, float)
 
 
-def _needed(b: np.ndarray, a: np.ndarray) -> float:
+def _needed(b: np.ndarray, a: np.ndarray) -> stats.Estimate:
+  """Nothing of no difference."""
   size = abs(float(stats.paired_difference(b, a).value))
   if not 0 < size < np.inf:
-    return np.nan
-  return float(stats.seeds_needed(b, a, size / 2))
+    return stats.mean(np.full(len(a), np.nan))
+  return stats.seeds_needed(b, a, size / 2)
 
 
 def _least(x: np.ndarray) -> float:
@@ -216,24 +223,28 @@ def _least(x: np.ndarray) -> float:
 
 
 def _lost(x: np.ndarray) -> str:
-  share = stats.wilson(int((~np.isfinite(x)).sum()), len(x))
-  return f'{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]'
+  lost = stats.share(int((~np.isfinite(x)).sum()), len(x))
+  return tables.cell(lost, unit='%')
 
 
-def _ends(estimate: stats.Estimate) -> str:
-  """A value with the ends of its interval, to the digits that it has."""
-  value, low, high = (float(each) for each in estimate[:3])
+def _told(estimate: stats.Estimate, fewest: int) -> str:
+  """With its interval, or with how many seeds that takes."""
+  told = tables.cell(estimate)
+  needs = estimate.n > 0 and np.isnan(estimate.low)
+  return f'{told} (needs {fewest} seeds)' if needs else told
+
+
+def _needed_told(needed: stats.Estimate) -> str:
+  """Whole numbers of seeds: '34 (20 to 90)'."""
+  value, low, high = (float(each) for each in needed[:3])
   if not np.isfinite(value):
     return '-'
-  if not np.isfinite(high - low):
-    return _number(value)
-  digits = min(tables.decimals((high - low) / 2) + 1, 9)
-  form = f'.{digits}f' if high > low else '.4g'
-  return f'{value:{form}} [{low:{form}}, {high:{form}}]'
+  return f'{value:.6g} ({low:.6g} to {high:.6g})'
 
 
-def _number(value: float) -> str:
-  return f'{value:.4g}' if np.isfinite(value) else '-'
+def _extreme(value: float) -> str:
+  """A dash where there is no finite seed."""
+  return tables.number(value if np.isfinite(value) else np.nan)
 
 
 def _listed(seeds: np.ndarray) -> str:

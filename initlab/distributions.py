@@ -83,14 +83,16 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
     )
   if panel.kind == 'seeds':
     return (
-      f'{label}, one row a setting. Every dot is a seed; the bar is the median '
-      'of the seeds with its 95% interval.'
+      f'{label}, one row a setting. Every dot is a seed; the tick is the '
+      'median, the bar its 95% interval, exact for every law, from '
+      f'{stats.quantile_fewest(0.5)} seeds on.'
       + f' {lost} and are not drawn.'
       * bool(lost)
     )
   return (
-    f'The lowest {panel.label} of k seeds, as expected over all choices of k '
-    'of the seeds there are, with its 95% interval, for k up to half of them.'
+    f'The lowest {panel.label} of k seeds: the median over all choices of k of '
+    'the seeds there are, for k up to half of them. Band: its 95% interval, '
+    'exact for every law, where there are 5.3 k seeds or more.'
     + f' {lost} and count as the worst.'
     * bool(lost)
   )
@@ -103,12 +105,11 @@ def counted(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   if not counts:
     return 'no finite value'
   low, high = min(counts), max(counts)
-  many = str(low) if low == high else f'{low} to {high}'
   if _are_shares(outcomes, panel.field):
-    return f"share of {many} seeds, Wilson's 95% interval"
-  if high == 1:
-    return '1 seed, no interval'
-  return f'mean of {many} seeds, 95% interval'
+    many = str(low) if low == high else f'{low} to {high}'
+    return f'share of {many} seeds, 95% interval of Clopper and Pearson'
+  name = stats.mean_name(outcomes[0], panel.field)
+  return stats.interval_words(name, low, high)
 
 
 def _lost(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
@@ -172,7 +173,7 @@ def _line(
   panel: base.Panel, label: str, group: list[base.Outcome], shares: bool
 ) -> _Line:
   group = sorted(group, key=lambda each: _number(each.config, panel.over))
-  estimates = [_estimate(each.measured[panel.field], shares) for each in group]
+  estimates = [_estimate(each, panel.field, shares) for each in group]
   value, low, high, n = (
     np.array([each[part] for each in estimates], float) for part in range(4)
   )
@@ -186,11 +187,14 @@ def _line(
   )
 
 
-def _estimate(values: np.ndarray, shares: bool) -> stats.Estimate:
+def _estimate(
+  outcome: base.Outcome, field: str, shares: bool
+) -> stats.Estimate:
+  values = outcome.measured[field]
   finite = values[np.isfinite(values)]
   if shares and len(finite):
-    return stats.wilson(int(finite.sum()), len(finite))
-  return stats.mean(values)
+    return stats.share(int(finite.sum()), len(finite))
+  return stats.average(outcome, field)
 
 
 def _are_shares(outcomes: Sequence[base.Outcome], field: str) -> bool:
@@ -311,7 +315,9 @@ def _seeds(
   dot = Line2D([], [], color=_INK, lw=0, marker='o', ms=2.4, alpha=0.5)
   dot.set_label('a seed')
   bar = Line2D([], [], color=_INK, lw=3.5, marker='|', ms=11, mew=1.6)
-  bar.set_label('median, 95% interval')
+  most, needs = max(map(len, finite)), stats.quantile_fewest(0.5)
+  few = f'no interval (needs {needs})'
+  bar.set_label(f'median, {few if most < needs else "95% interval"}')
   _legend_above(axes, [dot, bar])
   return picture
 
@@ -349,15 +355,17 @@ def _best(
       np.array([each[part] for each in estimates], float) for part in range(3)
     )
     known = np.isfinite(value)
-    low, high = (np.where(np.isfinite(end), end, value) for end in (low, high))
     colour = pens.colours[i % len(pens.colours)]
     marker = pens.markers[i % len(pens.markers)]
     pen = {'color': colour, 'marker': marker, 'mfc': 'none', 'ms': _MARK}
     x = np.array(tries)[known]
-    axes.fill_between(
-      x, low[known], high[known], color=colour, alpha=0.25, lw=0
-    )
-    axes.plot(x, value[known], lw=1.2, **pen)
+    value, low, high = (part[known] for part in (value, low, high))
+    # A high end that is a seed that diverged is out of sight.
+    high = np.where(np.isfinite(high), high, np.nan)
+    axes.fill_between(x, low, high, color=colour, alpha=0.25, lw=0)
+    for end in (low, high):
+      axes.plot(x, end, '_', color=colour, ms=9, mew=1.2)
+    axes.plot(x, value, lw=1.2, **pen)
     handles.append(Line2D([], [], lw=1.2, label=outcome.label, **pen))
   if most >= 10:
     axes.set_xscale('log')
@@ -370,8 +378,14 @@ def _best(
     _plain_numbers(axes.yaxis, np.log10(high / low))
   _legend(axes, handles)
   sizes = sorted({len(each.seeds) for each in outcomes})
+  covered = [k for k in shown if stats.best_of_k_fewest(k) <= sizes[-1]]
+  interval = (
+    f'95% interval up to k = {covered[-1]}'
+    if covered
+    else f'no interval (needs {stats.best_of_k_fewest(1)})'
+  )
   axes.annotate(
-    f'expected over {" and ".join(map(str, sizes))} seeds, 95% interval',
+    f'median over choices of {" and ".join(map(str, sizes))} seeds, {interval}',
     (0, 1),
     (0, 4),
     xycoords='axes fraction',

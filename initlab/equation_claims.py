@@ -205,7 +205,7 @@ def _third(outcomes: Sequence[base.Outcome]) -> base.Finding:
     holds.append(
       claims.agrees(each, third, within=third * _PRECISION, slack=third * slack)
     )
-    lines.append(f'{word} x {claims.told(stats.mean(ratios.mean(1)), ".4f")}')
+    lines.append(f'{word} x {claims.told(stats.mean(ratios.mean(1)))}')
   top = claims.mean(one.measured['gradient_variance'][:, -1])
   x = one.config.scale**2
   holds.append(not top.low <= x <= top.high)

@@ -54,9 +54,7 @@ def files(outcomes: Sequence[base.Outcome]) -> Iterator[tuple[str, bytes]]:
   """
   for number, outcome in enumerate(outcomes):
     words = re.sub(r'[^\w.]+', '-', outcome.label).strip('-.')
-    curves = {
-      tag: stats.mean(values) for tag, values in _curves(outcome).items()
-    }
+    curves = _curves(outcome)
     for place, run in enumerate(_RUNS):
       lines = {tag: np.asarray(each[place]) for tag, each in curves.items()}
       path = f'{number:02}-{words}/{run}/{_FILE}'
@@ -89,14 +87,15 @@ def encoded(steps: Sequence[int], lines: dict[str, np.ndarray]) -> bytes:
     return path.read_bytes()
 
 
-def _curves(outcome: base.Outcome) -> dict[str, np.ndarray]:
-  """Tag -> `[S, T]`."""
-  curves = {}
+def _curves(outcome: base.Outcome) -> dict[str, Sequence[np.ndarray]]:
+  """Tag -> `[T]` mean over seeds, low and high."""
+  curves: dict[str, Sequence[np.ndarray]] = {}
   for field, axes in outcome.axes.items():
-    values = outcome.measured[field]
     if axes == ('step',):
-      curves[field] = values
+      curves[field] = stats.average(outcome, field)[:3]
     elif axes == ('step', 'layer'):
-      for layer in range(values.shape[2]):
-        curves[f'{field}/layer_{layer + 1}'] = values[:, :, layer]
+      ends = stats.average(outcome, field)[:3]
+      for layer in range(ends[0].shape[1]):
+        tag = f'{field}/layer_{layer + 1}'
+        curves[tag] = [end[:, layer] for end in ends]
   return curves

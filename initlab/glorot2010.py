@@ -205,7 +205,7 @@ def _peak_grows(outcomes: Sequence[base.Outcome]) -> base.Finding:
   one = claims.one(outcomes, init='standard')
   shares = (np.abs(_hidden(one, 'activation_sample', 2)) < 0.05).mean(-1)
   steps = claims.mean(np.diff(shares, axis=1))
-  told = (claims.told(stats.mean(each), '.0%') for each in shares.T)
+  told = (claims.told(stats.mean(each), '%') for each in shares.T)
   return claims.finding(
     np.all(steps.low > 0), f'share with |z| < 0.05, upward: {", ".join(told)}'
   )

@@ -33,7 +33,7 @@ def _off_it(outcome: base.Outcome, why: str) -> None:
   if not cost.high < table.constant_cost(outcome):
     raise claims.Untested(
       'tanh with standard weights is on the plateau of the class prior, with a '
-      f'test cost of {claims.told(cost, ".4g")} nats after '
+      f'test cost of {claims.told(cost)} nats after '
       f'{outcome.steps[-1]} updates; so far {why}'
     )
 
@@ -122,7 +122,7 @@ def _middle_layers(
     raise claims.Untested('no two hidden layers below the top one')
   level = claims.mean(means)
   named = ', '.join(
-    f'layer {layer + 1} {claims.told(table.entry(level, layer), ".4f")}'
+    f'layer {layer + 1} {claims.told(table.entry(level, layer))}'
     for layer in range(means.shape[1])
   )
   return means, f'after {one.steps[last]} updates: {named}'
@@ -211,7 +211,7 @@ def _one_after_the_other(outcomes: Sequence[base.Outcome]) -> base.Finding:
   share = claims.share(ordered & (when[:, 0] < when[:, -1]))
   return claims.finding(
     bool(share.low > 0.5),
-    f'seeds whose layers saturate in order: {claims.told(share, ".0%")}',
+    f'seeds whose layers saturate in order: {claims.told(share, "%")}',
   )
 
 
@@ -267,7 +267,7 @@ def _end_of_learning(activation: str, low: float, high: float) -> claims.Check:
     share = claims.mean(there)
     words = (
       f'share of the first layer with |z| from {low} to {high}: '
-      f'{claims.told(share, ".1%")}'
+      f'{claims.told(share, "%")}'
     )
     table.long_enough(one, words)
     ahead = claims.mean(there - beyond)
@@ -427,7 +427,7 @@ def _faster(outcomes: Sequence[base.Outcome]) -> base.Finding:
       a, b, lambda each: 100 * each.measured['error'][:, 1:].mean(1)
     ).difference
     holds &= bool(difference.high < 0)
-    told = claims.told(difference, '.2f')
+    told = claims.told(difference)
     evidence.append(f'{low.lower()} - {high.lower()} {told}')
   return claims.finding(
     holds, f'mean over the training, in percent: {"; ".join(evidence)}'

@@ -172,7 +172,7 @@ def _costs(
       for each in options
     ]
     found[name] = [pair for pair in costs if np.isfinite(pair[1].low)]
-    told = (f'{claims.told(cost, ".4g")} at {rate:g}' for rate, cost in costs)
+    told = (f'{claims.told(cost)} at {rate:g}' for rate, cost in costs)
     evidence.append(f'{name.lower()}: {", ".join(told)}')
   told = f'test cost in nats, by learning rate: {"; ".join(evidence)}'
   if not all(found.values()):
@@ -272,7 +272,7 @@ def _off(outcomes: Sequence[base.Outcome]) -> base.Finding:
     floor = constant_cost(row.outcome)
     cost = mean(row, lambda each: each.measured['final_cost'], len(FREE))
     holds &= bool(cost.high < floor)
-    evidence.append(f'{name.lower()} {claims.told(cost, ".4g")}')
+    evidence.append(f'{name.lower()} {claims.told(cost)}')
   return claims.finding(
     holds,
     f'test cost in nats at the chosen rate: {", ".join(evidence)}; a constant '
@@ -309,7 +309,7 @@ def _less(
     holds &= bool(found.difference.value < 0 and found.p < SIGNIFICANT)
     evidence.append(
       f'{low.lower()} - {high.lower()} '
-      f'{claims.told(found.difference, ".2f")}, p = {found.p:.2g}'
+      f'{claims.told(found.difference)}, p = {found.p:.2g}'
     )
   return claims.finding(
     holds,
@@ -386,7 +386,7 @@ def _four_layers(outcomes: Sequence[base.Outcome]) -> base.Finding:
   if set(found) != {4, 5}:
     raise claims.Untested('four and five hidden layers are not both here')
   less = difference(found[4], found[5], _percent, 1).difference
-  told = claims.told(less, '.2f')
+  told = claims.told(less)
   long_enough(found[4].outcome, f'so far the difference in percent is {told}')
   return claims.finding(bool(less.high < 0), f'difference in percent: {told}')
 
@@ -429,7 +429,7 @@ def _by_curvature(
     for name in _SCALED
   ]
   told = ', '.join(
-    f'{name} {claims.told(each, ".2f")}'
+    f'{name} {claims.told(each)}'
     for name, each in zip(_SCALED, less, strict=True)
   )
   return less, told
@@ -563,4 +563,4 @@ def _missing(dataset: str) -> str:
 
 
 def _cell(row: tuning.Choice) -> str:
-  return claims.told(tuning.mean(row, _percent), '.2f')
+  return claims.told(tuning.mean(row, _percent))

@@ -133,7 +133,7 @@ def check_tenth(outcomes: Sequence[base.Outcome]) -> base.Finding:
   for each in many:
     share = _saturated(each)
     holds &= bool(share.low > _LOST * limit)
-    told = claims.told(share, '.0%')
+    told = claims.told(share, '%')
     parts.append(f'{each.label}: {told} of the last hidden units saturated')
   parts.append(f'at most {limit:.2%} with Xavier')
   return claims.finding(holds, '; '.join(parts))
@@ -197,9 +197,9 @@ def check_kept(outcomes: Sequence[base.Outcome]) -> base.Finding:
   return claims.finding(
     bool(gain.high < 0),
     f'{groups} groups of {_TRIES} seeds: typical test error '
-    f'{claims.told(claims.mean(typical), ".2%")}, of the seed kept '
-    f'{claims.told(claims.mean(kept), ".2%")}, by '
-    f'{claims.told(gain, ".2%")}',
+    f'{claims.told(claims.mean(typical), "%")}, of the seed kept '
+    f'{claims.told(claims.mean(kept), "%")}, by '
+    f'{claims.told(gain, "%")}',
   )
 
 

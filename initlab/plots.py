@@ -2,7 +2,7 @@
 
 A picture is made of a `base.Panel` (what to draw) and of outcomes (one a
 setting). Settings keep their colour and marker in every picture of a run, but
-for those of a knob on the axis. Estimates are `stats.mean` over seeds, the
+for those of a knob on the axis. Estimates are `stats.average` over seeds, the
 numbers of the tables, unless the picture says what else they are.
 """
 
@@ -174,6 +174,7 @@ class _Curve(NamedTuple):
   marker: str
   layer: np.ndarray
   estimate: stats.Estimate
+  geometric: bool
   theory: np.ndarray
 
 
@@ -202,7 +203,7 @@ def _depth(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':
 
 
 def _curve(field: str, place: int, outcome: base.Outcome) -> _Curve:
-  estimate = stats.mean(outcome.measured[field])
+  estimate = stats.average(outcome, field)
   layers = len(estimate.value)
   return _Curve(
     outcome.label,
@@ -210,6 +211,7 @@ def _curve(field: str, place: int, outcome: base.Outcome) -> _Curve:
     _MARKERS[place % len(_MARKERS)],
     np.arange(1, layers + 1),
     estimate,
+    field in outcome.geometric,
     outcome.predicted.get(field, np.full(layers, np.nan)),
   )
 
@@ -238,6 +240,9 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
       for part in (curve.estimate.value, curve.estimate.high, curve.theory)
     ]
   )
+  # The low end of an arithmetic mean may be near 0, decades below the mean.
+  lows = [curve.estimate.low for curve in curves if curve.geometric]
+  drawn = np.concatenate([drawn, *lows])
   drawn = drawn[np.isfinite(drawn)]
   positive = drawn[drawn > 0]
   if log and positive.size:
@@ -425,12 +430,8 @@ def _seeds(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
     counts |= set(flat[flat > 0].tolist())
   if not counts:
     return 'no finite value'
-  low, high = min(counts), max(counts)
-  if high == 1:
-    return '1 seed, no interval'
-  return (
-    f'mean of {low if low == high else f"{low} to {high}"} seeds, 95% interval'
-  )
+  name = stats.mean_name(outcomes[0], panel.field)
+  return stats.interval_words(name, min(counts), max(counts))
 
 
 def _histogram(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> 'Figure':

@@ -8,8 +8,9 @@ over seeds.
 A profile is *geometric* unless at some layer it departs from the straight line
 through its two ends, in log variance, by more than log 1.25 and by more than a
 tenth of the whole change: the 95% interval of the departure over seeds, one of
-L - 2 intervals with Bonferroni's correction, must lie beyond that. Only a
-geometric profile has a rate a layer.
+L - 2 intervals with Bonferroni's correction, must lie beyond that, or the mean
+departure where the seeds are too few for an interval. Only a geometric profile
+has a rate a layer.
 
 Another profile *settles* at the first layer from which on all layers are within
 log 1.25 of the last, if these are half of its layers, and three at least.
@@ -96,9 +97,9 @@ def _is_straight(departure: np.ndarray, change: np.ndarray) -> bool:
     return True
   allowed = max(_QUARTER, _TENTH * abs(float(np.nanmean(change))))
   found = stats.mean(departure, 1 - 0.05 / departure.shape[1])
-  low, high = found.low, found.high
-  if np.max(found.n) == 1:
-    low = high = found.value
+  low, high = (
+    np.where(np.isnan(end), found.value, end) for end in (found.low, found.high)
+  )
   return not bool(np.any(low > allowed) or np.any(high < -allowed))
 
 

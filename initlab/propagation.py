@@ -146,7 +146,7 @@ def _theory_factor(
     )
   error = outcome.predicted['width_error'][len(theoretical) - 1] / steps
   half = np.log(profile.factor.high / profile.factor.low) / 2
-  if error > half:
+  if not error <= half:
     return f'{factor:.3g} at infinite width, right here to about {error:.1%}'
   return f'{factor:.3g}'
 
@@ -172,7 +172,7 @@ def _alike(outcome: base.Outcome) -> list[str]:
     offsets = stats.mean(1 - within / whole)
   if offsets.n:
     line += (
-      f'; offsets that all examples share are {claims.told(offsets, ".1%")} of '
+      f'; offsets that all examples share are {claims.told(offsets, "%")} of '
       'the variance there'
     )
   return [line]

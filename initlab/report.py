@@ -2,7 +2,7 @@
 
 Both are made of the same tables. The verdict comes first, then how the settings
 compare, then the numbers layer by layer, then all that decides the bits. Every
-estimate is `stats.mean` over seeds, the numbers of the pictures.
+estimate is `stats.average` over seeds, the numbers of the pictures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,6 @@ import html
 from importlib import resources
 import io
 import itertools
-import math
 import re
 import string
 import textwrap
@@ -23,12 +22,15 @@ from initlab import base, claims, comparison, plots, stats, tables, tuning
 
 _ROWS = 12  # layers up to which a table shows them all
 _READING = (
-  'How to read: a measured number is a mean over seeds ± half the width of its '
-  '95% interval (Student t, the seed as the unit), rounded up. A ratio is a '
-  'geometric mean over seeds; a seed draws the same random numbers in every '
-  'setting, so an interval that leaves out 1 is a difference. Theory is what '
-  'the papers predict. A dash: not defined there, or not finite for any seed. '
-  'The last layer, "out", is the output.'
+  'How to read: a measured number is a mean over seeds [its 95% interval, the '
+  'seed as the unit, rounded outward]. What is positive and ranges over '
+  'decades has the geometric mean, and its head says so; ratios have it, too. '
+  'Their intervals are Student t of the logarithms, exact for log-normal '
+  'values, those of the other means are exact for normal values, and none is '
+  f'of fewer than {stats.FEWEST} seeds. A seed draws the same numbers in '
+  'every setting, so an interval that leaves out 1 is a difference. Theory is '
+  'what the papers predict. A dash: not defined there, or not finite for any '
+  'seed. The last layer, "out", is the output.'
 )
 
 
@@ -206,16 +208,15 @@ def csv(outcomes: Sequence[base.Outcome]) -> str:
   Returns:
     CSV with the columns setting, measure, of a training step (empty for a
     measure of the whole), layer (from 1; empty for a measure of the whole
-    network), value, low, high (of the 95% interval over seeds), seeds (that
-    were finite) and theory. What is unknown is empty. Samples, `[S, L, V]`, are
-    left out.
+    network), mean ('geometric' or 'arithmetic'), value, low, high (of the 95%
+    interval over seeds), seeds (that are in it) and theory. What is unknown is
+    empty. Samples, `[S, L, V]`, are left out.
   """
   file = io.StringIO()
   write = csv_format.writer(file, lineterminator='\n').writerow
   indices = ['step'] * any(each.steps for each in outcomes) + ['layer']
-  write(
-    ('setting', 'measure', *indices, 'value', 'low', 'high', 'seeds', 'theory')
-  )
+  numbers = ('mean', 'value', 'low', 'high', 'seeds', 'theory')
+  write(('setting', 'measure', *indices, *numbers))
   for outcome in outcomes:
     fields = [
       field
@@ -224,7 +225,8 @@ def csv(outcomes: Sequence[base.Outcome]) -> str:
     ]
     fields.sort(key=lambda field: len(_axes(outcome, field)))
     for field in fields:
-      estimate = stats.mean(outcome.measured[field])
+      estimate = stats.average(outcome, field)
+      mean = 'geometric' if field in outcome.geometric else 'arithmetic'
       theory = np.broadcast_to(_theory(outcome, field), estimate.value.shape)
       for place in np.ndindex(estimate.value.shape):
         numbers = [part[place] for part in (*estimate[:3], theory)]
@@ -235,7 +237,7 @@ def csv(outcomes: Sequence[base.Outcome]) -> str:
         if 'step' in at:
           at['step'] = outcome.steps[at['step']]
         where = [at.get(index, '') for index in indices]
-        row = [*where, *cells[:3], estimate.n[place], cells[3]]
+        row = [*where, mean, *cells[:3], estimate.n[place], cells[3]]
         write([outcome.label, field, *row])
   return file.getvalue()
 
@@ -280,10 +282,11 @@ def remarks(outcome: base.Outcome) -> list[str]:
     outcome: one setting.
 
   Returns:
-    Lines: how far the measurement is from theory where it is farthest, of the
-    values that are known to a fifth of themselves (a share of units that is
-    about zero is not), which measures were not finite for how many seeds, and
-    of a training, how many seeds diverged; nothing else counts those.
+    Lines: how far the mean is from theory where it is farthest, of the values
+    that are known to a fifth of themselves (a share of units that is about zero
+    is not), which measures were not finite for how many seeds or left zeros out
+    of a geometric mean, and of a training, how many seeds diverged; nothing
+    else counts those.
   """
   gaps, lines = [], []
   if _trained(outcome):
@@ -297,7 +300,7 @@ def remarks(outcome: base.Outcome) -> list[str]:
   for field in _fields(outcome, 2) + _fields(outcome, 1):
     name = base.in_words(field)
     values = outcome.measured[field]
-    estimate, theory = stats.mean(values), _theory(outcome, field)
+    estimate, theory = stats.average(outcome, field), _theory(outcome, field)
     value = np.asarray(estimate.value)
     known = estimate.high - estimate.low < 0.4 * np.abs(value)
     gaps += [
@@ -307,17 +310,26 @@ def remarks(outcome: base.Outcome) -> list[str]:
     finite = np.isfinite(values)
     lost = ~finite & (finite.any(0) | np.isinf(values).any(0))
     if lost.any():
-      seeds = lost.reshape(len(lost), -1).any(1).sum()
-      layers = np.flatnonzero(lost.any(0)) + 1
-      where = f', layers {layers[0]} to {layers[-1]}' if lost.ndim == 2 else ''
       lines.append(
-        f'{name}: not finite for {seeds} of {len(lost)} seeds{where}; the '
-        'summary leaves them out'
+        f'{name}: not finite for {_where(lost)}; the summary leaves them out'
+      )
+    zero = (values == 0) & (values > 0).any(0)
+    if field in outcome.geometric and zero.any():
+      lines.append(
+        f'{name}: zero for {_where(zero)}; the geometric mean leaves them out'
       )
   if gaps:
     gap, where = max(gaps, key=lambda pair: abs(pair[0]))
     lines.insert(0, f'farthest from theory: {gap:+.1%} ({where})')
   return lines
+
+
+def _where(left_out: np.ndarray) -> str:
+  """Of `[S]` or `[S, L]`: how many seeds, and from which layer to which."""
+  seeds = left_out.reshape(len(left_out), -1).any(1).sum()
+  layers = np.flatnonzero(left_out.any(0)) + 1
+  where = f', layers {layers[0]} to {layers[-1]}' if left_out.ndim == 2 else ''
+  return f'{seeds} of {len(left_out)} seeds{where}'
 
 
 def _trained(outcome: base.Outcome) -> bool:
@@ -345,7 +357,7 @@ def _ratios(outcomes: Sequence[base.Outcome]) -> tables.Table:
   index: list[str] = []
   columns = [tables.Column(each.label, 'ratio', []) for each in others]
   for field in _fields(first, 2) + _fields(first, 1):
-    known = np.argwhere(np.isfinite(stats.mean(first.measured[field]).value))
+    known = np.argwhere(np.isfinite(first.measured[field]).any(0))
     for place in dict.fromkeys(
       map(tuple, known[[0, -1]] if len(known) else ())
     ):
@@ -370,22 +382,15 @@ def _ratio(
   ratio = stats.paired_ratio(
     np.where(positive, above, np.nan), np.where(positive, below, np.nan)
   )
-  value, low, high = map(float, ratio[:3])
-  if ratio.n < 2:
-    return f'{value:.4g}' if ratio.n else '-'
-  size = math.floor(math.log10(value))
-  if not -4 < size < 5:
-    return f'{value:.2e} [{low:.2e}, {high:.2e}]'
-  digits = min(tables.decimals((high - low) / 2), max(0, 4 - size))
-  return f'{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]'
+  return tables.cell(ratio)
 
 
 def _networks(outcomes: Sequence[base.Outcome]) -> tables.Table:
   columns = []
   for field in _fields(outcomes[0], 1):
-    cells = [tables.cell(stats.mean(each.measured[field])) for each in outcomes]
+    cells = [tables.cell(stats.average(each, field)) for each in outcomes]
     theory = np.array([_theory(each, field) for each in outcomes])
-    columns += _measured(base.in_words(field), cells, theory)
+    columns += _measured(outcomes[0], field, cells, theory)
   index = [each.label for each in outcomes]
   return tables.Table(
     'Whole network', tables.Column('', 'setting', index), columns
@@ -403,24 +408,21 @@ def _layers(outcome: base.Outcome) -> tables.Table:
     title += f'; {len(rows)} of {depth} layers, all are in the table file'
   columns = []
   for field in fields:
-    estimate = stats.mean(outcome.measured[field])
-    theory = _theory(outcome, field)
-    columns += _measured(
-      base.in_words(field),
-      [tables.cell(estimate, row) for row in rows],
-      theory[rows],
-    )
+    estimate, theory = stats.average(outcome, field), _theory(outcome, field)
+    cells = [tables.cell(estimate, row) for row in rows]
+    columns += _measured(outcome, field, cells, theory[rows])
   index = [str(row + 1) for row in rows[:-1]] + [f'{depth} out']
   return tables.Table(title, tables.Column('', 'layer', index), columns)
 
 
 def _measured(
-  name: str, cells: list[str], theory: np.ndarray
+  outcome: base.Outcome, field: str, cells: list[str], theory: np.ndarray
 ) -> list[tables.Column]:
   """The columns of one measure; theory only where there is one."""
-  columns = [tables.Column(name, 'measured', cells)]
+  name = base.in_words(field)
+  columns = [tables.Column(name, stats.mean_name(outcome, field), cells)]
   if np.isfinite(theory).any():
-    said = [f'{x:.4g}' if np.isfinite(x) else '-' for x in theory]
+    said = [tables.number(each) for each in theory]
     columns.append(tables.Column(name, 'theory', said))
   return columns
 
@@ -447,7 +449,8 @@ def _seeds(outcome: base.Outcome) -> str:
   count = len(outcome.seeds)
   if count == 1:
     return f'seed {outcome.seeds[0]} alone, so no interval'
-  return f'{count} seeds, {outcome.seeds[0]} to {outcome.seeds[-1]}'
+  few = f'; intervals need {stats.FEWEST}' * (count < stats.FEWEST)
+  return f'{count} seeds, {outcome.seeds[0]} to {outcome.seeds[-1]}{few}'
 
 
 def first_line(doc: str) -> str:

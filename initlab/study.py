@@ -146,6 +146,7 @@ def run(
       predicted=experiment.predict(task.config, task.data),
       steps=_steps(experiment, task.config),
       axes=base.axes(experiment.result),
+      geometric=base.geometric(experiment.result),
     )
     for task, each in zip(tasks, measured, strict=True)
   ]

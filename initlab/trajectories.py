@@ -61,7 +61,8 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   ) * panel.excess
   if outcomes[0].measured[panel.field].ndim == 2:
     return (
-      'Line and band: the mean and its interval. Thin lines: single seeds. A '
+      f'Line and band: the {stats.mean_name(outcomes[0], panel.field)} and its '
+      'interval. Thin lines: single seeds. A '
       f'seed that diverges is left out from there on.{taken}'
     )
   what = 'hidden layer' if panel.hidden else 'layer'
@@ -70,7 +71,7 @@ def caption(panel: base.Panel, outcomes: Sequence[base.Outcome]) -> str:
   )
   return (
     f'One row a setting, one curve a {what}, with its interval as a band.'
-    + f' Bars: {spread} to both sides, the mean over seeds.' * bool(spread)
+    + f' Bars: {spread} to both sides, its mean over seeds.' * bool(spread)
     + f' Markers: {markers}, with intervals.' * bool(markers)
     + f' A seed that diverges is left out from there on.{taken}'
   )
@@ -105,7 +106,7 @@ def _networks(
   top.set_title(panel.title, pad=18, parse_math=False)
   top.set_ylabel(panel.label, parse_math=False)
   top.set_xlabel(panel.over)
-  estimates = [stats.mean(each.measured[panel.field]) for each in outcomes]
+  estimates = [stats.average(each, panel.field) for each in outcomes]
   for i, (outcome, estimate) in enumerate(
     zip(outcomes, estimates, strict=True)
   ):
@@ -177,7 +178,11 @@ def _draw_layer(
 ) -> list[np.ndarray]:
   """One curve with its bars and markers; returns all that must be in sight."""
   steps = np.asarray(outcome.steps)
-  mean = lambda field: stats.mean(outcome.measured[field][:, :, layer])
+
+  def mean(field: str) -> stats.Estimate:
+    values = outcome.measured[field][:, :, layer]
+    return stats.average(outcome._replace(measured={field: values}), field)
+
   estimate = mean(panel.field)
   _draw_mean(axes, outcome.steps, estimate, colour, '-', name)
   drawn = [estimate.value]

@@ -65,14 +65,14 @@ def test_a_sweep_has_one_line_for_each_combination_of_the_other_knobs():
   assert alone.label == ''
 
 
-def test_yes_and_no_have_wilsons_interval():
+def test_yes_and_no_have_the_interval_of_a_share():
   outcomes = study(inits=('he',))
   (line,) = distributions._lines(SHARE, outcomes)
   solved = int(outcomes[2].measured['solved'].sum())
   assert solved == 40
-  assert line.estimate.low[2] == stats.wilson(40, 40).low < 1
+  assert line.estimate.low[2] == stats.share(40, 40).low < 1
   text = plots_test.words(plots.figure(SHARE, outcomes))
-  assert "share of 40 seeds, Wilson's 95% interval" in text
+  assert 'share of 40 seeds, 95% interval of Clopper and Pearson' in text
   assert 'mean of 40 seeds' in plots_test.words(plots.figure(SWEEP, outcomes))
 
 
@@ -97,12 +97,29 @@ def test_every_seed_is_a_dot():
 
 def test_the_best_of_k_falls_from_the_mean():
   outcomes = study(scales=(1.0,), inits=('he',))
-  line = plots.figure(BEST, outcomes).axes[0].lines[0]
+  low, high, line = plots.figure(BEST, outcomes).axes[0].lines
   assert line.get_xdata().tolist() == [1, 2, 3, 5, 10, 20]
   values = line.get_ydata()
   cost = outcomes[0].measured['cost']
-  np.testing.assert_allclose(values[0], cost.mean(), rtol=1e-12)
+  np.testing.assert_allclose(values[0], np.median(cost), rtol=1e-12)
   assert (np.diff(values) < 0).all() and values[-1] >= cost.min()
+  # 40 seeds are enough for k = 5, and not for 10: 5.3 k.
+  for end, best in ((low, np.greater_equal), (high, np.less_equal)):
+    ends = end.get_ydata()
+    assert np.isfinite(ends).tolist() == [True] * 4 + [False] * 2
+    assert best(values[:4], ends[:4]).all()
+
+
+def test_what_few_seeds_lack_is_said():
+  for panel, needs, seeds in ((SWEEP, 5, 4), (SEEDS, 6, 5), (BEST, 6, 5)):
+    few = study(scales=(1.0,), seeds=seeds)
+    words = plots_test.words(plots.figure(panel, few))
+    assert f'no interval (needs {needs})' in words
+    assert '95% interval' not in words
+    enough = study(scales=(1.0,), seeds=needs)
+    assert '95% interval' in plots_test.words(plots.figure(panel, enough))
+  words = plots_test.words(plots.figure(BEST, study(scales=(1.0,), seeds=40)))
+  assert '95% interval up to k = 5' in words
 
 
 @pytest.mark.parametrize('panel', [SWEEP, SHARE, SEEDS, BEST])

@@ -210,6 +210,27 @@ def test_many_settings_are_compared_with_the_first():
   assert len(comparison.compare('final_error', many)) == 6
 
 
+def test_an_interval_or_what_it_takes_is_in_the_tables():
+  pair = [_outcome('a', seeds=5), _outcome('b', 0.1, seeds=5)]
+  errors, tests = comparison.all_tables('final_error', pair)
+  cells = {column.group: column.cells for column in errors.columns}
+  x = pair[0].measured['final_error']
+  assert cells['mean'][0] == tables.cell(stats.mean(x))
+  assert '[' in cells['mean'][0] and '[' in cells['interquartile mean'][0]
+  assert cells['median'][0] == f'{np.median(x):.4g} (needs 6 seeds)'
+  (few,) = comparison.all_tables('final_error', [_outcome('a', seeds=4)])
+  assert few.columns[0].cells[0].endswith('(needs 5 seeds)')
+  (found,) = comparison.compare('final_error', pair)
+  size = abs(found.difference.value) / 2
+  needed = stats.seeds_needed(
+    pair[1].measured['final_error'], pair[0].measured['final_error'], size
+  )
+  assert found.needed == needed
+  ends = (float(end) for end in needed[:3])
+  told = '{:.6g} ({:.6g} to {:.6g})'.format(*ends)
+  assert tests.columns[-1].cells == [told]
+
+
 def test_seeds_are_paired_by_their_number():
   first = _outcome('first')
   second = first._replace(
@@ -228,11 +249,10 @@ def test_few_seeds_are_compared_as_far_as_they_go(seeds):
   assert comparison.csv('final_error', pair)
 
 
-def test_divergence_is_counted_with_wilsons_interval(outcomes):
-  share = stats.wilson(2, 12)
+def test_divergence_is_counted_with_the_interval_of_a_share(outcomes):
+  share = tables.cell(stats.share(2, 12), unit='%')
   line = comparison.divergence(outcomes[1])
-  assert '2 of 12 seeds' in line
-  assert f'[{share.low:.1%}, {share.high:.1%}]' in line
+  assert f'2 of 12 seeds, {share}, at' in line
   assert 'at steps 15 to 15' in line
   assert '7.5' in line
   assert 'seeds 103, 105' in line
@@ -260,6 +280,10 @@ def test_the_numbers_as_csv(outcomes):
   assert float(lost['value']) == pytest.approx(2 / 12)
   means = [row for row in rows if row['statistic'] == 'mean']
   assert [row['seeds'] for row in means] == ['12', '10', '10']
+  (needed,) = [row for row in rows if row['statistic'] == 'needed']
+  (found,) = comparison.compare('final_error', outcomes)
+  for column in ('value', 'low', 'high'):
+    assert float(needed[column]) == getattr(found.needed, column)
 
 
 def test_tables_in_latex_have_as_many_cells_in_every_row(outcomes):

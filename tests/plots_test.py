@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from initlab import base, plots
+from initlab import base, plots, stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +154,38 @@ def test_hard_input_is_drawn_without_a_warning(name):
 def test_a_single_seed_is_said_to_have_no_interval():
   figure = plots.figure(PANELS[0], study('glorot', seeds=1))
   assert '1 seed, no interval' in words(figure)
+
+
+def test_few_seeds_are_said_to_need_more_for_an_interval():
+  figure = plots.figure(PANELS[0], study('glorot', seeds=4))
+  assert 'mean of 4 seeds, no interval (needs 5)' in words(figure)
+
+
+def test_a_field_over_decades_has_its_geometric_mean_and_says_so():
+  (outcome,) = study('glorot', layers=4)
+  outcome.measured['gradient_std'][::2] *= 100
+  marked = outcome._replace(geometric=frozenset({'gradient_std'}))
+  for setting, estimate, name in (
+    (outcome, stats.mean, 'mean'),
+    (marked, stats.geometric_mean, 'geometric mean'),
+  ):
+    figure = plots.figure(PANELS[1], [setting])
+    line = figure.axes[0].lines[0]
+    expected = estimate(setting.measured['gradient_std'])
+    np.testing.assert_array_equal(line.get_ydata(), expected.value)
+    assert f'{name} of 32 seeds, 95% interval' in words(figure).split(' | ')
+    assert f'Marks: {name} of 32 seeds' in plots.caption(PANELS[1], [setting])
+  # Of the geometric mean the whole interval is in sight.
+  low, high = figure.axes[0].get_ylim()
+  assert low < expected.low.min() and expected.high.max() < high
+
+
+def test_zeros_alone_are_drawn_as_zero_under_a_geometric_mean_too():
+  outcomes = [
+    each._replace(geometric=frozenset({'gradient_std'}))
+    for each in study('glorot', 'zeros')
+  ]
+  assert 'zero' in words(plots.figure(PANELS[1], outcomes)).split(' | ')
 
 
 def test_lost_seeds_are_counted():

@@ -177,7 +177,7 @@ def test_the_text_fits_the_terminal(outcomes, width):
 def test_every_number_in_the_text_has_its_interval(text, outcomes):
   estimate = stats.mean(outcomes[0].measured['activation_std'])
   cell = tables.cell(estimate, 0)
-  assert '±' in cell and cell in text
+  assert re.fullmatch(r'0\.\d+ \[0\.\d+, 0\.\d+\]', cell) and cell in text
   assert re.search(
     r'activation std, layer 1 +\d\.\d+ \[\d\.\d+, \d\.\d+\]', text
   )
@@ -194,14 +194,58 @@ def test_the_comparison_is_paired_by_seed():
     label='twice', measured=doubled, seeds=first.seeds[::-1]
   )
   text = report.text(experiment(), [first, second], {})
-  assert re.search(
-    r'activation std, layer 6 +2\.0000 \[2\.0000, 2\.0000\]', text
-  )
+  assert re.search(r'activation std, layer 6 +2\.000 \[2\.000, 2\.000\]', text)
 
 
 def test_lost_seeds_and_distance_from_theory_are_told(text):
   assert 'gradient std: not finite for 2 of 32 seeds, layers 1 to 2' in text
   assert len(re.findall(r'farthest from theory: [+-]\d+\.\d%', text)) == 3
+
+
+def test_tables_name_the_mean_that_they_are_of():
+  first = plots_test.outcome('glorot', seeds=6)
+  noise = 10.0 ** np.arange(-3, 3)[:, None]
+  first.measured['gradient_std'] = noise * first.measured['gradient_std']
+  first.measured['gradient_std'][0, :2] = 0
+  marked = first._replace(geometric=frozenset({'gradient_std'}))
+  table = report._layers(marked)
+  heads = {each.group: each.head for each in table.columns[::-1]}
+  assert heads['gradient std'] == 'geometric mean'
+  assert heads['activation std'] == 'mean'
+  (cells,) = [
+    each.cells for each in table.columns if each.head == 'geometric mean'
+  ]
+  estimate = stats.geometric_mean(first.measured['gradient_std'])
+  assert cells == [tables.cell(estimate, row) for row in range(6)]
+  assert (
+    'gradient std: zero for 1 of 6 seeds, layers 1 to 2; the geometric mean '
+    'leaves them out'
+  ) in report.remarks(marked)
+  rows = list(csv_format.DictReader(io.StringIO(report.csv([marked]))))
+  means = {row['measure']: row['mean'] for row in rows}
+  assert means['gradient_std'] == 'geometric'
+  assert means['activation_std'] == 'arithmetic'
+  seeds = {row['seeds'] for row in rows if row['measure'] == 'gradient_std'}
+  assert seeds == {'5', '6'}
+
+
+def test_how_far_theory_is_is_measured_from_the_mean_that_is_printed():
+  """Half of the seeds at twice theory, half at half of it."""
+  outcome = plots_test.outcome('glorot', seeds=100, layers=2)
+  up = outcome.predicted['activation_std']
+  around = np.tile([[0.5], [2.0]], (50, 1))
+  outcome = outcome._replace(
+    measured={'activation_std': around * up},
+    predicted={'activation_std': up},
+  )
+  assert 'farthest from theory: +25.0%' in report.remarks(outcome)[0]
+  marked = outcome._replace(geometric=frozenset({'activation_std'}))
+  assert re.match(r'farthest from theory: [+-]0\.0%', report.remarks(marked)[0])
+
+
+def test_too_few_seeds_are_said_to_need_more():
+  text = report.text(experiment(), plots_test.study('he', seeds=4), {})
+  assert 'he (4 seeds, 0 to 3; intervals need 5)' in text
 
 
 def test_deep_networks_show_a_selection_of_layers():
@@ -226,7 +270,7 @@ def test_hard_input_is_told_without_a_warning(name):
 def test_a_single_seed_has_no_interval():
   text = report.text(experiment(), plots_test.study('he', seeds=1), {})
   assert 'he (seed 0 alone, so no interval)' in text
-  assert '±' not in text.partition('How to read')[0]
+  assert '[' not in text.partition('How to read')[0].replace('[95%', '')
 
 
 def test_the_table_is_tidy_and_complete(outcomes):

@@ -43,7 +43,7 @@ def covers(estimate, truth):
   return (estimate.low <= truth) & (truth <= estimate.high)
 
 
-@pytest.mark.parametrize('n', [2, 5, 30])
+@pytest.mark.parametrize('n', [5, 8, 30])
 def test_student_intervals_cover_exactly(n):
   x = normals(n, 20_000)
   for estimate, truth in (
@@ -78,73 +78,116 @@ def test_student_agrees_with_scipy():
   np.testing.assert_allclose(estimate[:3], [x.mean(0), *ends], rtol=1e-12)
 
 
-def test_the_median_has_the_interval_of_its_bootstrap_distribution():
-  """At odd n, P(median of a resample <= x_i) is P(Binomial(n, i/n) > n/2)."""
-  n = 21
-  below = scipy_stats.binom.sf(n // 2, n, np.arange(1, n + 1) / n)
-  low, high = np.searchsorted(below, [0.025, 0.975])
-  # The resampled probabilities are 6 standard errors from changing the ends.
-  resamples = 39_999
-  gaps = np.abs(below[[low - 1, low]] - 0.025)
-  assert np.all(gaps > 6 * np.sqrt(0.025 * 0.975 / resamples))
-  x = np.sort(normals(n))
-  estimate = stats.median(x[::-1], resamples=resamples)
-  assert estimate[:3] == (x[n // 2], x[low], x[high])
+@pytest.mark.parametrize('n', [6, 7, 21, 40])
+@pytest.mark.parametrize('p', [0.5, 0.2, 0.9])
+def test_no_shorter_interval_between_two_seeds_errs_as_rarely(n, p):
+  """By the sum over how many of n are below the p-quantile."""
+  mass = scipy_stats.binom.pmf(np.arange(n + 1), n, p)
+  ranks = stats.quantile_interval(p, n)
+  # The quantile is below the i-th seed where fewer than i are below it.
+  below = [mass[:i].sum() for i in range(1, n + 1)]
+  above = [mass[j:].sum() for j in range(1, n + 1)]
+  if max(mass[0], mass[n]) > 0.025:
+    assert ranks is None and n < stats.quantile_fewest(p)
+    return
+  assert n >= stats.quantile_fewest(p)
+  low, high = ranks
+  assert below[low - 1] <= 0.025 < below[low]
+  assert above[high - 1] <= 0.025 < above[high - 2]
 
 
-def test_the_interquartile_mean_agrees_with_scipys_bootstrap():
-  x = normals(16, 1)
-  ours = stats.interquartile_mean(x)
-  theirs = scipy_stats.bootstrap(
-    (x,),
-    lambda x, axis: scipy_stats.trim_mean(x, 0.25, axis=axis),
-    method='percentile',
-    rng=np.random.default_rng(1),
+def test_the_median_is_between_the_published_ranks():
+  """Conover, table A3 for p = 1/2: ranks 6 and 15 of 20 leave 0.0414."""
+  x = np.sort(normals(20))
+  assert stats.median(x[::-1])[:3] == ((x[9] + x[10]) / 2, x[5], x[14])
+  assert np.isnan(stats.median(x[:5])[1:3]).all()
+  assert stats.median(x[:6])[1:3] == (x[0], x[5])
+
+
+def test_the_interquartile_mean_is_yuens_at_half_the_degrees():
+  """Winsorized by hand: of 10 seeds 2 at each end are moved, 6 are left."""
+  x = np.sort(normals(10))
+  moved = np.array([x[2], x[2], *x[2:8], x[7], x[7]])
+  error = np.sqrt(9 * moved.var(ddof=1) / (6 * 5))
+  half = scipy_stats.t.ppf(0.975, 5 / 2) * error
+  value = x[2:8].mean()
+  np.testing.assert_allclose(
+    stats.interquartile_mean(x[::-1])[:3],
+    (value, value - half, value + half),
+    rtol=1e-12,
   )
-  ends = theirs.confidence_interval
-  # A quantile of 9,999 normals has an error of sqrt(p(1-p)/9999) / density,
-  # 0.027 standard errors; of two, 4.4 times: 0.17.
-  bound = 0.17 * theirs.standard_error
-  assert abs(ours.low - ends.low) < bound and abs(ours.high - ends.high) < bound
-  np.testing.assert_allclose(ours.value, np.sort(x, 0)[4:12].mean(), rtol=1e-12)
 
 
-@pytest.mark.parametrize('estimate', [stats.median, stats.interquartile_mean])
-def test_bootstrap_intervals_cover_about_as_often_as_they_say(estimate):
-  """The percentile method errs by O(1/n): within 3 points at 40 seeds."""
-  got, error = share(covers(estimate(normals(40, 2000), resamples=999), 0))
-  assert abs(got - 0.95) < 0.03 + error
+@pytest.mark.parametrize(
+  ('estimate', 'truth'),
+  [
+    (stats.median, 1.0),
+    (lambda x: stats.best_of_k(x, 5, best='lowest'), None),
+    (lambda x: stats.best_of_k(1 / x, 5, best='highest'), None),
+  ],
+)
+def test_exact_intervals_cover_skewed_values(estimate, truth):
+  """At least as often as they say, of log-normal values of sigma 1.5."""
+  best = np.exp(1.5 * scipy_stats.norm.ppf(1 - 0.5**0.2))
+  x = np.exp(1.5 * normals(40, 5000))
+  found = estimate(x)
+  truth = truth or (best if np.median(found.value) < 1 else 1 / best)
+  got, error = share(covers(found, truth))
+  assert got > 0.95 - error
 
 
 @pytest.mark.parametrize('best, pick', [('lowest', min), ('highest', max)])
 @pytest.mark.parametrize('k', [1, 2, 5, 7])
-def test_best_of_k_is_the_mean_over_all_choices(best, pick, k):
-  x = normals(7)
-  brute = np.mean([pick(c) for c in itertools.combinations(x, k)])
+@pytest.mark.parametrize('n', [7, 8])
+def test_best_of_k_is_the_median_over_all_choices(best, pick, k, n):
+  x = normals(n)
+  brute = np.median([pick(c) for c in itertools.combinations(x, k)])
   estimate = stats.best_of_k(x, k, best=best)
   np.testing.assert_allclose(estimate.value, brute, rtol=1e-12)
-  assert estimate.low <= estimate.value <= estimate.high
+
+
+@pytest.mark.parametrize('k', [1, 2, 5])
+def test_best_of_k_lies_in_its_interval_from_the_fewest_seeds_on(k):
+  fewest = stats.best_of_k_fewest(k)
+  for n in range(fewest, fewest + 30):
+    x = normals(n)
+    estimate = stats.best_of_k(x, k, best='lowest')
+    assert estimate.low <= estimate.value <= estimate.high
+    # Of k = 1 it is the median's.
+    if k == 1:
+      assert estimate[:3] == stats.median(x)[:3]
+  few = stats.best_of_k(normals(fewest - 1), k, best='lowest')
+  assert np.isfinite(few.value) and np.isnan([few.low, few.high]).all()
 
 
 def test_a_diverged_seed_is_a_try_and_the_worst():
   x = np.array([3.0, np.nan, 1.0, np.inf])
   estimate = stats.best_of_k(x, 3, best='lowest')
-  np.testing.assert_allclose(estimate.value, (1 + 1 + 1 + 3) / 4)
+  assert estimate.value == 1  # of 1, 1, 1 and 3
   assert (estimate.n, estimate.total) == (2, 4)
-  assert stats.best_of_k(x, 2, best='lowest').value == np.inf
-  assert stats.best_of_k(x, 2, best='highest').value == -np.inf
-  assert stats.best_of_k(x, 3, best='highest').value == (3 + 3 + 3 + 1) / 4
+  assert stats.best_of_k(x, 2, best='lowest').value == 2  # 1, 1, 1, 3, 3, inf
+  assert stats.best_of_k(x, 1, best='lowest').value == np.inf
+  assert stats.best_of_k(x, 1, best='highest').value == -np.inf
+  assert stats.best_of_k(x, 3, best='highest').value == 3
+  lost = np.where(np.arange(40) < 30, np.nan, 1.0)
+  estimate = stats.best_of_k(lost, 5, best='lowest')
+  assert (estimate.low, estimate.value, estimate.high) == (1, 1, np.inf)
 
 
 @pytest.mark.parametrize('k, n', [(0, 10), (3, 10), (10, 10)])
-def test_wilson_is_its_formula(k, n):
-  z = scipy_stats.norm.ppf(0.975)
-  middle = (k + z**2 / 2) / (n + z**2)
-  half = z / (n + z**2) * np.sqrt(k * (n - k) / n + z**2 / 4)
-  estimate = stats.wilson(k, n)
-  np.testing.assert_allclose(
-    estimate[:4], [k / n, middle - half, middle + half, n], atol=1e-12
-  )
+def test_a_share_has_the_interval_of_which_its_count_is_no_surprise(k, n):
+  """At its ends, k or more, and k or fewer, have a probability of 2.5%."""
+  estimate = stats.share(k, n)
+  assert (estimate.value, estimate.n) == (k / n, n)
+  of = lambda p: scipy_stats.binom(n, p)
+  if k:
+    np.testing.assert_allclose(of(estimate.low).sf(k - 1), 0.025, rtol=1e-9)
+  else:
+    assert estimate.low == 0
+  if k < n:
+    np.testing.assert_allclose(of(estimate.high).cdf(k), 0.025, rtol=1e-9)
+  else:
+    assert estimate.high == 1
 
 
 def test_permutation_p_values_are_those_of_all_sign_patterns():
@@ -177,31 +220,55 @@ def test_holm_rejects_what_the_steps_reject():
   assert stats.holm(np.array([])).size == 0
 
 
-def test_seeds_needed_is_the_first_number_with_enough_power():
-  pilot = np.array([[1.0], [-1.0]]) * np.array([0.1, 1, 5, 1e4]) / np.sqrt(2)
-  needed = stats.seeds_needed(pilot, 0 * pilot, 1.0)
+def test_seeds_for_is_the_first_number_with_enough_power():
+  spreads = np.array([0.1, 1, 5, 1e4])
 
   def power(n, effect):
     test = scipy_stats.nct(n - 1, np.sqrt(n) * effect)
     critical = scipy_stats.t.ppf(0.975, n - 1)
     return test.sf(critical) + test.cdf(-critical)
 
-  for n, spread in zip(needed, [0.1, 1, 5, 1e4], strict=True):
+  needed = stats.seeds_for(1.0, spreads)
+  for n, spread in zip(needed, spreads, strict=True):
     assert power(n, 1 / spread) >= 0.8 and power(n - 1, 1 / spread) < 0.8
   # Cohen's table 2.3 has 34 pairs for an effect of 0.5.
-  assert stats.seeds_needed(pilot[:, 1], 0 * pilot[:, 1], 0.5) == 34
+  assert stats.seeds_for(0.5, np.ones(1)) == 34
   n = int(needed[1])
   p = scipy_stats.ttest_1samp(1 + normals(n, 20_000), 0).pvalue
   bound = 4.4 * np.sqrt(0.8 * 0.2 / 20_000)
   assert np.mean(p < 0.05) > 0.8 - bound
 
 
+@pytest.mark.parametrize('pairs', [2, 3, 30])
+def test_seeds_needed_are_those_at_the_limits_of_the_deviation(pairs):
+  """That of 3 pairs is 2.1 times what they show, at an assurance of 80%."""
+  pilot = normals(pairs, 4)
+  needed = stats.seeds_needed(pilot, 0 * pilot, 0.3)
+  limits = scipy_stats.chi2(pairs - 1).ppf([0.2, 0.975, 0.025])
+  for found, limit in zip(needed[:3], limits, strict=True):
+    deviation = pilot.std(0, ddof=1) * np.sqrt((pairs - 1) / limit)
+    np.testing.assert_array_equal(found, stats.seeds_for(0.3, deviation))
+  assert (needed.low < needed.value).all()
+  assert (needed.value < needed.high).all()
+
+
+def test_as_many_pilots_as_assured_name_seeds_of_the_power_wanted():
+  """Of n, the number for the true deviation, or more; for 3 pairs."""
+  pilot = normals(3, 2000)
+  enough = stats.seeds_needed(pilot, 0 * pilot, 0.5).value >= 34
+  bound = 4.4 * np.sqrt(0.8 * 0.2 / 2000)
+  assert abs(enough.mean() - 0.8) < bound
+  plain = stats.seeds_for(0.5, pilot.std(0, ddof=1)) >= 34
+  assert plain.mean() < 0.8 - bound
+
+
 def test_seeds_needed_at_its_limits():
-  pilot = np.array([[0, 1e9, 1, np.nan], [0, -1e9, -1, 1]])
-  needed = stats.seeds_needed(pilot, 0 * pilot, 1e-3)
-  assert needed[0] == 2 and needed[1] == np.inf and np.isnan(needed[3])
+  pilot = np.array([[0, 1e9, np.nan], [0, -1e9, 1]])
+  needed = stats.seeds_needed(pilot, 0 * pilot, 1e-3).value
+  assert needed[0] == 2 and needed[1] == np.inf and np.isnan(needed[2])
   # At many seeds the t-test is the z-test: ((1.960 + 0.842) s / difference)^2.
-  np.testing.assert_allclose(needed[2], 7.84888 * 2e6, rtol=1e-5)
+  many = stats.seeds_for(1e-3, np.array([np.sqrt(2)]))
+  np.testing.assert_allclose(many, 7.84888 * 2e6, rtol=1e-5)
 
 
 @pytest.mark.parametrize('name', sorted(ESTIMATORS.keys() - {'best_of_1'}))
@@ -231,10 +298,14 @@ def test_bad_pairs_are_left_out_and_counted():
 
 
 @every_estimator
-def test_one_seed_has_a_value_and_no_interval(estimate):
+def test_few_seeds_have_a_value_and_no_interval(estimate):
   one = estimate(np.array([[2.0, 3.0]]))
   np.testing.assert_allclose(one.value, [2, 3], rtol=1e-15)
-  assert np.isnan([one.low, one.high]).all()
+  for n in range(1, 5):
+    few = estimate(np.exp(normals(n)))
+    assert np.isfinite(few.value) and np.isnan([few.low, few.high]).all()
+  enough = estimate(np.exp(normals(6)))
+  assert enough.low < enough.value < enough.high
 
 
 @every_estimator
@@ -276,16 +347,19 @@ def test_what_is_not_paired_is_refused(compare):
   [
     (lambda: stats.mean(np.ones(3), confidence=95), 'confidence 95'),
     (lambda: stats.median(np.ones(3), 0), 'confidence 0'),
-    (lambda: stats.median(np.ones(3), 0.9999, 99), '99 resamples'),
     (lambda: stats.geometric_mean(np.array([1, -1])), 'positive'),
     (lambda: stats.best_of_k(np.ones(3), 4, best='lowest'), 'k=4 .* 3 seeds'),
     (lambda: stats.best_of_k(np.ones(3), 0, best='lowest'), 'k=0'),
     (lambda: stats.best_of_k(np.ones(3), 1, best='max'), "not 'max'"),
-    (lambda: stats.wilson(0, 0), '0 of 0'),
-    (lambda: stats.wilson(4, 3), '4 of 3'),
+    (lambda: stats.share(0, 0), '0 of 0'),
+    (lambda: stats.share(4, 3), '4 of 3'),
     (lambda: stats.holm(np.array([1.1])), '0 to 1'),
     (lambda: stats.seeds_needed(np.ones(3), np.ones(3), 0), 'difference 0'),
     (lambda: stats.seeds_needed(np.ones(3), np.ones(3), 1, 0.01), 'power=0.01'),
+    (
+      lambda: stats.seeds_needed(np.ones(3), np.ones(3), 1, assurance=1.0),
+      'assurance 1.0',
+    ),
   ],
 )
 def test_bad_arguments_are_refused(call, message):
@@ -297,3 +371,21 @@ def test_a_zero_is_left_out_of_a_geometric_mean():
   estimate = stats.geometric_mean(np.array([0.0, 2.0, 8.0]))
   np.testing.assert_allclose(estimate.value, 4)
   assert (estimate.n, estimate.total) == (2, 3)
+
+
+def test_the_geometric_mean_of_zeros_alone_is_zero():
+  estimate = stats.geometric_mean(np.array([[0.0, 1.0], [0.0, np.nan]] * 3))
+  np.testing.assert_array_equal(estimate.value, [0, 1])
+  np.testing.assert_array_equal(estimate.low, [0, np.nan])
+  np.testing.assert_array_equal(estimate.n, [6, 3])
+
+
+def test_a_field_has_the_mean_that_its_annotation_says():
+  x = np.exp(normals(6, 2))
+  measured = {'norm': x, 'error': x}
+  outcome = base.Outcome(None, '', np.arange(6), measured, {})
+  outcome = outcome._replace(geometric=frozenset({'norm'}))
+  for field, mean in (('norm', stats.geometric_mean), ('error', stats.mean)):
+    chex.assert_trees_all_equal(stats.average(outcome, field), mean(x))
+  assert stats.mean_name(outcome, 'norm') == 'geometric mean'
+  assert stats.mean_name(outcome, 'error') == 'mean'

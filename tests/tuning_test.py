@@ -145,10 +145,10 @@ def test_a_clear_choice_adds_nothing():
 
 def test_an_open_choice_widens_by_the_variance_of_what_is_chosen():
   """Half of the resamples choose a mean of 0, half one of 2: c^2 is 1."""
-  values = np.array([[-1.0, 0, 1], [1.0, 2, 3]])
+  values = np.array([[-2.0, -1, 0, 1, 2], [0.0, 1, 2, 3, 4]])
   selected = np.array([0, 1, 0, 1])
   found = tuning.estimate(values, selected, 0.9)
-  half = special.stdtrit(2, 0.95) * np.sqrt(1 / 3 + 1)
+  half = special.stdtrit(4, 0.95) * np.sqrt(2.5 / 5 + 1)
   np.testing.assert_allclose(found[:3], [0, -half, half], atol=1e-12)
   both = tuning.difference(values, selected, 5 + values, selected).difference
   known = stats.paired_difference(values[0], 5 + values[0])

@@ -51,13 +51,15 @@ def test_where_there_is_no_signal_nothing_is_counted(knobs, seeds):
 
 
 def test_a_verdict_says_of_how_many_seeds_it_is():
-  outcome = _outcome((1, 0.5, 0.25, 0.125), seeds=4)
+  outcome = _outcome((1, 0.5, 0.25, 0.125), seeds=6)
   outcome.measured['activation_within_std'][0] = 0
   lines = _lines(outcome)
   up, down = lines['upward, the signal'], lines['downward, the gradient']
   assert 'halves every 0.5 layers; variance x 0.25' in up
-  assert '(3 of 4 seeds)' in up
-  assert 'doubles every 0.5 layers; variance x 4' in down
+  assert '(5 of 6 seeds)' in up
+  assert (
+    'doubles every 0.5 layers; variance x 4.000 [4.000, 4.000] a layer' in down
+  )
   assert 'seeds' not in down
 
 
