@@ -154,7 +154,7 @@ def test_an_open_choice_widens_by_the_variance_of_what_is_chosen():
   known = stats.paired_difference(values[0], 5 + values[0])
   np.testing.assert_allclose(both[:3], known[:3], rtol=1e-12)
   other = tuning.difference(values, selected, 5 + values, 1 - selected)
-  half = special.stdtrit(2, 0.975) * 2  # c^2 is of -7 and -3, s is 0
+  half = special.stdtrit(4, 0.975) * 2  # c^2 is of -7 and -3, s is 0
   np.testing.assert_allclose(
     other.difference[:3], [-7, -7 - half, -7 + half], rtol=1e-12
   )
