@@ -38,6 +38,7 @@ from initlab import (
   losses,
   mlp,
   stats,
+  tables,
 )
 
 _DIGITS = (1, 2, 3, 4, 5, 6, 7, 8)  # epsilon = 10^-digits
@@ -165,8 +166,7 @@ def verdict(outcome: base.Outcome) -> list[str]:
     f'at epsilon 1e-5 a right gradient is off by at most '
     f'{_largest(right, np.isfinite(right)):.2g}, one without slopes by '
     f'{measured["wrong"].min():.2g} or more; epsilon 1e-{_DIGITS[best]} is '
-    f'best, off by {error.value[best]:.2g} [{error.low[best]:.2g}, '
-    f'{error.high[best]:.2g}]'
+    f'best, off by {tables.cell(error, best)}'
   ]
 
 

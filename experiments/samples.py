@@ -25,7 +25,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import base, claims, glorot2010, keys, launch, shapeset, stats
+from initlab import (
+  base,
+  claims,
+  glorot2010,
+  keys,
+  launch,
+  shapeset,
+  stats,
+  tables,
+)
 
 _SIDES = (32, 64)
 _PRIOR = np.repeat([1 / 6, 1 / 9, 1 / 18], 3)
@@ -140,9 +149,8 @@ def _shares(outcomes: Sequence[base.Outcome]) -> base.Finding:
   for one in settings:
     share = claims.mean(one.measured['class_share'], cells)
     holds.append(claims.agrees(share, _PRIOR, within=1 / 40))
-    told = ' '.join(f'{each:.4f}' for each in share.value)
-    half = np.max(share.high - share.low) / 2
-    lines.append(f'side {one.config.side}: {told}, each ±{half:.4f} at most')
+    told = ', '.join(tables.cell(share, each) for each in range(len(_PRIOR)))
+    lines.append(f'side {one.config.side}: {told}')
   return claims.finding(claims.together(holds), '; '.join(lines))
 
 

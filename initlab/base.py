@@ -289,10 +289,10 @@ class Panel(NamedTuple):
     'curve' draws a PerStep or PerStepLayer measure against the recorded steps,
     the single seeds thin behind, one small picture a layer. The others draw a
     PerNetwork measure: 'sweep' against a knob, one line for each combination of
-    the other knobs that vary, with an interval over seeds (Wilson's share where
+    the other knobs that vary, with an interval over seeds (of the share, where
     every seed says 0 or 1) and the theory dashed; 'seeds' seed by seed, one row
     a setting, with the median and its interval; 'best' the lowest of k seeds,
-    as expected, against k.
+    in the median over all choices of them, against k.
     A PerNetworkSample field that is a square, row by row, is drawn by 'image',
     the first seeds side by side, and by 'surface', of the first seed of every
     setting, in three dimensions.

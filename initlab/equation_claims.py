@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from initlab import base, claims, glorot2010, linear_regime, stats
+from initlab import base, claims, glorot2010, linear_regime, stats, tables
 
 _LINEAR = ('identity', 'tanh')  # whose slope is 1 + O(s^2)
 _EPSILON = 2.0**-24  # of float32
@@ -97,7 +97,7 @@ def _agrees(field: str, printed: str = '') -> claims.Check:
     text = (
       f'measured over predicted is {value.min():.3f} to {value.max():.3f} in '
       f'{cells} layers of {len(settings)} settings, the widest interval '
-      f'±{(high - low).max() / 2:.3f}'
+      f'{tables.number((high - low).max())} wide'
     )
     if printed:
       wrong = [

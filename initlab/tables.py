@@ -188,13 +188,13 @@ def latex(table: Table) -> str:
 
   Examples:
     >>> print(latex(Table('Error', Column('', 'init', ['a_b']),
-    ...   [Column('error', 'mean', ['3% ±1%'])])))
+    ...   [Column('error', 'mean', ['3% [2%, 4%]'])])))
     % Error
     \\begin{tabular}{lr}
     \\hline
     init & error, mean \\\\
     \\hline
-    a\\_b & 3\\% $\\pm$1\\% \\\\
+    a\\_b & 3\\% [2\\%, 4\\%] \\\\
     \\hline
     \\end{tabular}
   """
@@ -222,4 +222,4 @@ def _escaped(text: str) -> str:
       text = text.replace(character, '/')
     else:
       text = text.replace(character, '\\' + character)
-  return text.replace('±', r'$\pm$')
+  return text

@@ -65,6 +65,17 @@ def test_a_sweep_has_one_line_for_each_combination_of_the_other_knobs():
   assert alone.label == ''
 
 
+def test_a_sweep_of_what_ranges_over_decades_is_of_geometric_means():
+  outcomes = [
+    each._replace(geometric=frozenset({'cost'}))
+    for each in study(inits=('he',))
+  ]
+  (line,) = distributions._lines(SWEEP, outcomes)
+  expected = stats.geometric_mean(outcomes[0].measured['cost'])
+  assert line.estimate.value[0] == expected.value
+  assert distributions.counted(SWEEP, outcomes).startswith('geometric mean of')
+
+
 def test_yes_and_no_have_the_interval_of_a_share():
   outcomes = study(inits=('he',))
   (line,) = distributions._lines(SHARE, outcomes)

@@ -62,6 +62,18 @@ def _outcome():
   )
 
 
+@pytest.mark.parametrize('field', ['error', 'saturated'])
+def test_what_ranges_over_decades_has_its_geometric_mean(field):
+  outcome = _outcome()._replace(geometric=frozenset({field}))
+  expected = stats.geometric_mean(outcome.measured[field]).value[:2]
+  path, data = next(iter(events.files([outcome])))
+  assert path.split('/')[1] == 'mean'
+  tags = {'error': ['error'], 'saturated': ['saturated/layer_1']}[field]
+  for tag, column in zip(tags, expected.reshape(2, -1).T, strict=False):
+    got = [_scalars(data)[(tag, step)] for step in (0, 10)]
+    np.testing.assert_array_equal(got, column.astype(np.float32))
+
+
 def test_mean_and_interval_of_every_curve():
   outcome = _outcome()
   found = {path: _scalars(data) for path, data in events.files([outcome])}

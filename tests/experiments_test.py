@@ -92,7 +92,11 @@ def test_runs_small_as_a_whole_program(name, tmp_path, capsys, monkeypatch):
   assert exit_.value.code == 0, captured.err
   assert '3 seeds' in captured.out
   (page,) = tmp_path.rglob('report.html')
-  assert len(page.read_text()) > 10_000
+  page = page.read_text()
+  assert len(page) > 10_000
+  drawn = {panel.field for panel in experiment.panels}
+  geometric = base.geometric(experiment.result) & drawn
+  assert ('geometric mean of 3 seeds' in page) == bool(geometric)
 
 
 @pytest.mark.parametrize('name', _NAMES)

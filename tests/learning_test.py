@@ -63,6 +63,7 @@ def _outcome(label, shift=0.0, seeds=12, lost=()):
     predicted={},
     steps=_STEPS,
     axes=base.axes(learning.Result),
+    geometric=base.geometric(learning.Result),
   )
 
 
@@ -341,6 +342,25 @@ def test_curves_name_their_axes_settings_and_seeds(outcomes, panel, count):
     assert word in text
   assert 'seeds, 95% interval' in text
   assert 'against the steps' in plots.caption(panel, shown)
+
+
+def test_curves_of_what_ranges_over_decades_are_geometric_means(outcomes):
+  (panel,) = [x for x in _CURVES if x.field == 'weight_gradient_std']
+  figure = plots.figure(panel, outcomes)
+  expected = stats.geometric_mean(outcomes[0].measured[panel.field])
+  for layer, line in enumerate(figure.axes[0].lines[:3]):
+    np.testing.assert_array_equal(line.get_ydata(), expected.value[:, layer])
+  assert 'geometric mean of 10 to 12 seeds' in plots_test.words(figure)
+  # The same of a measure of the whole network.
+  whole = panel._replace(field='error')
+  marked = [each._replace(geometric=frozenset({'error'})) for each in outcomes]
+  figure = plots.figure(whole, marked)
+  expected = stats.geometric_mean(outcomes[0].measured['error'])
+  np.testing.assert_array_equal(
+    figure.axes[0].lines[0].get_ydata(), expected.value
+  )
+  caption = plots.caption(whole, marked)
+  assert 'Line and band: the geometric mean and its interval' in caption
 
 
 def test_curves_say_how_many_seeds_diverged(outcomes):
