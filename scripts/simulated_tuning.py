@@ -56,7 +56,9 @@ _STEPS = (0.0, 1.0, 2.0, 3.0)
 ALIKE = {
   'alike, all rates equal': Law((0.0,) * 4, (0.0,) * 4),
   'alike, a standard error apart': Law(_STEPS, _STEPS, 0.3),
-  'alike, and seeds too': Law(_STEPS, _STEPS, shared=0.8),
+  'alike, three apart, and seeds alike': Law(
+    (0.0, 3.0, 6.0, 9.0), (0.0, 3.0, 6.0, 9.0), shared=0.8
+  ),
   'alike, noisier rates better': Law(_STEPS[::-1], _STEPS[::-1], growth=4.0),
   'alike, one rate far ahead': Law(*((0.0, 9.0, 9.0, 9.0),) * 2),
 }
