@@ -79,9 +79,13 @@ def test_no_two_layers_or_steps_share_a_key():
     assert len(np.unique(found, axis=0)) == count
 
 
-def test_the_largest_seed_is_its_own():
-  largest = keys.at(keys.root(0), 2**32 - 1)
-  assert not np.array_equal(_data(largest), _data(keys.at(keys.root(0), 0)))
+def test_every_bit_of_a_seed_counts():
+  """0, the largest seed, and those that differ from either in one bit."""
+  bits = [2**bit for bit in range(32)]
+  seeds = [0, *bits, *(2**32 - 1 - bit for bit in bits), 2**32 - 1]
+  for use in keys.root, lambda seed: keys.at(keys.root(0), seed):
+    found = {tuple(_data(use(seed)).tolist()) for seed in seeds}
+    assert len(found) == len(seeds) == 66
 
 
 @pytest.mark.parametrize('seed', [-1, 2**32, 2**33, 1.5, 'one', None])

@@ -1,5 +1,7 @@
 """Estimates against the same numbers worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,21 @@ def test_the_interquartile_mean_cuts_a_quarter_on_either_side(n):
   by_hand = sum(x[cut : n - cut]) / (n - 2 * cut)
   shuffled = np.random.default_rng(0).permutation(x)
   value = stats.interquartile_mean(shuffled).value
+  np.testing.assert_allclose(value, by_hand, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+  ('n', 'correction'),
+  [(3, 1 / math.sqrt(math.pi)), (4, math.sqrt(math.pi / 6))],
+)
+def test_an_effect_is_corrected_for_its_degrees_of_freedom(n, correction):
+  """J(f) = Gamma(f/2) / (sqrt(f/2) Gamma((f - 1)/2)), f = n - 1.
+
+  Gamma(1/2) = sqrt(pi) makes J(2) = 1/sqrt(pi) and J(3) = sqrt(pi/6).
+  """
+  x = np.arange(1.0, n + 1) ** 2
+  by_hand = correction * x.mean() / x.std(ddof=1)
+  value = stats.effect_size(x, np.zeros(n)).value
   np.testing.assert_allclose(value, by_hand, rtol=1e-12)
 
 

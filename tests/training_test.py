@@ -277,6 +277,36 @@ def test_an_optax_loop_in_numpy_words_gives_the_same_training():
   chex.assert_trees_all_close(state.params, params, atol=1e-5)
 
 
+@pytest.mark.parametrize('schedule', ['constant', 'linear'])
+@pytest.mark.parametrize(
+  ('name', 'plain'),
+  [
+    ('sgd', optax.sgd),
+    ('momentum', lambda rate: optax.sgd(rate, momentum=0.9)),
+    ('nesterov', lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True)),
+    ('rmsprop', optax.rmsprop),
+    ('adam', optax.adam),
+    ('adamw', optax.adamw),
+  ],
+)
+def test_optimizers_are_those_of_optax(name, plain, schedule):
+  """Three steps on a given gradient, at the rates 0.1, 0.1 or 0.1 to 0.05."""
+  rates = {'constant': 0.1, 'linear': optax.linear_schedule(0.1, 0.0, 4)}
+  ours = training.optimizer(name, schedule, 0.1, 4)
+  theirs = plain(rates[schedule])
+  params = others = jnp.array([1.0, -2.0, 0.5])
+  memory, other = ours.init(params), theirs.init(others)
+  for step in range(3):
+    gradient = jnp.array([0.3, 1.0, -2.0]) * (step + 1)
+    updates, memory = ours.update(gradient, memory, params)
+    params = params + updates
+    with jax.numpy_dtype_promotion('standard'):
+      updates, other = theirs.update(gradient, other, others)
+    others = others + updates
+  # The rate is a product here, and a schedule there: roundings of 2^-24.
+  chex.assert_trees_all_close(params, others, rtol=1e-6)
+
+
 def test_the_clock_stops_at_the_first_cost_below():
   """Of p = (1 - rate)^t and the cost p^2 / 2, from the closed form."""
   objective = lambda params, batch: 0.5 * jnp.sum(params**2)
