@@ -35,12 +35,16 @@ TESTS = {
     'tests/initializers_test.py',
     'tests/reproducibility_test.py',
   ),
-  'keys': ('tests/keys_test.py',),
+  'keys': ('initlab/keys.py', 'tests/keys_test.py'),
   'mlp': ('tests/mlp_test.py',),
   'probes': ('tests/probes_test.py',),
-  'stats': ('tests/stats_faults_test.py', 'tests/stats_test.py'),
+  'stats': (
+    'tests/stats_faults_test.py',
+    'initlab/stats.py',
+    'tests/stats_test.py',
+  ),
   'theory': ('tests/theory_faults_test.py', 'tests/theory_test.py'),
-  'training': ('tests/training_test.py',),
+  'training': ('initlab/training.py', 'tests/training_test.py'),
 }
 
 _INITIALIZERS = (
@@ -472,8 +476,8 @@ _STATS = (
   ),
   Fault(
     'a one-sided permutation test',
-    "permutation_type='samples',",
-    "permutation_type='samples',\n      alternative='greater',",
+    'tail = (np.minimum(below, above) + more)',
+    'tail = (above + more)',
   ),
   Fault(
     'differences the other way round',

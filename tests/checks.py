@@ -16,8 +16,8 @@ Power. Z = 6.47 standard errors.
 * The sample variance of n independent entries of kurtosis k has the relative
   standard error sqrt((k - 1) / n), at most sqrt(2 / n) = 0.195% for the default
   n = 2^19. A std off by 1%, which is a variance off by 2%, is thus at least
-  10.2 standard errors away. A fan of 5 taken for 6 is 16.7% off, which 2^13
-  entries show at 10.6 standard errors.
+  10.2 standard errors away. A fan of 9 taken for 10 is 10% off, which 2^14
+  entries show at 9.1 standard errors.
 * Of n pairs of entries, a share c that are equal has z = c sqrt(n).
 * The Q of a uniform matrix has Hurwitz angles whose distribution function is
   0.017 off at 32 x 32, as measured: 2^17 entries, which are n = 63,488 angles,

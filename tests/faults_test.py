@@ -33,7 +33,7 @@ class Fault(NamedTuple):
   caught_by: str
   shape: tuple[int, ...] = _DENSE
   matrices: checks.Matrices = lambda w: w
-  entries: int = checks.ENTRIES
+  entries: int = 2**16
 
   def check(self) -> None:
     """Raises AssertionError."""
@@ -63,16 +63,21 @@ def _independent(distribution: str) -> dict[str, Fault]:
   )
   right, law = _right(distribution), _law(distribution)
   std = math.sqrt(law.variance)
-  of = lambda change, caught_by: Fault(_changed(right, change), law, caught_by)
+  of = lambda change, caught_by, **more: Fault(
+    _changed(right, change), law, caught_by, **more
+  )
+  close = {'entries': checks.ENTRIES}
   return {
     'std doubled': of(lambda w: 2 * w, 'variance'),
-    'std 1% high': of(lambda w: 1.01 * w, 'variance'),
-    'std 1% low': of(lambda w: 0.99 * w, 'variance'),
+    'std 1% high': of(lambda w: 1.01 * w, 'variance', **close),
+    'std 1% low': of(lambda w: 0.99 * w, 'variance', **close),
     'all zero': of(lambda w: 0 * w, 'variance'),
     'constant': Fault(initializers.constant(std), law, 'mean'),
     'constant, key': of(lambda w: 0 * w + w[0, 0], 'independence'),
     'mean shifted by half a std': of(lambda w: w + 0.5 * std, 'mean'),
-    'mean shifted by 1% of a std': of(lambda w: w + 0.01 * std, 'mean'),
+    'mean shifted by 1% of a std': of(
+      lambda w: w + 0.01 * std, 'mean', **close
+    ),
     'one row for all': of(lambda w: 0 * w + w[:1], 'independence'),
     'one column for all': of(lambda w: 0 * w + w[:, :1], 'independence'),
     'every second column copied to the next': of(
@@ -136,10 +141,8 @@ def _of_uniform(
   key: base.Key, shape: base.Shape, dtype: jax.typing.DTypeLike
 ) -> base.Array:
   """The Q of a uniform matrix, with the signs of R's diagonal set right."""
-  tall = (max(shape), min(shape))
-  q, r = jnp.linalg.qr(jax.random.uniform(key, tall, dtype, -1.0, 1.0))
-  q = q * jnp.sign(jnp.diagonal(r))[None, :]
-  return q if tall == shape else q.T
+  q, r = jnp.linalg.qr(jax.random.uniform(key, shape, dtype, -1.0, 1.0))
+  return q * jnp.sign(jnp.diagonal(r))[None, :]
 
 
 def _one_for_all(
@@ -210,22 +213,15 @@ _FAULTS |= {
     'variance',
   ),
   'Gaussian for orthogonal': Fault(
-    initializers.lecun_normal(), _ORTHOGONAL, 'orthogonality', entries=2**16
+    initializers.lecun_normal(), _ORTHOGONAL, 'orthogonality'
   ),
   'orthogonal with the signs of LAPACK': Fault(
     _lapack_signs, base.Law('orthogonal', 1 / 32), 'distribution', (32, 16)
   ),
   'orthogonal, rotations only': Fault(
-    _rotations, base.Law('orthogonal', 1 / 32), 'signs', (32, 32), entries=2**16
+    _rotations, base.Law('orthogonal', 1 / 32), 'signs', (32, 32)
   ),
   'Q of a uniform matrix': Fault(
-    _of_uniform,
-    base.Law('orthogonal', 1 / 64),
-    'distribution',
-    (16, 64),
-    entries=2**17,
-  ),
-  'Q of a uniform square matrix': Fault(
     _of_uniform,
     base.Law('orthogonal', 1 / 32),
     'distribution',
@@ -241,13 +237,10 @@ _FAULTS |= {
     2**16,
   ),
   'orthogonal, rescaled for the rows': Fault(
-    initializers.orthogonal(512**0.5 / 8),
-    _ORTHOGONAL,
-    'orthogonality',
-    entries=2**16,
+    initializers.orthogonal(512**0.5 / 8), _ORTHOGONAL, 'orthogonality'
   ),
   'orthogonal, std 1% off': Fault(
-    initializers.orthogonal(1.01), _ORTHOGONAL, 'orthogonality', entries=2**16
+    initializers.orthogonal(1.01), _ORTHOGONAL, 'orthogonality'
   ),
   'orthogonal, key ignored': Fault(
     lambda key, shape, dtype: initializers.orthogonal()(
@@ -255,10 +248,9 @@ _FAULTS |= {
     ),
     _ORTHOGONAL,
     'keys',
-    entries=2**16,
   ),
   'sparse, two weights short': Fault(
-    initializers.sparse(13), _SPARSE, 'variance'
+    initializers.sparse(13), _SPARSE, 'variance', entries=checks.ENTRIES
   ),
   'sparse, on average only': Fault(
     lambda key, shape, dtype: jnp.where(
@@ -276,6 +268,7 @@ _FAULTS |= {
     _sparse(lambda kept: kept, lambda w: w.at[:, 1::2].set(w[:, ::2])),
     _SPARSE,
     'independence',
+    entries=checks.ENTRIES,
   ),
   'sparse, the same values for all units': Fault(
     _ranked, _SPARSE, 'independence'
@@ -290,16 +283,16 @@ _FAULTS |= {
   'ones for the identity': Fault(initializers.ones(), _FIXED, 'variance'),
 }
 
-# Fans that are off by little show where they are small. Of 2^13 entries the
-# variance of normal ones has the relative standard error 1.6%.
-_SMALL = (3, 5)
+# Fans that are off by little show where they are small. Of 2^14 entries the
+# variance of normal ones has the relative standard error 1.1%.
+_SMALL = (7, 9)
 
 
 def _fans(
   fan: float, meant: float, distribution: str = 'normal', **where: Any
 ) -> Fault:
   """Var[w] = 1 / fan where 1 / meant is declared."""
-  where = {'shape': _SMALL, 'entries': 2**13} | where
+  where = {'shape': _SMALL, 'entries': 2**14} | where
   made = _drawn(distribution, 1 / fan)
   return Fault(made, base.Law(distribution, 1 / meant), 'variance', **where)
 
@@ -320,14 +313,12 @@ def _walk(constant: float, n_in: int = 6) -> float:
 def _bias(drawn: base.Initializer, caught_by: str) -> Fault:
   """Biases for U[-1/sqrt(n_in), 1/sqrt(n_in)) of a kernel of (40, 1024)."""
   law = base.Law('uniform', 1 / (3 * 40))
-  return Fault(drawn, law, caught_by, (1024,), entries=2**16)
+  return Fault(drawn, law, caught_by, (1024,))
 
 
 _FAULTS |= {
-  'fan_out + 1': _fans(6, 5),
-  'fan_in + 1': _fans(4, 3),
-  'fan_in + fan_out for their mean': _fans(8, 4),
-  'fan_geo_avg by the integer root': _fans(3, math.sqrt(15)),
+  'fan_out + 1': _fans(10, 9),
+  'fan_geo_avg by the integer root': _fans(7, math.sqrt(63)),
   'fan_geo_avg 1% high': _fans(
     1.01 * math.sqrt(15),
     math.sqrt(15),
@@ -336,7 +327,7 @@ _FAULTS |= {
     entries=checks.ENTRIES,
   ),
   "the random walk's 1.2 as 1.1": _fans(
-    _walk(1.1), _walk(1.2), shape=(6, 64), entries=2**16
+    _walk(1.1), _walk(1.2), shape=(6, 64), entries=2**17
   ),
   'bias of fan_out': _bias(_drawn('uniform', 1 / (3 * 1024)), 'variance'),
   'bias without the third': _bias(_drawn('uniform', 1 / 40), 'variance'),
@@ -362,9 +353,9 @@ class FaultsTest(parameterized.TestCase):
     checks.check(initializers.sparse(), _SPARSE, _DENSE)
     same = lambda x: x
     checks.check(_sparse(same, same), _SPARSE, _DENSE)
-    for shape in (_DENSE, (32, 32), (16, 64)):
+    for shape in (_DENSE, (32, 32)):
       law = base.Law('orthogonal', 1 / max(shape))
-      checks.check(initializers.orthogonal(), law, shape, entries=2**16)
+      checks.check(initializers.orthogonal(), law, shape)
     checks.check(initializers.identity(), _FIXED, _DENSE)
 
   @parameterized.named_parameters(

@@ -67,7 +67,7 @@ _INDEPENDENT = tuple(
   if initializers.SCHEMES[name].law(8, 8).family in kernels.DISTRIBUTIONS
 )
 # Small ones, where a fan that is off by one is far off.
-_FANS = ((3, 5), (6, 4), (1, 2))
+_FANS = ((3, 5), (40, 7))
 _DTYPES = (jnp.float32, jnp.bfloat16, jnp.float16)
 # One of each way to draw; the others share its code.
 _WAYS = (
