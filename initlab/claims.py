@@ -30,9 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from initlab import base, stats, tables
+from initlab import base, formatting, stats
+from initlab.experiment import Claim, Finding, Outcome, written
 
-Check = Callable[[Sequence[base.Outcome]], base.Finding]
+Check = Callable[[Sequence[Outcome]], Finding]
 
 # Probability that chance decides a claim.
 ALPHA = 0.01
@@ -42,7 +43,7 @@ class Untested(Exception):
   """A run lacks what a claim is about; its text says what."""
 
 
-def one(outcomes: Sequence[base.Outcome], **knobs: Any) -> base.Outcome:
+def one(outcomes: Sequence[Outcome], **knobs: Any) -> Outcome:
   """The only setting with these values of its knobs.
 
   Args:
@@ -58,7 +59,7 @@ def one(outcomes: Sequence[base.Outcome], **knobs: Any) -> base.Outcome:
   return found[0]
 
 
-def every(outcomes: Sequence[base.Outcome], **knobs: Any) -> list[base.Outcome]:
+def every(outcomes: Sequence[Outcome], **knobs: Any) -> list[Outcome]:
   """All settings with these values of their knobs, at least one.
 
   Raises:
@@ -185,7 +186,7 @@ def together(parts: Sequence[bool | np.bool_ | None]) -> bool | None:
   return None if any(part is None for part in parts) else True
 
 
-def finding(holds: bool | np.bool_ | None, evidence: str) -> base.Finding:
+def finding(holds: bool | np.bool_ | None, evidence: str) -> Finding:
   """What was found, of a NumPy truth value, too.
 
   Args:
@@ -193,8 +194,8 @@ def finding(holds: bool | np.bool_ | None, evidence: str) -> base.Finding:
     evidence: the numbers that decide.
   """
   if holds is None:
-    return base.Finding(None, f'intervals too wide to tell: {evidence}')
-  return base.Finding(bool(holds), evidence)
+    return Finding(None, f'intervals too wide to tell: {evidence}')
+  return Finding(bool(holds), evidence)
 
 
 def told(estimate: stats.Estimate, unit: str = '') -> str:
@@ -212,26 +213,24 @@ def told(estimate: stats.Estimate, unit: str = '') -> str:
     >>> told(stats.mean(np.array([np.nan])))
     'unknown'
   """
-  return tables.cell(estimate, unit=unit) if estimate.n else 'unknown'
+  return formatting.estimate(estimate, unit=unit) if estimate.n else 'unknown'
 
 
 def findings(
-  claims: Sequence[base.Claim], outcomes: Sequence[base.Outcome]
-) -> list[base.Finding]:
+  claims: Sequence[Claim], outcomes: Sequence[Outcome]
+) -> list[Finding]:
   """One a claim: of what the run cannot tell, why not."""
   return [_checked(claim, outcomes) for claim in claims]
 
 
-def _checked(
-  claim: base.Claim, outcomes: Sequence[base.Outcome]
-) -> base.Finding:
+def _checked(claim: Claim, outcomes: Sequence[Outcome]) -> Finding:
   try:
     return claim.check(outcomes)
   except Untested as untested:
-    return base.Finding(None, str(untested))
+    return Finding(None, str(untested))
 
 
-def mark(finding: base.Finding, marks: Sequence[str]) -> str:
+def mark(finding: Finding, marks: Sequence[str]) -> str:
   """Its word: of one that holds, one that does not, one that is open."""
   if finding.holds is None:
     return marks[2]
@@ -239,4 +238,4 @@ def mark(finding: base.Finding, marks: Sequence[str]) -> str:
 
 
 def _written(knobs: dict[str, Any]) -> str:
-  return ', '.join(f'{k} {base.written(v)}' for k, v in knobs.items())
+  return ', '.join(f'{k} {written(v)}' for k, v in knobs.items())

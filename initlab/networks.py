@@ -11,50 +11,41 @@ from collections.abc import Mapping
 import dataclasses
 import itertools
 
-from initlab import (
-  activations,
-  base,
-  datasets,
-  initializers,
-  keys,
-  losses,
-  mlp,
-)
+from initlab import activations, base, datasets, initializers, keys, losses, mlp
+from initlab.experiment import knob
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
   """A multilayer perceptron for a data set, and how it is initialized."""
 
-  init: str = base.knob(
+  init: str = knob(
     'glorot', 'the scheme that draws the weights', initializers.SCHEMES
   )
-  activation: str = base.knob(
+  activation: str = knob(
     'tanh', 'the nonlinearity of the hidden layers', activations.ACTIVATIONS
   )
-  widths: tuple[int, ...] = base.knob(
+  widths: tuple[int, ...] = knob(
     (1000,) * 5, 'the hidden widths: 1000x5, or 500-1000-500'
   )
-  depth: int = base.knob(
+  depth: int = knob(
     0, 'hidden layers, the widths repeated in turn; 0 takes each width once'
   )
-  dataset: str = base.knob(
+  dataset: str = knob(
     'shapeset', 'where inputs and labels come from', datasets.DATASETS
   )
-  distribution: str = base.knob(
+  distribution: str = knob(
     'default',
     'the distribution of a family with a choice (glorot, he, lecun, prelu)',
     ('default', 'uniform', 'normal', 'truncated_normal'),
   )
-  gain: str = base.knob(
+  gain: str = knob(
     'default',
     "multiplies the weights: a number, 'default' for the scheme's own, or "
     "'activation' for 1 / sqrt(E f(z)^2) of the activation",
   )
-  bias: float = base.knob(0.0, 'the constant that is added to every bias')
-  loss: str = base.knob(
-    'cross_entropy', 'the cost of an example', losses.LOSSES
-  )
+  bias: float = knob(0.0, 'the constant that is added to every bias')
+  loss: str = knob('cross_entropy', 'the cost of an example', losses.LOSSES)
 
   def __post_init__(self):
     if not self.widths or min(self.widths) < 1:

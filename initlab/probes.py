@@ -6,6 +6,7 @@ together. Sums of squares are scaled first: float32 would lose a signal below
 1e-19 that a deep network still carries.
 """
 
+from collections.abc import Callable
 import math
 
 import jax
@@ -362,3 +363,49 @@ PROBES: dict[str, base.Probe] = {
   'gradient_sample': gradient_sample,
   'weight_gradient_sample': weight_gradient_sample,
 }
+
+
+def rms(params, activation, signals: base.Signals) -> base.Array:
+  """Root mean square of the singular values of J_l, `[L]`.
+
+  |J|_F / sqrt(min(n_in, n_out)), the mean over the examples that
+  `probes.jacobian_examples` picks.
+  """
+
+  def of_layer(w: base.Array, slopes: base.Array) -> base.Array:
+    square = slopes**2 @ jnp.sum(w**2, axis=0)[:, None] / min(w.shape)
+    return jnp.mean(jnp.sqrt(square))
+
+  return jnp.stack(_each(of_layer, params, activation, signals))
+
+
+def geometric_mean(params, activation, signals: base.Signals) -> base.Array:
+  """Geometric mean of the singular values of J_l, `[L]`; NaN if not square.
+
+  |det J|^(1/n) = |det w|^(1/n) exp(mean log |f'(s)|), the mean over the same
+  examples: the factor by which a length changes on average where volumes are
+  conserved.
+  """
+
+  def of_layer(w: base.Array, slopes: base.Array) -> base.Array:
+    if w.shape[0] != w.shape[1]:
+      return jnp.asarray(jnp.nan, w.dtype)
+    volume = jnp.linalg.slogdet(w)[1] / jnp.asarray(len(w), w.dtype)
+    logs = jnp.mean(jnp.log(jnp.abs(slopes)), axis=1)
+    return jnp.mean(jnp.exp(logs + volume[None]))
+
+  return jnp.stack(_each(of_layer, params, activation, signals))
+
+
+def _each(
+  function: Callable[[base.Array, base.Array], base.Array],
+  params: base.Params,
+  activation: base.Activation,
+  signals: base.Signals,
+) -> list[base.Array]:
+  """`function(w, slopes [E, n_out])` of every layer; the last is linear."""
+  rows = jacobian_examples(len(signals.x))
+  slope = activations.derivative(activation)
+  slopes = layerwise.each(lambda s: slope(s[rows]), signals.pre[:-1])
+  slopes.append(jnp.ones_like(signals.pre[-1][rows]))
+  return layerwise.each(function, [layer.w for layer in params], slopes)

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from initlab import base
+from initlab.experiment import Outcome
 
 # Seeds below which means have no interval: Student's is exact for normal values
 # at 2, but for uniform ones it covers 92.6, 92.3 and 92.9% at 2, 3 and 4 seeds.
@@ -121,7 +122,7 @@ def geometric_mean(
   return Estimate(value, low, high, n, len(values))
 
 
-def average(outcome: base.Outcome, field: str) -> Estimate:
+def average(outcome: Outcome, field: str) -> Estimate:
   """What the lab prints and draws of a field: its mean over seeds.
 
   Args:
@@ -133,7 +134,7 @@ def average(outcome: base.Outcome, field: str) -> Estimate:
   return estimate(outcome.measured[field])
 
 
-def mean_name(outcome: base.Outcome, field: str) -> str:
+def mean_name(outcome: Outcome, field: str) -> str:
   """What `average` of that field is called: 'mean' or 'geometric mean'."""
   return 'geometric mean' if field in outcome.geometric else 'mean'
 

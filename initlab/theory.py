@@ -37,6 +37,13 @@ import numpy as np
 
 from initlab import activations, base, grams, losses, probes
 
+# The means of the singular values of a wide square matrix of independent
+# entries of variance 1 / n, which follow the quarter-circle law
+# sqrt(4 - x^2) / pi on [0, 2]: of x, of x^2 and of log x.
+ARITHMETIC_MEAN = 8 / (3 * np.pi)
+RMS = 1.0
+GEOMETRIC_MEAN = float(np.exp(-0.5))
+
 # Up to so many values of a smooth function are computed rather than tabulated.
 _TABULATED = 64
 
@@ -503,3 +510,53 @@ _SPECTRA = {
   **dict.fromkeys(_INDEPENDENT, _share_independent),
   'orthogonal': _share_orthogonal,
 }
+
+# Family of a square matrix of variance 1 / n -> the geometric mean of its
+# singular values.
+_VOLUMES = {
+  'uniform': GEOMETRIC_MEAN,
+  'normal': GEOMETRIC_MEAN,
+  'truncated_normal': GEOMETRIC_MEAN,
+  'orthogonal': 1.0,
+}
+
+
+def predict_singular_values(
+  laws: Sequence[WeightLaw],
+  x: np.ndarray,
+  activation: base.Activation,
+  *,
+  bias: float = 0.0,
+) -> dict[str, np.ndarray]:
+  """What both are as widths grow.
+
+  With the variance q of s from the mean field, example by example, the mean
+  square is max(n_in, n_out) Var[w] E f'(s)^2, and the geometric mean of a
+  square layer of independent entries sqrt(n Var[w] / e) exp(E log |f'(s)|).
+
+  Args:
+    laws: `L` layers.
+    x: `[B, n_0]` inputs.
+    activation: f.
+    bias: the constant in every bias.
+
+  Returns:
+    'rms' and 'geometric_mean', `[L]` each, NaN where there is no theory.
+  """
+  x = np.asarray(x, float)[probes.jacobian_examples(len(x))]
+  second, found = np.mean(x**2, axis=1), []
+  for index, law in enumerate(laws, 1):
+    f = activations.identity if index == len(laws) else activation
+    q = law.n_in * law.weights.variance * second + law.bias_variance
+    nodes, weights = activations.gaussian_nodes(q, bias)
+    values, slopes = activations.evaluate(f, nodes)
+    average = lambda each, weights=weights: np.sum(weights * each, axis=-1)
+    second = average(values**2)
+    gain = np.sqrt(max(law.n_in, law.n_out) * law.weights.variance)
+    volume = _VOLUMES.get(law.weights.family, np.nan)
+    volume = volume if law.n_in == law.n_out else np.nan
+    with np.errstate(divide='ignore'):
+      slope = np.exp(average(np.log(np.abs(slopes))))
+    means = np.sqrt(average(slopes**2)), volume * slope
+    found.append([gain * np.mean(each) for each in means])
+  return dict(zip(('rms', 'geometric_mean'), np.array(found).T, strict=True))

@@ -22,13 +22,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from initlab import base, curvature, keys, mlp
+from initlab import base, minibatches, mlp
+from initlab.experiment import Training, axes_of
 
 # `(params, batch) -> []`, the mean cost of a batch; any pytrees will do.
 Objective = Callable[[Any, Any], base.Array]
-
-_SMALLEST_FACTOR = 0.01  # of the schedules that decay by steps or exponentially
-_WARM_UP = 0.1  # share of all steps
 
 
 class State(NamedTuple):
@@ -62,24 +60,6 @@ class Timed(NamedTuple):
   reached_step: base.Array
 
 
-class Examples(NamedTuple):
-  """Where minibatches come from.
-
-  A cursor serves a stretch of steps, in which nothing of it changes, so no loop
-  over steps copies it. Steps are int32.
-
-  open: `step -> cursor` of the stretch that the step is in.
-  end: `step -> step`, the first one after that stretch.
-  turn: `(cursor, step) -> cursor` of the next stretch, which begins there.
-  batch: `(cursor, step) -> batch`, the minibatch of a step.
-  """
-
-  open: Callable[[base.Array], Any]
-  end: Callable[[base.Array], base.Array]
-  turn: Callable[[Any, base.Array], Any]
-  batch: Callable[[Any, base.Array], Any]
-
-
 # A training.
 
 
@@ -105,7 +85,7 @@ def start(
 def advance(
   objective: Objective,
   optimizer: optax.GradientTransformationExtraArgs,
-  examples: Examples,
+  examples: minibatches.Examples,
   state: State,
   first: base.Array,
   last: base.Array,
@@ -155,7 +135,7 @@ def timed(network: State) -> Timed:
 def advance_timed(
   objective: Objective,
   optimizer: optax.GradientTransformationExtraArgs,
-  examples: Examples,
+  examples: minibatches.Examples,
   state: Timed,
   first: base.Array,
   last: base.Array,
@@ -197,7 +177,7 @@ def evaluate(
 
 
 def run(
-  pieces: base.Training,
+  pieces: Training,
   result_type: type,
   config: Any,
   key: base.Key,
@@ -242,7 +222,7 @@ def over_steps(records: Any, result_type: type, axis: int = 0) -> Any:
     result_type: its class.
     axis: of the steps.
   """
-  axes = base.axes(result_type)
+  axes = axes_of(result_type)
   last = (slice(None),) * axis + (-1,)
   return result_type(
     *(
@@ -316,184 +296,3 @@ def _vectors(gradient: Any) -> list[base.Array]:
 def _all_finite(tree: Any) -> base.Array:
   finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
   return jnp.all(jnp.stack(finite))
-
-
-# Minibatches.
-
-
-def examples(
-  key: base.Key,
-  draw: Callable[[base.Key, int], base.Batch] | None,
-  train: base.Batch | None,
-  size: int,
-) -> Examples:
-  """Minibatches of a data set.
-
-  Args:
-    key: the stream of the data; it is consumed.
-    draw: of an endless data set; None for a finite one.
-    train: all training examples of a finite one.
-    size: of a minibatch; 0 for all training examples.
-
-  Raises:
-    UserError: neither is given, or the size is beyond the examples.
-  """
-  if draw is not None:
-    return generated(key, draw, size)
-  if train is None:
-    raise base.UserError('there are no training examples')
-  return shuffled(key, train, size) if size else whole(train)
-
-
-def generated(
-  key: base.Key, draw: Callable[[base.Key, int], base.Batch], size: int
-) -> Examples:
-  """Fresh examples at every step, those of step t from `keys.at(key, t)`.
-
-  Args:
-    key: the stream of the data; it is consumed.
-    draw: of a `base.Dataset`.
-    size: of a minibatch.
-  """
-
-  def batch(cursor: tuple, step: base.Array) -> base.Batch:
-    del cursor
-    return draw(keys.at(key, step.astype(jnp.uint32)), size)
-
-  return _endless(batch)
-
-
-def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
-  """Every example once an epoch, in an order of its own.
-
-  The epochs follow each other without a gap: a minibatch that begins near the
-  end of one takes the rest from the next. Epoch k is ordered by the permutation
-  that `keys.at(key, k)` gives.
-
-  Args:
-    key: the stream of the data; it is consumed.
-    data: `N` examples; `N` times the number of epochs is below 2^32.
-    size: of a minibatch, from 1 to `N`.
-
-  Raises:
-    UserError: the size is not from 1 to N.
-  """
-  count = len(data.x)
-  if not 1 <= size <= count:
-    raise base.UserError(
-      f'batch_size={size}: there are {count} training examples; it is from 1 '
-      f'to {count}, or 0 for all of them'
-    )
-
-  def order(epoch: base.Array) -> base.Array:
-    return jax.random.permutation(keys.at(key, epoch), count)
-
-  def place(step: base.Array) -> tuple[base.Array, base.Array]:
-    taken = step.astype(jnp.uint32) * jnp.uint32(size)
-    return taken // jnp.uint32(count), taken % jnp.uint32(count)
-
-  def two_epochs(step: base.Array) -> base.Array:
-    epoch, _ = place(step)
-    return jnp.concatenate([order(epoch), order(epoch + jnp.uint32(1))])
-
-  def end(step: base.Array) -> base.Array:
-    examples = (place(step)[0] + jnp.uint32(1)) * jnp.uint32(count)
-    return ((examples - jnp.uint32(1)) // jnp.uint32(size)).astype(
-      jnp.int32
-    ) + 1
-
-  def turn(orders: base.Array, step: base.Array) -> base.Array:
-    epoch, _ = place(step)
-    return jnp.concatenate([orders[count:], order(epoch + jnp.uint32(1))])
-
-  def batch(orders: base.Array, step: base.Array) -> base.Batch:
-    _, offset = place(step)
-    rows = jax.lax.dynamic_slice(orders, (offset.astype(jnp.int32),), (size,))
-    return base.Batch(data.x[rows], data.y[rows])
-
-  return Examples(two_epochs, end, turn, batch)
-
-
-def whole(data: Any) -> Examples:
-  """All examples at every step; None where the objective takes none."""
-  return _endless(lambda cursor, step: data)
-
-
-def _endless(batch: Callable[[Any, base.Array], Any]) -> Examples:
-  """Minibatches that need no cursor: all steps are one stretch."""
-  end = lambda step: jnp.full((), jnp.iinfo(jnp.int32).max, jnp.int32)
-  return Examples(lambda step: (), end, lambda cursor, step: cursor, batch)
-
-
-# Optimizers.
-
-
-def optimizer(
-  name: str, schedule: str, learning_rate: base.ArrayLike, steps: int
-) -> optax.GradientTransformationExtraArgs:
-  """An optimizer whose learning rate follows a schedule.
-
-  Args:
-    name: a key of OPTIMIZERS.
-    schedule: a key of SCHEDULES.
-    learning_rate: the largest of the schedule; a number, or traced.
-    steps: of the whole training.
-
-  Raises:
-    UserError: an unknown name.
-  """
-  make = base.lookup(OPTIMIZERS, 'optimizer', name)
-  factor = base.lookup(SCHEDULES, 'schedule', schedule)(steps)
-  inner = optax.with_extra_args_support(
-    make(lambda count: learning_rate * factor(count.astype(float)))
-  )
-
-  def update(*args: Any, **extra: Any) -> Any:
-    # optax counts on mixing integers and floats.
-    with jax.numpy_dtype_promotion('standard'):
-      return inner.update(*args, **extra)
-
-  return optax.GradientTransformationExtraArgs(inner.init, update)
-
-
-def descent(
-  learning_rate: base.ArrayLike,
-) -> optax.GradientTransformationExtraArgs:
-  """Plain gradient descent at one rate; a number, or traced."""
-  return optimizer('sgd', 'constant', learning_rate, 1)
-
-
-OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
-  'sgd': optax.sgd,
-  'momentum': lambda rate: optax.sgd(rate, momentum=0.9),
-  'nesterov': lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True),
-  'rmsprop': optax.rmsprop,
-  'adam': optax.adam,
-  'adamw': optax.adamw,
-  'lbfgs': optax.lbfgs,
-  'curvature': lambda rate: optax.chain(
-    curvature.scale_by_diagonal(), optax.scale_by_learning_rate(rate)
-  ),
-}
-
-# `steps -> (count -> factor)`: what multiplies the learning rate before each
-# step, between 0 and 1; counts are floats.
-SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
-  'constant': lambda steps: optax.constant_schedule(1.0),
-  'linear': lambda steps: optax.linear_schedule(1.0, 0.0, steps),
-  'cosine': lambda steps: optax.cosine_decay_schedule(1.0, steps),
-  'step': lambda steps: optax.piecewise_constant_schedule(
-    1.0, {steps // 2: 0.1, 3 * steps // 4: 0.1}
-  ),
-  'exponential': lambda steps: optax.exponential_decay(
-    1.0, steps, _SMALLEST_FACTOR
-  ),
-  'warmup': lambda steps: optax.linear_schedule(0.0, 1.0, _warm_up(steps)),
-  'warmup_cosine': lambda steps: optax.warmup_cosine_decay_schedule(
-    0.0, 1.0, _warm_up(steps), max(steps, _warm_up(steps) + 1)
-  ),
-}
-
-
-def _warm_up(steps: int) -> int:
-  return max(1, round(_WARM_UP * steps))

@@ -17,17 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import learning, paper, variance
-from initlab import (
-  initializers,
-  keys,
-  launch,
-  mlp,
-  networks,
-  parsing,
-  shapeset,
-  sweeps,
-)
+from experiments.glorot2010 import __main__
+from initlab import initializers, keys, mlp, networks, shapeset
+from initlab.engine import lanes as lane_rules, parallel
+from initlab.instruments import learning, variance
+from initlab.launch import machine, parsing
+from initlab.launch.flags import define_flags, read_settings
 
 
 def measure(
@@ -59,13 +54,13 @@ def bench_variance(repeats: int) -> None:
   root_key = keys.root(0)
   run = functools.partial(variance.run, config)
   devices = jax.local_devices()
-  engine = sweeps.engine(run, lanes=1, devices=devices)
+  engine = parallel.engine(run, lanes=1, devices=devices)
   seeds = np.arange(engine.size, dtype=np.uint32)
   one = jax.jit(run)
   many = jax.jit(jax.vmap(run, in_axes=(0, None)))
 
   def swept():
-    return list(sweeps.results(engine, root_key, seeds, data))
+    return list(parallel.results(engine, root_key, seeds, data))
 
   def loop():
     return [one(keys.at(root_key, int(seed)), data) for seed in seeds]
@@ -177,11 +172,11 @@ def bench_training(repeats: int) -> None:
 def bench_paper(repeats: int) -> None:
   """An update of the paper's training, and what its full table would take."""
   settings = {'at laptop size': (256,) * 5, 'at full size': (1000,) * 5}
-  chapters = {each.title: each for each in paper.COLLECTION.chapters}
+  chapters = {each.title: each for each in __main__.COLLECTION.chapters}
   full = chapters['Figure 11 and table 1: Shapeset-3x2']
-  values = launch.define_flags(learning.EXPERIMENT)
+  values = define_flags(learning.EXPERIMENT)
   values(['_', *full.flags, *full.full])
-  table = launch.read_settings(learning.EXPERIMENT, values)
+  table = read_settings(learning.EXPERIMENT, values)
   seeds = len(parsing.seeds(values['seeds'].value))
   rates = {}
   for name, widths in settings.items():
@@ -203,12 +198,14 @@ def _updates(
 ) -> tuple[Callable[[], object], int]:
   """A call that takes so many updates of some seeds, and how many seeds."""
   devices = jax.local_devices()
-  lanes = sweeps.auto_lanes(devices[0].platform, networks.parameters(config))
-  trainer = sweeps.trainer(
+  lanes = lane_rules.auto_lanes(
+    devices[0].platform, networks.parameters(config)
+  )
+  trainer = parallel.trainer(
     learning.TRAINING, learning.program(config), lanes=lanes, devices=devices
   )
-  data = sweeps.to_devices(trainer, learning.load(config, ''))
-  numbers = sweeps.traced(learning.numbers(config))
+  data = parallel.to_devices(trainer, learning.load(config, ''))
+  numbers = parallel.traced(learning.numbers(config))
   seeds = np.arange(trainer.size, dtype=np.uint32)
   start = trainer.start(keys.root(0), numbers, data, seeds)
   state = [start]
@@ -246,7 +243,7 @@ def main() -> None:
   unknown = set(chosen) - set(SECTIONS)
   if unknown:
     parser.error(f'--section: no {", ".join(unknown)} in {list(SECTIONS)}')
-  cores = launch.cores()
+  cores = machine.cores()
   jax.config.update('jax_num_cpu_devices', cores)
   jax.config.update('jax_default_matmul_precision', 'highest')
   device = jax.local_devices()[0]

@@ -19,10 +19,13 @@ from initlab import (
   initializers,
   keys,
   losses,
+  minibatches,
   mlp,
-  sweeps,
+  optimizers,
   training,
 )
+from initlab.engine import lanes as lane_rules, parallel
+from initlab.experiment import Training, written
 
 _RATE = 0.01
 _EXAMPLES = 1024
@@ -41,7 +44,7 @@ class Network(NamedTuple):
   seeds: int
 
   def __str__(self) -> str:
-    return f'{base.written(self.widths)}, B={self.batch}, {self.seeds} seeds'
+    return f'{written(self.widths)}, B={self.batch}, {self.seeds} seeds'
 
 
 NETWORKS = (
@@ -60,10 +63,10 @@ def arrays(network: Network) -> base.Batch:
   return base.Batch(x, y)
 
 
-def pieces(draw: Any = None) -> base.Training:
+def pieces(draw: Any = None) -> Training:
   """A training as the engine takes it; its config is a Network."""
   objective = training.objective(jnp.tanh, losses.cross_entropy)
-  optimizer = lambda numbers: training.optimizer(
+  optimizer = lambda numbers: optimizers.optimizer(
     'sgd', 'constant', numbers['learning_rate'], 1
   )
 
@@ -75,12 +78,12 @@ def pieces(draw: Any = None) -> base.Training:
 
   def advance(network, numbers, key, data, state, first, last):
     key = keys.stream(key, 'data')
-    examples = training.examples(key, draw, data, network.batch)
+    examples = minibatches.examples(key, draw, data, network.batch)
     return training.advance(
       objective, optimizer(numbers), examples, state, first, last, every=100
     )
 
-  return base.Training(
+  return Training(
     program=lambda network: network,
     numbers=lambda network: {'learning_rate': _RATE},
     steps=lambda network: (0, 100),
@@ -110,10 +113,12 @@ def initlab_steps(network: Network, draw: Any = None) -> tuple[Callable, int]:
     (a + 1) * b
     for a, b in zip(network.widths, network.widths[1:], strict=False)
   )
-  lanes = sweeps.auto_lanes(devices[0].platform, parameters)
-  trainer = sweeps.trainer(pieces(draw), network, lanes=lanes, devices=devices)
-  numbers = sweeps.traced({'learning_rate': _RATE})
-  data = sweeps.to_devices(trainer, arrays(network)) if draw is None else None
+  lanes = lane_rules.auto_lanes(devices[0].platform, parameters)
+  trainer = parallel.trainer(
+    pieces(draw), network, lanes=lanes, devices=devices
+  )
+  numbers = parallel.traced({'learning_rate': _RATE})
+  data = parallel.to_devices(trainer, arrays(network)) if draw is None else None
   seeds, root = np.arange(trainer.size, dtype=np.uint32), keys.root(0)
   held = [trainer.start(root, numbers, data, seeds)]
 
@@ -128,7 +133,7 @@ def initlab_steps(network: Network, draw: Any = None) -> tuple[Callable, int]:
 def vmap_steps(network: Network) -> tuple[Callable, int]:
   """The same program of one seed under plain `jit(vmap)`, on one device."""
   training_ = pieces()
-  numbers = sweeps.traced({'learning_rate': _RATE})
+  numbers = parallel.traced({'learning_rate': _RATE})
   data = jax.device_put(arrays(network), jax.local_devices()[0])
   at = lambda seed: keys.at(keys.root(0), seed)
   seeds = jnp.arange(network.seeds, dtype=jnp.uint32)

@@ -28,12 +28,12 @@ TESTS = {
   'initializers': (
     'initlab/initializers.py',
     'tests/initializers_test.py',
-    'tests/reproducibility_test.py',
+    'tests/engine/reproducibility_test.py',
   ),
   'kernels': (
     'initlab/kernels.py',
     'tests/initializers_test.py',
-    'tests/reproducibility_test.py',
+    'tests/engine/reproducibility_test.py',
   ),
   'keys': ('initlab/keys.py', 'tests/keys_test.py'),
   'mlp': ('tests/mlp_test.py',),
@@ -44,7 +44,9 @@ TESTS = {
     'tests/stats_test.py',
   ),
   'theory': ('tests/theory_faults_test.py', 'tests/theory_test.py'),
-  'training': ('initlab/training.py', 'tests/training_test.py'),
+  'training': ('tests/training_test.py',),
+  'minibatches': ('initlab/minibatches.py', 'tests/training_test.py'),
+  'optimizers': ('tests/training_test.py',),
 }
 
 _INITIALIZERS = (
@@ -455,9 +457,9 @@ _STATS = (
     'steps = p[order] * np.arange(p.size, 0, -1)',
   ),
   Fault(
-    "Clopper's interval for Wilson's",
-    "(confidence, 'wilson')",
+    "Wilson's interval for Clopper and Pearson's",
     "(confidence, 'exact')",
+    "(confidence, 'wilson')",
   ),
   Fault(
     "the effect without Hedges' correction",
@@ -486,8 +488,8 @@ _STATS = (
   ),
   Fault(
     'an arithmetic mean of ratios',
-    'value, low, high = np.exp(logs[:3])',
-    'value, low, high = 1 + np.asarray(logs[:3])',
+    'np.where(of_zeros, zero, np.exp(log))',
+    'np.where(of_zeros, zero, 1 + log)',
   ),
   Fault(
     'Student with n degrees',
@@ -497,8 +499,8 @@ _STATS = (
   Fault('a deviation of n', 'rest.std(0, ddof=1)', 'rest.std(0)'),
   Fault(
     'the best of k + 1',
-    'k / total * np.concatenate',
-    '(k + 1) / total * np.concatenate',
+    'math.comb(total, k), lambda j: math.comb(total - j, k)',
+    'math.comb(total, k), lambda j: math.comb(total - j, k + 1)',
   ),
   Fault(
     'a zero is a value', 'if np.any(values < 0):', 'if np.any(values <= 0):'
@@ -546,36 +548,6 @@ _THEORY = (
 
 _TRAINING = (
   Fault(
-    'generated minibatches repeat every 256 steps',
-    'keys.at(key, step.astype(jnp.uint32))',
-    'keys.at(key, step.astype(jnp.uint32) % 256)',
-  ),
-  Fault(
-    'one order for all epochs',
-    'jax.random.permutation(keys.at(key, epoch), count)',
-    'jax.random.permutation(keys.at(key, 0 * epoch), count)',
-  ),
-  Fault(
-    'each order for two epochs',
-    'jax.random.permutation(keys.at(key, epoch), count)',
-    'jax.random.permutation(keys.at(key, epoch // 2), count)',
-  ),
-  Fault(
-    'examples in the same order, not the labels',
-    'return base.Batch(data.x[rows], data.y[rows])',
-    'return base.Batch(data.x[rows], data.y[:size])',
-  ),
-  Fault(
-    'the epoch that follows is the one before',
-    '[orders[count:], order(epoch + jnp.uint32(1))]',
-    '[orders[count:], order(epoch)]',
-  ),
-  Fault(
-    'no schedule',
-    'learning_rate * factor(count.astype(float))',
-    'learning_rate * factor(0 * count.astype(float))',
-  ),
-  Fault(
     'a mean cost that never starts again',
     'number = before.astype(float) + 1',
     'number = index.astype(float) + 1',
@@ -611,6 +583,52 @@ _TRAINING = (
     'jnp.argmax(logits, axis=-1).astype(jnp.int32) == batch.y',
   ),
   Fault(
+    'the clock a step late',
+    'jnp.where(now, index, state.reached_step)',
+    'jnp.where(now, index + 1, state.reached_step)',
+  ),
+  Fault(
+    'the last step is not recorded',
+    '{*range(0, steps, every), steps}',
+    '{*range(0, steps, every), steps - 1}',
+  ),
+)
+
+_MINIBATCHES = (
+  Fault(
+    'generated minibatches repeat every 256 steps',
+    'keys.at(key, step.astype(jnp.uint32))',
+    'keys.at(key, step.astype(jnp.uint32) % 256)',
+  ),
+  Fault(
+    'one order for all epochs',
+    'jax.random.permutation(keys.at(key, epoch), count)',
+    'jax.random.permutation(keys.at(key, 0 * epoch), count)',
+  ),
+  Fault(
+    'each order for two epochs',
+    'jax.random.permutation(keys.at(key, epoch), count)',
+    'jax.random.permutation(keys.at(key, epoch // 2), count)',
+  ),
+  Fault(
+    'examples in the same order, not the labels',
+    'return base.Batch(data.x[rows], data.y[rows])',
+    'return base.Batch(data.x[rows], data.y[:size])',
+  ),
+  Fault(
+    'the epoch that follows is the one before',
+    '[orders[count:], order(epoch + jnp.uint32(1))]',
+    '[orders[count:], order(epoch)]',
+  ),
+)
+
+_OPTIMIZERS = (
+  Fault(
+    'no schedule',
+    'learning_rate * factor(count.astype(float))',
+    'learning_rate * factor(0 * count.astype(float))',
+  ),
+  Fault(
     'momentum of 0.8',
     "'momentum': lambda rate: optax.sgd(rate, momentum=0.9)",
     "'momentum': lambda rate: optax.sgd(rate, momentum=0.8)",
@@ -623,16 +641,6 @@ _TRAINING = (
   Fault('adamw is adam', "'adamw': optax.adamw", "'adamw': optax.adam"),
   Fault('a warm-up twice as long', '_WARM_UP = 0.1', '_WARM_UP = 0.2'),
   Fault('a decay to 5%', '_SMALLEST_FACTOR = 0.01', '_SMALLEST_FACTOR = 0.05'),
-  Fault(
-    'the clock a step late',
-    'jnp.where(now, index, state.reached_step)',
-    'jnp.where(now, index + 1, state.reached_step)',
-  ),
-  Fault(
-    'the last step is not recorded',
-    '{*range(0, steps, every), steps}',
-    '{*range(0, steps, every), steps - 1}',
-  ),
 )
 
 FAULTS: dict[str, tuple[Fault, ...]] = {
@@ -644,4 +652,6 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
   'stats': _STATS,
   'theory': _THEORY,
   'training': _TRAINING,
+  'minibatches': _MINIBATCHES,
+  'optimizers': _OPTIMIZERS,
 }

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import faults
 
 ROOT = pathlib.Path(__file__).parents[1]
-PARTS = 'initlab', 'experiments', 'tests', 'scripts', 'setup.cfg'
+PARTS = 'initlab', 'experiments', 'tests', 'scripts', 'pyproject.toml'
 REQUIRED = 0.95
 TIMEOUT = 1800  # seconds of all test files of a module
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
-from scipy import stats as scipy_stats
+from scipy import special, stats as scipy_stats
 
 from initlab import stats
 

@@ -30,7 +30,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from initlab import stats, tables, tuning
+from initlab import stats
+from initlab.report import tables, tuning
 
 
 class Law(NamedTuple):

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import importlib.machinery
 import importlib.util
 import os
 import pathlib

@@ -10,13 +10,13 @@ import math
 from typing import Any, NamedTuple
 
 from absl.testing import parameterized
-import checks
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from initlab import base, initializers, kernels, keys
+from tests.helpers import checks
 
 _GAIN = 1.3
 _DENSE = (512, 64)

@@ -7,17 +7,15 @@ import math
 from typing import Any, NamedTuple
 
 from absl.testing import parameterized
-import checks
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.integrate
-import scipy.special
 import scipy.stats
 
 from initlab import base, initializers, kernels, keys
+from tests.helpers import checks
 
 
 class Kernel(NamedTuple):

@@ -2,14 +2,12 @@
 
 import ast
 import pathlib
-import sys
 
+import faults
+import mutate
 import pytest
 
 _ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(_ROOT / 'scripts'))
-import faults  # noqa: E402
-import mutate  # noqa: E402
 
 
 @pytest.mark.parametrize('module', faults.FAULTS)

@@ -1,38 +1,46 @@
 """The README does not lie: its commands are accepted and its code runs."""
 
 import doctest
-import importlib
 import pathlib
 import re
 import shlex
 
 import pytest
 
-from initlab import initializers, launch
+from initlab.launch.flags import (
+  define_collection_flags,
+  define_flags,
+  read_chapters,
+  read_options,
+  read_settings,
+  read_workers,
+)
+from tests.helpers import programs
 
 _ROOT = pathlib.Path(__file__).parents[1]
-_TEXT = (_ROOT / 'README.md').read_text()
+_PAGES = [_ROOT / 'README.md', *sorted((_ROOT / 'docs').glob('*.md'))]
+_TEXT = '\n'.join(page.read_text() for page in _PAGES)
 _COMMANDS = re.findall(
-  r'(?:python -m experiments\.|scripts/run )(\w+)([^`#\n]*)', _TEXT
+  r'(?:python -m experiments\.|scripts/run )([\w.]+)([^`#\n]*)', _TEXT
 )
 
 
 @pytest.mark.parametrize(('name', 'flags'), _COMMANDS)
 def test_commands_are_accepted(name, flags):
-  module = importlib.import_module(f'experiments.{name}')
+  module = programs.module(name)
   flags = re.sub(r':::.*', '', re.sub(r'\$\w+|\{\}', '0', flags))
   argv = [each for each in shlex.split(flags) if each != '--help']
   if hasattr(module, 'COLLECTION'):
-    values = launch.define_collection_flags(module.COLLECTION)
+    values = define_collection_flags(module.COLLECTION)
     assert values(['_', *argv]) == ['_']
-    assert launch.read_chapters(module.COLLECTION, str(values['only'].value))
+    assert read_chapters(module.COLLECTION, str(values['only'].value))
     return
   experiment = module.EXPERIMENT
-  values = launch.define_flags(experiment)
+  values = define_flags(experiment)
   assert values(['_', *argv]) == ['_']
-  assert launch.read_settings(experiment, values)
-  launch.read_options(values, '')
-  launch.read_workers(values)
+  assert read_settings(experiment, values)
+  read_options(values, '')
+  read_workers(values)
 
 
 def test_code_runs():
@@ -45,10 +53,10 @@ def test_code_runs():
   assert failed == 0
 
 
-def test_scripts_and_pictures_exist():
-  for path in re.findall(r'\]\((?!http)([^)]+)\)|`(scripts/\w+)', _TEXT):
-    assert (_ROOT / ''.join(path)).exists(), path
-
-
-def test_counts_the_schemes():
-  assert f'{len(initializers.SCHEMES)} schemes' in _TEXT
+@pytest.mark.parametrize('page', _PAGES, ids=lambda page: page.name)
+def test_scripts_pages_and_pictures_exist(page):
+  text = page.read_text()
+  for path in re.findall(r'\]\((?!http)([^)]+)\)', text):
+    assert (page.parent / path).exists(), path
+  for path in re.findall(r'`(scripts/\w+)', text):
+    assert (_ROOT / path).exists(), path

@@ -15,7 +15,6 @@ from initlab import (
   losses,
   mlp,
   probes,
-  singular_values,
   theory,
 )
 
@@ -30,8 +29,8 @@ def _look(widths, scheme='glorot'):
   batch = base.Batch(x, jnp.zeros(8, jnp.int32))
   seen = mlp.signals(params, batch, jnp.tanh, _COST)
   means = {
-    'rms': singular_values.rms(params, jnp.tanh, seen),
-    'geometric_mean': singular_values.geometric_mean(params, jnp.tanh, seen),
+    'rms': probes.rms(params, jnp.tanh, seen),
+    'geometric_mean': probes.geometric_mean(params, jnp.tanh, seen),
     'arithmetic_mean': probes.mean_singular_value(params, jnp.tanh, seen),
   }
   return params, seen, means
@@ -73,7 +72,7 @@ def test_theory_is_what_is_measured_in_wide_layers(name):
   widths = (150,) * 4
   _, seen, found = _look(widths, name)
   laws = theory.layers(initializers.SCHEMES[name], widths)
-  said = singular_values.predict(laws, np.asarray(seen.x), jnp.tanh)
+  said = theory.predict_singular_values(laws, np.asarray(seen.x), jnp.tanh)
   for field, expected in said.items():
     np.testing.assert_allclose(found[field], expected, rtol=0.04)
 
@@ -88,6 +87,8 @@ def test_the_means_are_in_their_order():
 def test_what_has_no_theory_is_nan():
   scheme = initializers.SCHEMES['standard']
   laws = theory.layers(scheme, (8, 5, 5))
-  said = singular_values.predict(laws, np.ones((1, 8)), activations.identity)
+  said = theory.predict_singular_values(
+    laws, np.ones((1, 8)), activations.identity
+  )
   assert np.isnan(said['geometric_mean']).tolist() == [True, False]
   assert np.isfinite(said['rms']).all()

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from initlab import base, stats
+from initlab.experiment import Outcome
 
 ESTIMATORS = {
   'mean': stats.mean,
@@ -383,7 +384,7 @@ def test_the_geometric_mean_of_zeros_alone_is_zero():
 def test_a_field_has_the_mean_that_its_annotation_says():
   x = np.exp(normals(6, 2))
   measured = {'norm': x, 'error': x}
-  outcome = base.Outcome(None, '', np.arange(6), measured, {})
+  outcome = Outcome(None, '', np.arange(6), measured, {})
   outcome = outcome._replace(geometric=frozenset({'norm'}))
   for field, mean in (('norm', stats.geometric_mean), ('error', stats.mean)):
     chex.assert_trees_all_equal(stats.average(outcome, field), mean(x))

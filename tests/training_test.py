@@ -9,7 +9,16 @@ import numpy as np
 import optax
 import pytest
 
-from initlab import base, initializers, keys, losses, mlp, training
+from initlab import (
+  base,
+  initializers,
+  keys,
+  losses,
+  minibatches,
+  mlp,
+  optimizers,
+  training,
+)
 
 _LOSS = losses.cross_entropy
 _OBJECTIVE = training.objective(jnp.tanh, _LOSS)
@@ -25,13 +34,13 @@ def _params(key=None):
 
 
 def _optimizer(name='sgd', rate=0.1, schedule='constant', steps=10):
-  return training.optimizer(name, schedule, rate, steps)
+  return optimizers.optimizer(name, schedule, rate, steps)
 
 
 @functools.partial(jax.jit, static_argnames=('name', 'every'))
 def _train(rate, state, first, last, name='sgd', every=4):
   data = base.Batch(*map(jnp.asarray, _DATA))
-  examples = training.shuffled(keys.root(1), data, 3)
+  examples = minibatches.shuffled(keys.root(1), data, 3)
   return training.advance(
     _OBJECTIVE,
     _optimizer(name, rate),
@@ -52,7 +61,7 @@ def _orders(count, size, steps, first=0):
   data = base.Batch(
     jnp.arange(count, dtype=jnp.float32)[:, None], jnp.zeros(count, jnp.int32)
   )
-  examples = training.shuffled(keys.root(3), data, size)
+  examples = minibatches.shuffled(keys.root(3), data, size)
 
   batch, turn = jax.jit(examples.batch), jax.jit(examples.turn)
   cursor, end, found = examples.open(jnp.int32(first)), None, []
@@ -83,7 +92,7 @@ def test_minibatches_do_not_depend_on_where_one_begins(first):
 @pytest.mark.parametrize('size', [0, 8])
 def test_a_minibatch_beyond_the_data_is_refused(size):
   with pytest.raises(base.UserError, match='from 1 to 7'):
-    training.shuffled(keys.root(0), _DATA, size)
+    minibatches.shuffled(keys.root(0), _DATA, size)
 
 
 def test_fresh_examples_are_those_of_the_step():
@@ -92,7 +101,7 @@ def test_fresh_examples_are_those_of_the_step():
   def draw(key, size):
     return base.Batch(jax.random.normal(key, (size, 2)), jnp.zeros(size, int))
 
-  examples = training.examples(keys.root(4), draw, None, 5)
+  examples = minibatches.examples(keys.root(4), draw, None, 5)
   cursor = examples.open(jnp.int32(0))
   batch = jax.jit(lambda step: examples.batch(cursor, step).x)
   for step in (0, 6, 6 + 2**8, 6 + 2**16, 6 + 2**24, 2**31 - 1):
@@ -106,7 +115,7 @@ def test_a_step_of_sgd_is_w_minus_rate_times_gradient():
   stepped = training.advance(
     _OBJECTIVE,
     _optimizer(),
-    training.whole(data),
+    minibatches.whole(data),
     state,
     jnp.int32(0),
     jnp.int32(1),
@@ -120,7 +129,7 @@ def test_a_step_of_sgd_is_w_minus_rate_times_gradient():
   np.testing.assert_allclose(stepped.last_cost, cost, rtol=1e-6)
 
 
-@pytest.mark.parametrize('name', training.OPTIMIZERS)
+@pytest.mark.parametrize('name', optimizers.OPTIMIZERS)
 def test_every_optimizer_lowers_the_cost_of_all_examples(name):
   rate = {'lbfgs': 1.0, 'rmsprop': 0.01, 'adam': 0.01, 'adamw': 0.01}
   optimizer = _optimizer(name, rate.get(name, 0.1), 'cosine', 20)
@@ -130,7 +139,7 @@ def test_every_optimizer_lowers_the_cost_of_all_examples(name):
     lambda state: training.advance(
       _OBJECTIVE,
       optimizer,
-      training.whole(data),
+      minibatches.whole(data),
       state,
       jnp.int32(0),
       jnp.int32(20),
@@ -161,9 +170,9 @@ def test_mean_cost_is_of_the_minibatches_since_the_last_multiple():
     np.testing.assert_allclose(state.mean_cost, np.mean(since), rtol=1e-6)
 
 
-@pytest.mark.parametrize('schedule', training.SCHEDULES)
+@pytest.mark.parametrize('schedule', optimizers.SCHEDULES)
 def test_schedules_stay_between_zero_and_one(schedule):
-  factor = training.SCHEDULES[schedule](100)
+  factor = optimizers.SCHEDULES[schedule](100)
   values = np.array([factor(np.float32(step)) for step in range(100)])
   assert (values >= 0).all()
   assert (values <= 1).all()
@@ -171,7 +180,9 @@ def test_schedules_stay_between_zero_and_one(schedule):
 
 
 def test_schedules_have_the_shapes_of_their_names():
-  at = lambda name, step: float(training.SCHEDULES[name](100)(np.float32(step)))
+  at = lambda name, step: float(
+    optimizers.SCHEDULES[name](100)(np.float32(step))
+  )
   assert at('constant', 99) == 1
   assert at('step', 49) == 1 and at('step', 51) == pytest.approx(0.1)
   assert at('step', 80) == pytest.approx(0.01)
@@ -183,9 +194,9 @@ def test_schedules_have_the_shapes_of_their_names():
 
 
 @pytest.mark.parametrize('steps', [1, 2, 3, 7])
-@pytest.mark.parametrize('schedule', training.SCHEDULES)
+@pytest.mark.parametrize('schedule', optimizers.SCHEDULES)
 def test_schedules_take_any_number_of_steps(schedule, steps):
-  assert np.isfinite(training.SCHEDULES[schedule](steps)(np.float32(0)))
+  assert np.isfinite(optimizers.SCHEDULES[schedule](steps)(np.float32(0)))
 
 
 def test_unknown_names_are_told():
@@ -221,11 +232,11 @@ def test_divergence_is_told_by_its_first_step_and_last_finite_cost():
 
   data = base.Batch(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32))
   start = (base.Layer(jnp.zeros((1, 1)), jnp.full(1, 2.5e38)),)
-  optimizer = training.optimizer('sgd', 'constant', -5e37, 10)
+  optimizer = optimizers.optimizer('sgd', 'constant', -5e37, 10)
   state = training.advance(
     objective,
     optimizer,
-    training.whole(data),
+    minibatches.whole(data),
     training.start(start, optimizer),
     jnp.int32(0),
     jnp.int32(10),
@@ -243,7 +254,7 @@ def test_gradients_that_are_not_finite_are_noticed_where_the_cost_is_finite():
   state = training.advance(
     objective,
     _optimizer(),
-    training.whole(None),
+    minibatches.whole(None),
     training.start(start, _optimizer()),
     jnp.int32(0),
     jnp.int32(2),
@@ -308,7 +319,7 @@ def test_an_optax_loop_in_numpy_words_gives_the_same_training():
 )
 def test_optimizers_are_those_of_optax(name, plain):
   """Three steps on given gradients, at the rates 0.1, 0.075 and 0.05."""
-  ours = training.optimizer(name, 'linear', 0.1, 4)
+  ours = optimizers.optimizer(name, 'linear', 0.1, 4)
   theirs = plain(optax.linear_schedule(0.1, 0.0, 4))
   params = others = jnp.array([1.0, -2.0, 0.5])
   memory, other = ours.init(params), theirs.init(others)
@@ -326,8 +337,8 @@ def test_optimizers_are_those_of_optax(name, plain):
 def test_the_clock_stops_at_the_first_cost_below():
   """Of p = (1 - rate)^t and the cost p^2 / 2, from the closed form."""
   objective = lambda params, batch: 0.5 * jnp.sum(params**2)
-  optimizer = training.optimizer('sgd', 'constant', 0.1, 50)
-  examples = training.whole(base.Batch(jnp.zeros((1, 1)), jnp.zeros((1,))))
+  optimizer = optimizers.optimizer('sgd', 'constant', 0.1, 50)
+  examples = minibatches.whole(base.Batch(jnp.zeros((1, 1)), jnp.zeros((1,))))
   state = training.timed(training.start(jnp.ones((1,)), optimizer))
   assert int(state.reached_step) == -1
   first, last = jnp.int32(0), jnp.int32(50)

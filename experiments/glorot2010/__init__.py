@@ -1,0 +1,1 @@
+"""Glorot & Bengio 2010: its figures, equations, table 1 and side results."""

@@ -1,0 +1,1 @@
+"""What four lectures say about initialization, claim by claim."""

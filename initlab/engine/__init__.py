@@ -1,0 +1,1 @@
+"""Seeds to lanes, devices, workers' shares and disk; it writes no report."""

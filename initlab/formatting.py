@@ -1,0 +1,114 @@
+"""Numbers and estimates as text: the only place that rounds for a reader."""
+
+from collections.abc import Sequence
+import decimal
+import fractions
+import math
+
+import numpy as np
+
+from initlab import stats
+
+_SCALES = {'': 1, '%': 100}
+_SIGNIFICANT = 4  # digits of a number without an interval
+_MOST = 6  # digits of one with an interval, which float32 has
+
+
+def number(value: float, unit: str = '') -> str:
+  """A number without an interval, to four digits; a dash for none.
+
+  Args:
+    value: any.
+    unit: '%' for a share that is printed as a percentage.
+
+  Examples:
+    >>> number(0.0734124), number(0.0734124, '%'), number(np.nan)
+    ('0.07341', '7.341%', '-')
+  """
+  if not np.isfinite(value):
+    return '-' if np.isnan(value) else f'{value}'
+  return f'{value * _SCALES[unit]:.{_SIGNIFICANT}g}{unit}'
+
+
+def estimate(found: stats.Estimate, *place: int, unit: str = '') -> str:
+  """A value of it with the ends of its interval; a dash for none.
+
+  The digits follow the interval: its width is printed to two digits, but no end
+  to more than six. The low end is rounded down and the high end up, so that the
+  printed interval holds the computed one, by less than one unit of the last
+  digit more at each end; the value is rounded to the same digit.
+
+  Args:
+    found: of any shape.
+    place: of the value.
+    unit: '%' for shares that are printed as percentages.
+
+  Examples:
+    >>> estimate(stats.Estimate(0.07341, 0.07328, 0.07353, 32, 32))
+    '0.07341 [0.07328, 0.07353]'
+    >>> estimate(stats.mean(np.array([[7.3e-6], [7.4e-6]] * 4)), 0)
+    '7.350e-06 [7.305e-06, 7.395e-06]'
+    >>> estimate(stats.mean(np.array([0.07341])), unit='%')
+    '7.341%'
+  """
+  value, low, high = (float(np.asarray(part)[place]) for part in found[:3])
+  if not np.isfinite(value) or np.isnan(low) or np.isnan(high):
+    return number(value, unit)
+  # Of the shortest decimals that are these floats: 0.07 is 7%, not more.
+  exact = [
+    fractions.Fraction(repr(each)) * _SCALES[unit]
+    if np.isfinite(each)
+    else None
+    for each in (value, low, high)
+  ]
+  size, last = _digits([each for each in exact if each is not None])
+  step = fractions.Fraction(10) ** last
+  texts = [
+    number(end, unit)
+    if each is None
+    else _written(rounded(each / step), last, size) + unit
+    for end, each, rounded in zip(
+      (value, low, high), exact, (round, math.floor, math.ceil), strict=True
+    )
+  ]
+  return f'{texts[0]} [{texts[1]}, {texts[2]}]'
+
+
+def _digits(numbers: Sequence[fractions.Fraction]) -> tuple[int, int]:
+  """Powers of ten of the largest number's first digit and of the last printed.
+
+  The last is the second digit of the width, but none behind the sixth of the
+  largest number; the fourth where there is no width. Without an exponent, all
+  digits before the point are printed.
+  """
+  if not any(numbers):
+    return 0, 0
+  size = _power(max(map(abs, numbers)))
+  width = max(numbers) - min(numbers)
+  last = _power(width) - 1 if width else size + 1 - _SIGNIFICANT
+  last = max(last, size + 1 - _MOST)
+  return size, min(last, 0) if -4 < size < 5 else last
+
+
+def _power(number: fractions.Fraction) -> int:
+  """Of ten, of the first digit; 0 for 0."""
+  if not number:
+    return 0
+  power = math.floor(math.log10(number))
+  # The logarithm is rounded: near a power of ten it may be on its other side.
+  power += (number >= fractions.Fraction(10) ** (power + 1)) - (
+    number < fractions.Fraction(10) ** power
+  )
+  return power
+
+
+def _written(count: int, last: int, size: int) -> str:
+  """So many steps of 10^last; in the notation of numbers of that size."""
+  if -4 < size < 5:
+    return f'{decimal.Decimal(count).scaleb(last):f}'
+  return f'{decimal.Decimal(count).scaleb(last - size):f}e{size:+03d}'
+
+
+def p_value(p: float) -> str:
+  """To two digits; a dash where there is none."""
+  return f'{p:.2g}' if np.isfinite(p) else '-'

@@ -1,0 +1,5 @@
+"""What a shell starts: flags, JAX settings, workers and the program."""
+
+from initlab.launch.shell import collect, main
+
+__all__ = ['collect', 'main']

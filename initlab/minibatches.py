@@ -1,0 +1,139 @@
+"""Where the minibatches of a training come from.
+
+A source of minibatches is an `Examples`: it says which examples a step takes,
+as a pure function of the key and of the step, so that a training goes on after
+an interruption as if there had been none.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from initlab import base, keys
+
+
+class Examples(NamedTuple):
+  """Where minibatches come from.
+
+  A cursor serves a stretch of steps, in which nothing of it changes, so no loop
+  over steps copies it. Steps are int32.
+
+  open: `step -> cursor` of the stretch that the step is in.
+  end: `step -> step`, the first one after that stretch.
+  turn: `(cursor, step) -> cursor` of the next stretch, which begins there.
+  batch: `(cursor, step) -> batch`, the minibatch of a step.
+  """
+
+  open: Callable[[base.Array], Any]
+  end: Callable[[base.Array], base.Array]
+  turn: Callable[[Any, base.Array], Any]
+  batch: Callable[[Any, base.Array], Any]
+
+
+# Minibatches.
+
+
+def examples(
+  key: base.Key,
+  draw: Callable[[base.Key, int], base.Batch] | None,
+  train: base.Batch | None,
+  size: int,
+) -> Examples:
+  """Minibatches of a data set.
+
+  Args:
+    key: the stream of the data; it is consumed.
+    draw: of an endless data set; None for a finite one.
+    train: all training examples of a finite one.
+    size: of a minibatch; 0 for all training examples.
+
+  Raises:
+    UserError: neither is given, or the size is beyond the examples.
+  """
+  if draw is not None:
+    return generated(key, draw, size)
+  if train is None:
+    raise base.UserError('there are no training examples')
+  return shuffled(key, train, size) if size else whole(train)
+
+
+def generated(
+  key: base.Key, draw: Callable[[base.Key, int], base.Batch], size: int
+) -> Examples:
+  """Fresh examples at every step, those of step t from `keys.at(key, t)`.
+
+  Args:
+    key: the stream of the data; it is consumed.
+    draw: of a `base.Dataset`.
+    size: of a minibatch.
+  """
+
+  def batch(cursor: tuple, step: base.Array) -> base.Batch:
+    del cursor
+    return draw(keys.at(key, step.astype(jnp.uint32)), size)
+
+  return _endless(batch)
+
+
+def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
+  """Every example once an epoch, in an order of its own.
+
+  The epochs follow each other without a gap: a minibatch that begins near the
+  end of one takes the rest from the next. Epoch k is ordered by the permutation
+  that `keys.at(key, k)` gives.
+
+  Args:
+    key: the stream of the data; it is consumed.
+    data: `N` examples; `N` times the number of epochs is below 2^32.
+    size: of a minibatch, from 1 to `N`.
+
+  Raises:
+    UserError: the size is not from 1 to N.
+  """
+  count = len(data.x)
+  if not 1 <= size <= count:
+    raise base.UserError(
+      f'batch_size={size}: there are {count} training examples; it is from 1 '
+      f'to {count}, or 0 for all of them'
+    )
+
+  def order(epoch: base.Array) -> base.Array:
+    return jax.random.permutation(keys.at(key, epoch), count)
+
+  def place(step: base.Array) -> tuple[base.Array, base.Array]:
+    taken = step.astype(jnp.uint32) * jnp.uint32(size)
+    return taken // jnp.uint32(count), taken % jnp.uint32(count)
+
+  def two_epochs(step: base.Array) -> base.Array:
+    epoch, _ = place(step)
+    return jnp.concatenate([order(epoch), order(epoch + jnp.uint32(1))])
+
+  def end(step: base.Array) -> base.Array:
+    examples = (place(step)[0] + jnp.uint32(1)) * jnp.uint32(count)
+    return ((examples - jnp.uint32(1)) // jnp.uint32(size)).astype(
+      jnp.int32
+    ) + 1
+
+  def turn(orders: base.Array, step: base.Array) -> base.Array:
+    epoch, _ = place(step)
+    return jnp.concatenate([orders[count:], order(epoch + jnp.uint32(1))])
+
+  def batch(orders: base.Array, step: base.Array) -> base.Batch:
+    _, offset = place(step)
+    rows = jax.lax.dynamic_slice(orders, (offset.astype(jnp.int32),), (size,))
+    return base.Batch(data.x[rows], data.y[rows])
+
+  return Examples(two_epochs, end, turn, batch)
+
+
+def whole(data: Any) -> Examples:
+  """All examples at every step; None where the objective takes none."""
+  return _endless(lambda cursor, step: data)
+
+
+def _endless(batch: Callable[[Any, base.Array], Any]) -> Examples:
+  """Minibatches that need no cursor: all steps are one stretch."""
+  end = lambda step: jnp.full((), jnp.iinfo(jnp.int32).max, jnp.int32)
+  return Examples(lambda step: (), end, lambda cursor, step: cursor, batch)

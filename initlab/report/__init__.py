@@ -1,0 +1,1 @@
+"""Outcomes to what a person reads: tables, text, pages and files."""

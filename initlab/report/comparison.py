@@ -1,0 +1,259 @@
+"""Which setting ends best: the numbers, and tests paired by seed.
+
+For a field of one number a network, of which lower is better. Its errors are
+those of the seeds that are finite: how many diverged is said beside them.
+"""
+
+from collections.abc import Sequence
+import csv as csv_format
+import io
+import itertools
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from initlab import formatting, stats
+from initlab.experiment import DIVERGENCE, Outcome, in_words
+from initlab.report import tables
+
+_T = TypeVar('_T')
+_ALL_PAIRS = 5  # settings up to which all are compared, not just to the first
+
+
+class Comparison(NamedTuple):
+  """Setting b minus setting a, over the seeds that both have.
+
+  difference: of the means.
+  p: of no difference, by flipping the signs of the differences.
+  holm: the same, corrected for the number of comparisons.
+  effect: the mean difference over the spread of the differences.
+  needed: seeds to see half this difference with a probability of 0.8, assured
+    to 80% for what these pairs know of the spread of differences; the ends are
+    the numbers at those of the 95% interval of that spread.
+  """
+
+  a: str
+  b: str
+  difference: stats.Estimate
+  p: float
+  holm: float
+  effect: stats.Estimate
+  needed: stats.Estimate
+
+
+def compare(field: str, outcomes: Sequence[Outcome]) -> list[Comparison]:
+  """All pairs of settings; of many, all with the first.
+
+  Args:
+    field: `[S]` of each outcome.
+    outcomes: the settings.
+  """
+  compared = pairs(outcomes)
+  values = [_paired(field, *pair) for pair in compared]
+  p = [float(stats.permutation_test(b, a).p) for a, b in values]
+  corrected = stats.holm(np.array(p)) if p else []
+  return [
+    Comparison(
+      first.label,
+      second.label,
+      stats.paired_difference(b, a),
+      p[i],
+      float(corrected[i]),
+      stats.effect_size(b, a),
+      _needed(b, a),
+    )
+    for i, ((first, second), (a, b)) in enumerate(
+      zip(compared, values, strict=True)
+    )
+  ]
+
+
+def pairs(settings: Sequence[_T]) -> list[tuple[_T, _T]]:
+  """Which settings are compared: all pairs; of many, all with the first."""
+  if len(settings) > _ALL_PAIRS:
+    return [(settings[0], other) for other in settings[1:]]
+  return list(itertools.combinations(settings, 2))
+
+
+def all_tables(field: str, outcomes: Sequence[Outcome]) -> list[tables.Table]:
+  """The table of errors, and that of the tests if there are two settings."""
+  found = [errors(field, outcomes)]
+  comparisons = compare(field, outcomes)
+  return [*found, tests(field, comparisons)] if comparisons else found
+
+
+def errors(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
+  """How each setting ends."""
+  columns = {
+    ('mean', '95% interval'): lambda x: _told(stats.mean(x), stats.FEWEST),
+    ('median', '95% interval'): lambda x: _told(
+      stats.median(x), stats.quantile_fewest(0.5)
+    ),
+    ('interquartile mean', '95% interval'): lambda x: _told(
+      stats.interquartile_mean(x), stats.FEWEST
+    ),
+    ('single seeds', 'best'): lambda x: _extreme(_least(x)),
+    ('single seeds', 'worst'): lambda x: _extreme(-_least(-x)),
+    ('seeds', 'finite'): lambda x: f'{np.isfinite(x).sum()} of {len(x)}',
+    ('not finite', 'share, 95% interval'): _lost,
+  }
+  values = [np.asarray(each.measured[field], float) for each in outcomes]
+  return tables.Table(
+    f'{_name(field)}, the seed as the unit',
+    tables.Column('', 'setting', [each.label for each in outcomes]),
+    [
+      tables.Column(group, head, [cell(x) for x in values])
+      for (group, head), cell in columns.items()
+    ],
+  )
+
+
+def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
+  """Where settings differ beyond chance."""
+  columns = {
+    ('difference of means', '95% interval'): lambda each: _told(
+      each.difference, stats.FEWEST
+    ),
+    ('permutation test', 'p'): lambda each: formatting.p_value(each.p),
+    ('permutation test', 'p, Holm'): lambda each: formatting.p_value(each.holm),
+    ('effect size', '95% interval'): lambda each: formatting.estimate(
+      each.effect
+    ),
+    ('seeds', 'pairs'): lambda each: (
+      f'{each.difference.n} of {each.difference.total}'
+    ),
+    ('seeds', 'to see half of it'): lambda each: _needed_told(each.needed),
+  }
+  names = [f'{each.b} - {each.a}' for each in comparisons]
+  return tables.Table(
+    f'{_name(field)}, differences paired by seed',
+    tables.Column('', 'settings', names),
+    [
+      tables.Column(group, head, [cell(each) for each in comparisons])
+      for (group, head), cell in columns.items()
+    ],
+  )
+
+
+def csv(field: str, outcomes: Sequence[Outcome]) -> str:
+  """The numbers of both tables as CSV: one row a setting, one a comparison.
+
+  Columns: kind ('setting' or 'difference'), name, statistic, value, low, high
+  (of the 95% interval), seeds (that were finite), total. Unknown is empty.
+  """
+  file = io.StringIO()
+  write = csv_format.writer(file, lineterminator='\n').writerow
+  write(('kind', 'name', 'statistic', 'value', 'low', 'high', 'seeds', 'total'))
+
+  def row(kind: str, name: str, statistic: str, estimate: stats.Estimate):
+    numbers = [float(x) for x in estimate[:3]]
+    cells = [f'{x:.9g}' if np.isfinite(x) else '' for x in numbers]
+    write([kind, name, statistic, *cells, int(estimate.n), estimate.total])
+
+  for each in outcomes:
+    values = np.asarray(each.measured[field], float)
+    row('setting', each.label, 'mean', stats.mean(values))
+    row('setting', each.label, 'median', stats.median(values))
+    middle = stats.interquartile_mean(values)
+    row('setting', each.label, 'interquartile mean', middle)
+    lost = stats.share(int((~np.isfinite(values)).sum()), len(values))
+    row('setting', each.label, 'share not finite', lost)
+  for each in compare(field, outcomes):
+    name = f'{each.b} - {each.a}'
+    n, total = each.difference.n, each.difference.total
+    nan = np.array(np.nan)
+    row('difference', name, 'mean', each.difference)
+    row('difference', name, 'effect size', each.effect)
+    row('difference', name, 'needed', each.needed)
+    for statistic in ('p', 'holm'):
+      value = np.array(getattr(each, statistic))
+      estimate = stats.Estimate(value, nan, nan, n, total)
+      row('difference', name, statistic, estimate)
+  return file.getvalue()
+
+
+def divergence(outcome: Outcome) -> str:
+  """How many seeds diverged, when, and where their cost was then."""
+  step, cost = (outcome.measured[name] for name in DIVERGENCE)
+  lost = np.isfinite(step)
+  count, total = int(lost.sum()), len(step)
+  share = formatting.estimate(stats.share(count, total), unit='%')
+  if not count:
+    return f'diverged: none of {total} seeds, {share} of all'
+  steps, costs = step[lost], cost[lost]
+  costs = costs[np.isfinite(costs)]
+  line = f'diverged: {count} of {total} seeds, {share}'
+  line += f', at steps {steps.min():.0f} to {steps.max():.0f} (median '
+  line += f'{np.median(steps):.0f})'
+  if costs.size:
+    line += f', with a last finite cost of {costs.min():.3g} to '
+    line += f'{costs.max():.3g}'
+  return f'{line}; seeds {_listed(outcome.seeds[lost])}'
+
+
+def examples(field: str, outcome: Outcome) -> dict[str, int]:
+  """The best, the median and the worst seed; of the worst, one that diverged.
+
+  The median seed is the lower one of the two in the middle.
+  """
+  values = np.asarray(outcome.measured[field], float)
+  order = np.argsort(np.where(np.isfinite(values), values, np.inf))
+  finite = int(np.isfinite(values).sum())
+  middle = order[max(0, finite - 1) // 2]
+  chosen = {'best': order[0], 'median': middle, 'worst': order[-1]}
+  return {name: int(outcome.seeds[at]) for name, at in chosen.items()}
+
+
+def _paired(
+  field: str, first: Outcome, second: Outcome
+) -> tuple[np.ndarray, np.ndarray]:
+  _, mine, its = np.intersect1d(first.seeds, second.seeds, return_indices=True)
+  a, b = first.measured[field][mine], second.measured[field][its]
+  return np.asarray(a, float), np.asarray(b, float)
+
+
+def _needed(b: np.ndarray, a: np.ndarray) -> stats.Estimate:
+  """Nothing of no difference."""
+  size = abs(float(stats.paired_difference(b, a).value))
+  if not 0 < size < np.inf:
+    return stats.mean(np.full(len(a), np.nan))
+  return stats.seeds_needed(b, a, size / 2)
+
+
+def _least(x: np.ndarray) -> float:
+  return float(np.min(x[np.isfinite(x)], initial=np.inf))
+
+
+def _lost(x: np.ndarray) -> str:
+  lost = stats.share(int((~np.isfinite(x)).sum()), len(x))
+  return formatting.estimate(lost, unit='%')
+
+
+def _told(estimate: stats.Estimate, fewest: int) -> str:
+  """With its interval, or with how many seeds that takes."""
+  told = formatting.estimate(estimate)
+  needs = estimate.n > 0 and np.isnan(estimate.low)
+  return f'{told} (needs {fewest} seeds)' if needs else told
+
+
+def _needed_told(needed: stats.Estimate) -> str:
+  """Whole numbers of seeds: '34 (20 to 90)'."""
+  value, low, high = (float(each) for each in needed[:3])
+  if not np.isfinite(value):
+    return '-'
+  return f'{value:.6g} ({low:.6g} to {high:.6g})'
+
+
+def _extreme(value: float) -> str:
+  """A dash where there is no finite seed."""
+  return formatting.number(value if np.isfinite(value) else np.nan)
+
+
+def _listed(seeds: np.ndarray) -> str:
+  more = ' ...' if len(seeds) > 8 else ''
+  return ', '.join(map(str, seeds[:8])) + more
+
+
+def _name(field: str) -> str:
+  words = in_words(field)
+  return words[:1].upper() + words[1:]

@@ -1,0 +1,288 @@
+"""Learning curves: measures against the steps of a training.
+
+What `plots` draws for panels of the kind 'curve'. A measure of the whole
+network is drawn for all settings in one picture and, with the single seeds thin
+behind, in a small one a setting; a measure of the layers in a small one a
+setting, one curve a layer.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initlab import stats
+from initlab.experiment import DIVERGENCE, Outcome, Panel, in_words
+from initlab.report.plots import style
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+
+_COLUMNS = 2  # of small pictures
+_SEEDS = 64  # single seeds that are drawn at most, evenly spread
+_LAYERS = 10  # layers up to which all are drawn
+_MARKERS = 'os^DvPX*'
+_TURN = 3  # one in so many recorded steps has bars or markers
+_FEW = 12  # recorded steps up to which all have
+
+
+def draw(
+  panel: Panel,
+  outcomes: Sequence[Outcome],
+  colours: Sequence[str],
+  width: float,
+) -> 'Figure':
+  """Draws one panel.
+
+  Args:
+    panel: whose field is `[S, T]` or `[S, T, L]`.
+    outcomes: the settings, at least one.
+    colours: of the settings, in turn.
+    width: of the figure, in inches.
+  """
+  low = _taken_off(panel, outcomes)
+  outcomes = [
+    each._replace(
+      measured={**each.measured, panel.field: each.measured[panel.field] - low}
+    )
+    for each in outcomes
+  ]
+  if outcomes[0].measured[panel.field].ndim == 2:
+    return _networks(panel, outcomes, colours, width)
+  return _layers(panel, outcomes, width)
+
+
+def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
+  """What the marks of a figure mean, after what an estimate is of."""
+  low = _taken_off(panel, outcomes)
+  taken = (
+    f' Taken off: {low:.5g}, the lowest of all; a seed that comes near it '
+    'leaves the picture.'
+  ) * panel.excess
+  if outcomes[0].measured[panel.field].ndim == 2:
+    return (
+      f'Line and band: the {stats.mean_name(outcomes[0], panel.field)} and its '
+      'interval. Thin lines: single seeds. A '
+      f'seed that diverges is left out from there on.{taken}'
+    )
+  what = 'hidden layer' if panel.hidden else 'layer'
+  spread, markers = (in_words(field) for field in (panel.spread, panel.markers))
+  return (
+    f'One row a setting, one curve a {what}, with its interval as a band.'
+    + f' Bars: {spread} to both sides, its mean over seeds.' * bool(spread)
+    + f' Markers: {markers}, with intervals.' * bool(markers)
+    + f' A seed that diverges is left out from there on.{taken}'
+  )
+
+
+def _taken_off(
+  panel: Panel, outcomes: Sequence[Outcome]
+) -> np.floating | float:
+  """The lowest value of all, where the panel is of what is above it."""
+  values = [each.measured[panel.field].ravel() for each in outcomes]
+  finite = np.concatenate(values)
+  finite = finite[np.isfinite(finite)]
+  return finite.min() if panel.excess and finite.size else 0.0
+
+
+def _networks(
+  panel: Panel,
+  outcomes: Sequence[Outcome],
+  colours: Sequence[str],
+  width: float,
+) -> 'Figure':
+  from matplotlib import ticker
+  from matplotlib.figure import Figure
+
+  alone = len(outcomes) == 1
+  rows = 0 if alone else -(-len(outcomes) // _COLUMNS)
+  picture = Figure(figsize=(width, 2.9 + 1.5 * rows), layout='constrained')
+  grid = picture.add_gridspec(
+    1 + rows, _COLUMNS, height_ratios=[2.3] + [1.2] * rows
+  )
+  top = picture.add_subplot(grid[0, :])
+  top.set_title(panel.title, pad=18, parse_math=False)
+  top.set_ylabel(panel.label, parse_math=False)
+  top.set_xlabel(panel.over)
+  estimates = [stats.average(each, panel.field) for each in outcomes]
+  for i, (outcome, estimate) in enumerate(
+    zip(outcomes, estimates, strict=True)
+  ):
+    colour = colours[i % len(colours)]
+    if alone:
+      _draw_seeds(top, outcome, panel.field, colour)
+    line = ('-', '--', ':', '-.')[i // len(colours) % 4]
+    label = _title(outcome) if alone else outcome.label
+    _draw_mean(top, outcome.steps, estimate, colour, line, label)
+  top.legend(
+    loc='upper left', bbox_to_anchor=(1, 1.03), handlelength=1.4, frameon=False
+  )
+  for i, outcome in enumerate(outcomes if not alone else ()):
+    place = grid[1 + i // _COLUMNS, i % _COLUMNS]
+    axes = picture.add_subplot(place, sharey=top)
+    axes.set_title(_title(outcome), fontsize=8, parse_math=False)
+    axes.set_xlim(0, _last(outcomes))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(3, integer=True))
+    _draw_seeds(axes, outcome, panel.field, colours[i % len(colours)])
+    _draw_mean(axes, outcome.steps, estimates[i], style.INK, '-', '')
+  values = [each.measured[panel.field] for each in outcomes]
+  # The one that comes to the lowest nears 0, and its share is left out.
+  least = panel.excess / sum(map(len, values))
+  _scale(top, outcomes, values, panel.log, 0.995, least)
+  return picture
+
+
+def _layers(
+  panel: Panel, outcomes: Sequence[Outcome], width: float
+) -> 'Figure':
+  from matplotlib import colormaps
+  from matplotlib.figure import Figure
+
+  rows = len(outcomes)
+  picture = Figure(figsize=(width, 0.9 + 1.4 * rows), layout='constrained')
+  grid = picture.subplots(rows, sharex=True, sharey=True, squeeze=False)[:, 0]
+  values = []
+  for axes, outcome in zip(grid, outcomes, strict=True):
+    layers = outcome.measured[panel.field].shape[2]
+    shown = max(1, layers - panel.hidden)
+    count = shown if shown <= _LAYERS else 6
+    for layer in np.linspace(0, shown - 1, count).round().astype(int).tolist():
+      colour = colormaps['viridis'](0.88 * layer / max(1, shown - 1))
+      name = str(layer + 1) + ' out' * (layer == layers - 1)
+      values += _draw_layer(axes, panel, outcome, layer, colour, name)
+    axes.set_title(_title(outcome), fontsize=8, parse_math=False)
+    axes.legend(
+      title='layer',
+      title_fontsize=8,
+      loc='upper left',
+      bbox_to_anchor=(1, 1.15),
+      labelspacing=0.2,
+      handlelength=1.4,
+    )
+  _scale(grid[0], outcomes, values, panel.log, 1.0)
+  grid[-1].set_xlabel(panel.over)
+  picture.supylabel(panel.label, fontsize=9, parse_math=False)
+  picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
+  return picture
+
+
+def _draw_layer(
+  axes: 'Axes',
+  panel: Panel,
+  outcome: Outcome,
+  layer: int,
+  colour: tuple[float, float, float, float],
+  name: str,
+) -> list[np.ndarray]:
+  """One curve with its bars and markers; returns all that must be in sight."""
+  steps = np.asarray(outcome.steps)
+
+  def mean(field: str) -> stats.Estimate:
+    values = outcome.measured[field][:, :, layer]
+    return stats.average(outcome._replace(measured={field: values}), field)
+
+  estimate = mean(panel.field)
+  _draw_mean(axes, outcome.steps, estimate, colour, '-', name)
+  drawn = [estimate.value]
+  # The layers take turns, so that bars and markers do not hide each other.
+  turn = slice(layer % _TURN, None, _TURN) if len(steps) > _FEW else slice(None)
+  if panel.spread:
+    reach = mean(panel.spread).value
+    axes.errorbar(
+      steps[turn],
+      estimate.value[turn],
+      reach[turn],
+      fmt='none',
+      ecolor=colour,
+      elinewidth=0.9,
+      capsize=1.5,
+    )
+    drawn += [estimate.value - reach, estimate.value + reach]
+  if panel.markers:
+    beside = mean(panel.markers)
+    axes.errorbar(
+      steps[turn],
+      beside.value[turn],
+      np.stack([beside.value - beside.low, beside.high - beside.value])[
+        :, turn
+      ],
+      fmt=_MARKERS[layer % len(_MARKERS)],
+      color=colour,
+      ms=3.5,
+      elinewidth=0.9,
+      clip_on=False,
+    )
+    drawn.append(beside.value)
+  return drawn
+
+
+def _title(outcome: Outcome) -> str:
+  """The setting, and how many of its seeds diverged, if any did."""
+  steps = outcome.measured.get(DIVERGENCE[0], np.zeros(0))
+  lost = int(np.isfinite(steps).sum())
+  return outcome.label + f' ({lost} of {len(steps)} diverged)' * (lost > 0)
+
+
+def _draw_mean(
+  axes: 'Axes',
+  steps: Sequence[int],
+  estimate: stats.Estimate,
+  colour: object,
+  line: str,
+  label: str,
+) -> None:
+  axes.fill_between(
+    steps, estimate.low, estimate.high, color=colour, alpha=0.25, lw=0
+  )
+  axes.plot(steps, estimate.value, line, color=colour, lw=1.4, label=label)
+
+
+def _draw_seeds(
+  axes: 'Axes', outcome: Outcome, field: str, colour: str
+) -> None:
+  values = outcome.measured[field]
+  count = min(len(values), _SEEDS)
+  shown = np.linspace(0, len(values) - 1, count).round().astype(int)
+  axes.plot(
+    outcome.steps, values[shown].T, color=colour, lw=0.5, alpha=0.45, zorder=1
+  )
+
+
+def _scale(
+  axes: 'Axes',
+  outcomes: Sequence[Outcome],
+  values: Sequence[np.ndarray],
+  log: bool,
+  share: float,
+  least: float = 0.0,
+) -> None:
+  """The axes that all pictures of a figure share: up to a share of values.
+
+  On a logarithmic axis all of the largest, but `least` of the smallest.
+  """
+  from matplotlib import ticker
+
+  axes.set_xlim(0, _last(outcomes))
+  flat = np.concatenate([each.ravel() for each in values])
+  flat = flat[np.isfinite(flat)]
+  if log and (flat > 0).any():
+    lowest = np.quantile(flat[flat > 0], least)
+    low, high = np.log10(lowest), np.log10(flat.max())
+    margin = max(0.06 * (high - low), 0.2)
+    axes.set_yscale('log')
+    axes.set_ylim(10 ** (low - margin), 10 ** (high + margin))
+    axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5))
+    axes.yaxis.set_minor_locator(ticker.NullLocator())
+  else:
+    high = max(0.0, np.quantile(flat, share)) if flat.size else 1.0
+    low = np.min(flat, initial=high)
+    low = low if 2 * low > high else min(0.0, low)  # zero, unless far below
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
+    margin = 0.06 * (high - low) or 0.5
+    axes.set_ylim(low - margin * (low != 0), high + margin)
+
+
+def _last(outcomes: Sequence[Outcome]) -> int:
+  return max(each.steps[-1] for each in outcomes)

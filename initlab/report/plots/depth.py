@@ -1,0 +1,276 @@
+"""A per-layer measure against depth, with intervals and the theory."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from initlab import stats
+from initlab.experiment import Outcome, Panel
+from initlab.report.plots import style
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+_POINTS = 25  # layers up to which every estimate is a point with an error bar
+
+
+class _Curve(NamedTuple):
+  """One setting of a depth picture; arrays `[L]`, NaN where unknown."""
+
+  label: str
+  colour: str
+  marker: str
+  layer: np.ndarray
+  estimate: stats.Estimate
+  geometric: bool
+  theory: np.ndarray
+
+
+def draw(panel: Panel, outcomes: Sequence[Outcome]) -> 'Figure':
+  """Draws a per-layer measure against depth, one curve a setting."""
+  from matplotlib.figure import Figure
+
+  curves = [_curve(panel.field, i, each) for i, each in enumerate(outcomes)]
+  height = max(2.9, 0.9 + 0.19 * len(curves))
+  picture = Figure(figsize=(style.WIDTH, height), layout='constrained')
+  axes = picture.add_subplot()
+  axes.set_title(panel.title, pad=20, parse_math=False)
+  axes.set_ylabel(panel.label, parse_math=False)
+  axes.set_xlabel('layer (the last is the output)')
+  deep = _scale_depth(axes, curves) > _POINTS
+  _scale_measure(axes, curves, panel.log)
+  for i, curve in enumerate(curves):
+    if deep:
+      _draw_band(axes, curve, i)
+    else:
+      _draw_points(axes, curve)
+    _draw_theory(axes, curve)
+    _draw_zeros(axes, curve)
+  _draw_labels(axes, curves, 11 / (72 * 0.68 * height))
+  _draw_legend(axes, curves, deep, style.caption_seeds(panel, outcomes))
+  return picture
+
+
+def _curve(field: str, place: int, outcome: Outcome) -> _Curve:
+  estimate = stats.average(outcome, field)
+  layers = len(estimate.value)
+  return _Curve(
+    outcome.label,
+    style.COLOURS[place % len(style.COLOURS)],
+    style.MARKERS[place % len(style.MARKERS)],
+    np.arange(1, layers + 1),
+    estimate,
+    field in outcome.geometric,
+    outcome.predicted.get(field, np.full(layers, np.nan)),
+  )
+
+
+def _scale_depth(axes: 'Axes', curves: Sequence[_Curve]) -> int:
+  """Sets the axis of layers; returns how many there are."""
+  from matplotlib import ticker
+
+  depth = max(len(curve.layer) for curve in curves)
+  margin = 0.3 if depth <= 12 else 0.03 * depth
+  axes.set_xlim(1 - margin, depth + margin)
+  round_numbers = ticker.MaxNLocator(5, integer=True).tick_values(1, depth)
+  few = [1, *(tick for tick in round_numbers if 1 < tick <= depth)]
+  axes.set_xticks(list(range(1, depth + 1)) if depth <= 12 else few)
+  return depth
+
+
+def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
+  """Sets the measured axis: from zero, or over a factor of at least six."""
+  from matplotlib import ticker
+
+  drawn = np.concatenate(
+    [
+      part
+      for curve in curves
+      for part in (curve.estimate.value, curve.estimate.high, curve.theory)
+    ]
+  )
+  # The low end of an arithmetic mean may be near 0, decades below the mean.
+  lows = [curve.estimate.low for curve in curves if curve.geometric]
+  drawn = np.concatenate([drawn, *lows])
+  drawn = drawn[np.isfinite(drawn)]
+  positive = drawn[drawn > 0]
+  if log and positive.size:
+    low, high = np.log10(positive.min()), np.log10(positive.max())
+    margin = max(0.06 * (high - low), 0.5 * (np.log10(6) - (high - low)))
+    floor = 0.1 * (high - low + 2 * margin) if (drawn == 0).any() else 0.0
+    axes.set_yscale('log')
+    axes.set_ylim(10 ** (low - margin - floor), 10 ** (high + margin))
+    span = high - low
+    steps = (1, 2, 5) if span < 2 else (1, 3) if span < 4 else (1,)
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=steps, numticks=8))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: f'{y:g}'))
+    axes.yaxis.set_minor_locator(ticker.NullLocator())
+  else:
+    low, high = np.min(drawn, initial=0), np.max(drawn, initial=0)
+    high = high if high > low else 1.0
+    axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
+
+
+def _draw_points(axes: 'Axes', curve: _Curve) -> None:
+  """Hollow markers, so that settings and intervals show through each other."""
+  value, low, high = curve.estimate[:3]
+  axes.errorbar(
+    curve.layer,
+    value,
+    np.stack([value - low, high - value]),
+    color=curve.colour,
+    fmt=curve.marker,
+    mfc='none',
+    ms=style.MARK,
+    capsize=2.5,
+    lw=1.2,
+  )
+
+
+def _draw_band(axes: 'Axes', curve: _Curve, place: int) -> None:
+  """A pale line and its interval, marked in places that differ by setting."""
+  estimate = curve.estimate
+  axes.fill_between(
+    curve.layer,
+    estimate.low,
+    estimate.high,
+    color=curve.colour,
+    alpha=0.25,
+    lw=0,
+  )
+  axes.plot(
+    curve.layer,
+    estimate.value,
+    color=curve.colour,
+    alpha=0.5,
+    lw=2.5,
+    marker=curve.marker,
+    ms=style.MARK,
+    markevery=(0.04 + 0.03 * (place % 7), 0.25),
+  )
+
+
+def _draw_theory(axes: 'Axes', curve: _Curve) -> None:
+  """A dashed line; a short dash where no neighbouring layer has a theory."""
+  log = axes.get_yscale() == 'log'
+  known = np.isfinite(curve.theory) & ((curve.theory > 0) | (not log))
+  around = np.pad(known, 1)
+  alone = known & ~around[:-2] & ~around[2:]
+  line = np.where(known, curve.theory, np.nan)
+  axes.plot(curve.layer, line, '--', color=curve.colour, lw=1.1)
+  axes.plot(curve.layer[alone], line[alone], '_', color=curve.colour, ms=12)
+
+
+def _draw_zeros(axes: 'Axes', curve: _Curve) -> None:
+  """On a log axis, puts estimates of exactly zero on its lower edge."""
+  zero = curve.layer[curve.estimate.value == 0]
+  if axes.get_yscale() == 'log' and zero.size:
+    axes.plot(
+      zero,
+      np.zeros(zero.size),
+      curve.marker,
+      color=curve.colour,
+      mfc='none',
+      ms=style.MARK,
+      transform=axes.get_xaxis_transform(),
+      clip_on=False,
+    )
+    axes.annotate(
+      'zero',
+      (0, 0),
+      (-6, 0),
+      xycoords='axes fraction',
+      textcoords='offset points',
+      ha='right',
+      va='center',
+      fontsize=8,
+    )
+
+
+def _draw_labels(axes: 'Axes', curves: Sequence[_Curve], gap: float) -> None:
+  """Names every curve beside its right end, in rows at least `gap` apart."""
+  heights = [_heights(axes, curve) for curve in curves]
+  for curve, place in zip(curves, _spread(heights, gap), strict=True):
+    silent = not np.isfinite(curve.estimate.value).any()
+    axes.plot(
+      1.03,
+      place,
+      curve.marker,
+      color=curve.colour,
+      mfc='none',
+      ms=style.MARK,
+      transform=axes.transAxes,
+      clip_on=False,
+    )
+    axes.text(
+      1.06,
+      place,
+      curve.label + ' (no finite value)' * silent,
+      va='center',
+      fontsize=8,
+      parse_math=False,
+      transform=axes.transAxes,
+    )
+
+
+def _heights(axes: 'Axes', curve: _Curve) -> tuple[float, float]:
+  """The curve's last and its mean height, as fractions of the axis."""
+  value = curve.estimate.value[np.isfinite(curve.estimate.value)]
+  low, high = axes.get_ylim()
+  if not value.size:
+    return 0.0, 0.0
+  if axes.get_yscale() == 'log':
+    value = np.log(np.maximum(value, low))
+    low, high = np.log(low), np.log(high)
+  fractions = (value - low) / (high - low)
+  return float(fractions[-1]), float(fractions.mean())
+
+
+def _spread(heights: Sequence[tuple[float, float]], gap: float) -> np.ndarray:
+  """Places `[N]` near the last heights, at least `gap` apart.
+
+  Curves that end within one gap of each other are ordered by their mean height.
+  """
+  last, average = np.array(heights).T
+  order = np.lexsort((average, np.round(last / gap)))
+  ramp = gap * np.arange(len(order))
+  wanted = last[order] - ramp
+  upward = np.maximum.accumulate(wanted)
+  downward = np.minimum.accumulate(wanted[::-1])[::-1]
+  placed = np.empty(len(order))
+  placed[order] = (
+    np.clip((upward + downward) / 2, 0, max(0, 0.95 - ramp[-1])) + ramp
+  )
+  return placed
+
+
+def _draw_legend(
+  axes: 'Axes', curves: Sequence[_Curve], deep: bool, seeds: str
+) -> None:
+  """One row above the axes: what a mark is, and what a dashed line is."""
+  from matplotlib.lines import Line2D
+
+  if deep:
+    handles = [Line2D([], [], color=style.INK, lw=2.5, alpha=0.5, label=seeds)]
+  else:
+    ring = Line2D(
+      [], [], color=style.INK, lw=0, marker='o', mfc='none', ms=style.MARK
+    )
+    ring.set_label(seeds)
+    handles = [ring]
+  if any(np.isfinite(curve.theory).any() for curve in curves):
+    handles.append(
+      Line2D([], [], color=style.INK, ls='--', lw=1.1, label='theory')
+    )
+  axes.legend(
+    handles=handles,
+    ncols=2,
+    loc='lower left',
+    bbox_to_anchor=(-0.02, 0.99),
+    borderaxespad=0,
+    handlelength=1.8,
+    handletextpad=0.5,
+    columnspacing=1.5,
+  )

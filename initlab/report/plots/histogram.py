@@ -1,0 +1,109 @@
+"""The distribution of a per-layer sample: one picture a setting."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initlab import stats
+from initlab.experiment import Outcome, Panel
+from initlab.report.plots import style
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+_CURVES = 10  # layers up to which a histogram draws them all
+_COMPARABLE = 4.0  # factor of reach up to which histograms share an axis
+
+
+def draw(panel: Panel, outcomes: Sequence[Outcome]) -> 'Figure':
+  """Draws the distribution of a sample, one picture a setting."""
+  from matplotlib import ticker
+  from matplotlib.figure import Figure
+
+  rows = len(outcomes)
+  picture = Figure(
+    figsize=(style.WIDTH, 0.8 + 1.2 * rows), layout='constrained'
+  )
+  samples = [np.asarray(each.measured[panel.field], float) for each in outcomes]
+  together = comparable(samples)
+  grid = picture.subplots(
+    rows, sharex=together, sharey=panel.log, squeeze=False
+  )[:, 0]
+  peaks = []
+  for axes, outcome, sample in zip(grid, outcomes, samples, strict=True):
+    peaks += _draw_densities(axes, sample)
+    axes.set_title(outcome.label, fontsize=8, parse_math=False)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5))
+    if not panel.log:
+      axes.set_ylim(bottom=0)
+      axes.yaxis.set_major_locator(ticker.MaxNLocator(3))
+  if panel.log and peaks:
+    grid[0].set_yscale('log')
+    grid[0].set_ylim(min(peaks) / 50, max(peaks) * 2)
+    grid[0].yaxis.set_major_locator(ticker.LogLocator(numticks=5))
+    grid[0].yaxis.set_minor_locator(ticker.NullLocator())
+  grid[-1].set_xlabel(panel.label, parse_math=False)
+  seeds = style.caption_seeds(panel, outcomes)
+  grid[0].set_title(seeds, loc='right', fontsize=8)
+  for axes in grid[:1] if _same_depth(panel, outcomes) else grid:
+    axes.legend(
+      title='hidden layer',
+      title_fontsize=8,
+      loc='upper left',
+      bbox_to_anchor=(1, 1.15),
+      labelspacing=0.2,
+    )
+  picture.supylabel('density', fontsize=9)
+  picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
+  return picture
+
+
+def comparable(samples: Sequence[np.ndarray]) -> bool:
+  """Whether all settings can be seen on the axis of the widest."""
+  reach = [
+    np.quantile(np.abs(hidden[np.isfinite(hidden)]), 0.999)
+    for hidden in (each[:, : max(1, each.shape[1] - 1)] for each in samples)
+    if np.isfinite(hidden).any()
+  ]
+  return not reach or max(reach) < _COMPARABLE * min(reach)
+
+
+def _same_depth(panel: Panel, outcomes: Sequence[Outcome]) -> bool:
+  return len({each.measured[panel.field].shape[1] for each in outcomes}) == 1
+
+
+def _draw_densities(axes: 'Axes', sample: np.ndarray) -> list[float]:
+  """One curve a hidden layer of `[S, L, V]`; returns how high they peak."""
+  from matplotlib import colormaps
+
+  hidden = max(1, sample.shape[1] - 1)
+  count = hidden if hidden <= _CURVES else 6
+  peaks = []
+  for layer in np.linspace(0, hidden - 1, count).round().astype(int):
+    colour = colormaps['viridis'](0.88 * layer / max(1, hidden - 1))
+    pen = {'color': colour, 'lw': 1.2, 'label': str(layer + 1)}
+    values = sample[:, layer]
+    finite = values[np.isfinite(values)]
+    low, high = np.quantile(finite, (0.001, 0.999)) if finite.size else (0, 0)
+    if low == high:
+      axes.axvline(low if finite.size else np.nan, **pen)
+      continue
+    bins = np.clip(round(1.3 * finite.size ** (1 / 3)), 8, 60)
+    edges = np.linspace(low, high, bins + 1)
+    density = stats.mean(_density(values, edges))
+    middle = (edges[1:] + edges[:-1]) / 2
+    peaks.append(float(density.value.max()))
+    axes.plot(middle, density.value, **pen)
+    axes.fill_between(
+      middle, density.low, density.high, color=colour, alpha=0.3, lw=0
+    )
+  return peaks
+
+
+def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+  """Normalised histograms `[S, bins]` of `[S, V]`, NaN for a seed of NaN."""
+  counts = np.stack([np.histogram(seed, edges)[0] for seed in values])
+  sizes = np.isfinite(values).sum(-1, keepdims=True)
+  return counts / (np.where(sizes > 0, sizes, np.nan) * np.diff(edges))

@@ -1,0 +1,144 @@
+"""Squares of values: as grey images, and as surfaces over two weights.
+
+What `plots` draws for panels of the kinds 'image' and 'surface', whose fields
+are PerNetworkSample, `[S, side^2]`, row by row.
+"""
+
+from collections.abc import Sequence
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initlab import base
+from initlab.experiment import Outcome, Panel
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
+
+KINDS = ('image', 'surface')
+
+_SHOWN = 12  # images a setting
+_ROW = 6  # images side by side
+# Of surfaces, in the order of the settings: those of figure 5 of Glorot &
+# Bengio 2010, where there are two.
+_COLOURS = ('#222222', '#D5001C', '#0072B2', '#009E73', '#E69F00')
+
+
+def draw(panel: Panel, outcomes: Sequence[Outcome], width: float) -> 'Figure':
+  """Draws one panel.
+
+  Args:
+    panel: whose kind is one of KINDS.
+    outcomes: the settings, at least one.
+    width: of the figure, in inches.
+  """
+  kinds = {'image': _images, 'surface': _surfaces}
+  return kinds[panel.kind](panel, outcomes, width)
+
+
+def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
+  """What a figure shows."""
+  seeds = outcomes[0].seeds
+  if panel.kind == 'image':
+    sides = dict.fromkeys(
+      f'{side}x{side}' for side in (_side(panel, each) for each in outcomes)
+    )
+    return (
+      f'One image a seed, seeds {_first(seeds, _SHOWN)} of the {len(seeds)} in '
+      f'the run; {" and ".join(sides)} pixels, drawn equally large. A place in '
+      'the grid is a seed.'
+    )
+  names = ', '.join(
+    f'{each.label} {_words(place)}' for place, each in enumerate(outcomes)
+  )
+  return (
+    f'{panel.label[:1].upper()}{panel.label[1:]} over two weights, of seed '
+    f'{seeds[0]} alone, of {len(seeds)} in the run: {names}. No interval: what '
+    'is said of all seeds is in the claims and tables.'
+  )
+
+
+def _images(
+  panel: Panel, outcomes: Sequence[Outcome], width: float
+) -> 'Figure':
+  from matplotlib.figure import Figure
+
+  rows = [math.ceil(min(_SHOWN, len(each.seeds)) / _ROW) for each in outcomes]
+  tile = width / _ROW
+  heights = [0.25 + count * tile for count in rows]
+  picture = Figure(figsize=(width, 0.35 + sum(heights)), layout='constrained')
+  picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
+  parts = picture.subfigures(
+    len(outcomes), squeeze=False, height_ratios=heights
+  )[:, 0]
+  for part, outcome, lines in zip(parts, outcomes, rows, strict=True):
+    part.suptitle(outcome.label, x=0, ha='left', fontsize=8, parse_math=False)
+    grid = part.subplots(lines, _ROW, squeeze=False).ravel()
+    side = _side(panel, outcome)
+    for axes in grid:
+      axes.set_axis_off()
+    for axes, values in zip(grid, outcome.measured[panel.field], strict=False):
+      axes.imshow(
+        values.reshape(side, side),
+        cmap='gray',
+        vmin=-1,
+        vmax=1,
+        interpolation='nearest',
+      )
+  return picture
+
+
+def _surfaces(
+  panel: Panel, outcomes: Sequence[Outcome], width: float
+) -> 'Figure':
+  from matplotlib.figure import Figure
+  from matplotlib.lines import Line2D
+
+  picture = Figure(figsize=(width, 0.85 * width), layout='constrained')
+  axes = picture.add_subplot(projection='3d', computed_zorder=False)
+  axes.set_title(panel.title, parse_math=False)
+  # From the last to the first, which lies over the others.
+  for place, outcome in reversed(list(enumerate(outcomes))):
+    side = _side(panel, outcome)
+    reach = getattr(outcome.config, panel.over)
+    weight = np.linspace(-reach, reach, side)
+    first, second = np.meshgrid(weight, weight, indexing='ij')
+    axes.plot_wireframe(
+      first,
+      second,
+      outcome.measured[panel.field][0].reshape(side, side),
+      color=_COLOURS[place % len(_COLOURS)],
+      linewidth=0.4,
+    )
+  axes.set_xlabel('W1, first layer')
+  axes.set_ylabel('W2, output')
+  axes.set_zlabel(panel.label, parse_math=False)
+  axes.view_init(elev=18, azim=-60)
+  axes.legend(
+    handles=[
+      Line2D([], [], color=_COLOURS[i % len(_COLOURS)], label=each.label)
+      for i, each in enumerate(outcomes)
+    ],
+    loc='upper left',
+  )
+  return picture
+
+
+def _side(panel: Panel, outcome: Outcome) -> int:
+  size = outcome.measured[panel.field].shape[1]
+  side = math.isqrt(size)
+  if side**2 != size:
+    raise base.UserError(f'{panel.field} has {size} values, not a square')
+  return side
+
+
+def _first(seeds: np.ndarray, count: int) -> str:
+  shown = seeds[:count]
+  return f'{shown[0]} to {shown[-1]}' if len(shown) > 1 else str(shown[0])
+
+
+def _words(place: int) -> str:
+  names = ('black', 'red', 'blue', 'green', 'orange')
+  return f'in {names[place % len(names)]}'

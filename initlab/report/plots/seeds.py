@@ -1,0 +1,174 @@
+"""Single seeds as pictures: one row a setting, and the best of several."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initlab import stats
+from initlab.experiment import Outcome, Panel
+from initlab.report.plots import style
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
+_TRIES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000)
+
+
+KINDS = ('seeds', 'best')
+
+
+def draw(
+  panel: Panel, outcomes: Sequence[Outcome], pens: style.Pens
+) -> 'Figure':
+  """Draws one panel.
+
+  Args:
+    panel: whose kind is one of KINDS and whose field is `[S]`.
+    outcomes: the settings, at least one.
+    pens: how to tell them apart.
+  """
+  draws = {'seeds': _draw_seeds, 'best': _draw_best}
+  return draws[panel.kind](panel, outcomes, pens)
+
+
+def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
+  """What the marks of a figure mean."""
+  lost = style.lost(panel, outcomes)
+  if panel.kind == 'seeds':
+    text = (
+      f'{panel.title}: {panel.label}, one row a setting. Every dot is a seed; '
+      'the tick is the median, the bar its 95% interval, exact for every law, '
+      f'from {stats.quantile_fewest(0.5)} seeds on.'
+    )
+    return f'{text} {lost} and are not drawn.' if lost else text
+  text = (
+    f'The lowest {panel.label} of k seeds: the median over all choices of k of '
+    'the seeds there are, for k up to half of them. Band: its 95% interval, '
+    'exact for every law, where there are 5.3 k seeds or more.'
+  )
+  return f'{text} {lost} and count as the worst.' if lost else text
+
+
+# Seed by seed.
+
+
+def _draw_seeds(
+  panel: Panel, outcomes: Sequence[Outcome], pens: style.Pens
+) -> 'Figure':
+  from matplotlib import ticker
+  from matplotlib.figure import Figure
+  from matplotlib.lines import Line2D
+
+  rows = len(outcomes)
+  picture = Figure(
+    figsize=(pens.width, 1.3 + 0.45 * rows), layout='constrained'
+  )
+  axes = picture.add_subplot()
+  axes.set_title(panel.title, pad=20, parse_math=False)
+  axes.set_xlabel(panel.label, parse_math=False)
+  values = [np.asarray(each.measured[panel.field], float) for each in outcomes]
+  finite = [each[np.isfinite(each)] for each in values]
+  if panel.log and all((each > 0).all() for each in finite if each.size):
+    axes.set_xscale('log')
+    drawn = np.concatenate(finite)
+    if drawn.size:
+      style.plain_numbers(axes.xaxis, np.log10(drawn.max() / drawn.min()))
+  else:
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(6))
+  for row, each in enumerate(finite):
+    colour = pens.colours[row % len(pens.colours)]
+    place = row + _scatter(len(each))
+    axes.plot(np.sort(each), place, 'o', color=colour, ms=2.4, alpha=0.5, mew=0)
+    if each.size:
+      median = stats.median(each)
+      axes.plot([median.low, median.high], [row, row], color=style.INK, lw=3.5)
+      axes.plot(median.value, row, '|', color=style.INK, ms=15, mew=1.6)
+  axes.set_yticks(
+    range(rows),
+    [_row(each.label, x) for each, x in zip(outcomes, values, strict=True)],
+    parse_math=False,
+  )
+  axes.tick_params(axis='y', length=0)
+  axes.set_ylim(rows - 0.45, -0.55)
+  dot = Line2D([], [], color=style.INK, lw=0, marker='o', ms=2.4, alpha=0.5)
+  dot.set_label('a seed')
+  bar = Line2D([], [], color=style.INK, lw=3.5, marker='|', ms=11, mew=1.6)
+  most, needs = max(map(len, finite)), stats.quantile_fewest(0.5)
+  few = f'no interval (needs {needs})'
+  bar.set_label(f'median, {few if most < needs else "95% interval"}')
+  style.legend_above(axes, [dot, bar])
+  return picture
+
+
+def _row(label: str, values: np.ndarray) -> str:
+  finite = int(np.isfinite(values).sum())
+  lost = f'\n({len(values) - finite} of {len(values)} not finite)'
+  return label + lost * (finite < len(values))
+
+
+def _scatter(count: int) -> np.ndarray:
+  """Offsets `[count]` from -1/4 to 1/4 of which neighbours are far apart."""
+  return (np.arange(count) * 0.6180339887 % 1 - 0.5) / 2
+
+
+# Best of k.
+
+
+def _draw_best(
+  panel: Panel, outcomes: Sequence[Outcome], pens: style.Pens
+) -> 'Figure':
+  from matplotlib import ticker
+  from matplotlib.lines import Line2D
+
+  picture, axes = style.empty(panel, pens, len(outcomes))
+  axes.set_ylabel(f'lowest {panel.label} of k', parse_math=False)
+  axes.set_xlabel('seeds tried, k')
+  handles, most = [], 1
+  for i, outcome in enumerate(outcomes):
+    values = outcome.measured[panel.field]
+    tries = [k for k in _TRIES if k <= max(1, len(values) // 2)]
+    most = max(most, tries[-1])
+    estimates = [stats.best_of_k(values, k, best='lowest') for k in tries]
+    value, low, high = (
+      np.array([each[part] for each in estimates], float) for part in range(3)
+    )
+    known = np.isfinite(value)
+    colour = pens.colours[i % len(pens.colours)]
+    marker = pens.markers[i % len(pens.markers)]
+    pen = {'color': colour, 'marker': marker, 'mfc': 'none', 'ms': style.MARK}
+    x = np.array(tries)[known]
+    value, low, high = (part[known] for part in (value, low, high))
+    # A high end that is a seed that diverged is out of sight.
+    high = np.where(np.isfinite(high), high, np.nan)
+    axes.fill_between(x, low, high, color=colour, alpha=0.25, lw=0)
+    for end in (low, high):
+      axes.plot(x, end, '_', color=colour, ms=9, mew=1.2)
+    axes.plot(x, value, lw=1.2, **pen)
+    handles.append(Line2D([], [], lw=1.2, label=outcome.label, **pen))
+  if most >= 10:
+    axes.set_xscale('log')
+  shown = [k for k in _TRIES if k <= most]
+  axes.set_xticks(shown, [str(k) for k in shown])
+  axes.xaxis.set_minor_locator(ticker.NullLocator())
+  if panel.log and axes.get_ylim()[0] > 0:
+    axes.set_yscale('log')
+    low, high = axes.get_ylim()
+    style.plain_numbers(axes.yaxis, np.log10(high / low))
+  style.legend(axes, handles)
+  sizes = sorted({len(each.seeds) for each in outcomes})
+  covered = [k for k in shown if stats.best_of_k_fewest(k) <= sizes[-1]]
+  interval = (
+    f'95% interval up to k = {covered[-1]}'
+    if covered
+    else f'no interval (needs {stats.best_of_k_fewest(1)})'
+  )
+  axes.annotate(
+    f'median over choices of {" and ".join(map(str, sizes))} seeds, {interval}',
+    (0, 1),
+    (0, 4),
+    xycoords='axes fraction',
+    textcoords='offset points',
+    fontsize=8,
+  )
+  return picture

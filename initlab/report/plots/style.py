@@ -1,0 +1,157 @@
+"""The look of every figure: colours, markers, sizes, legends, files."""
+
+from collections.abc import Sequence
+import io
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from initlab import stats
+from initlab.experiment import Outcome, Panel
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+
+class Pens(NamedTuple):
+  """How lines are told from each other, in turn.
+
+  colours: of lines.
+  markers: of lines.
+  width: of the figure, in inches.
+  """
+
+  colours: Sequence[str]
+  markers: str
+  width: float
+
+
+def plain_numbers(axis: Any, decades: float) -> None:
+  """Ticks of a logarithmic axis, written without powers."""
+  from matplotlib import ticker
+
+  steps = (1, 2, 5) if decades < 2 else (1, 3) if decades < 3.5 else (1,)
+  axis.set_major_locator(ticker.LogLocator(subs=steps, numticks=8))
+  axis.set_major_formatter(ticker.FuncFormatter(lambda x, _: f'{x:g}'))
+  axis.set_minor_locator(ticker.NullLocator())
+
+
+# Within.
+
+
+def empty(panel: Panel, pens: Pens, lines: int) -> tuple['Figure', 'Axes']:
+  """A figure of one picture with its title and the name of its measure."""
+  from matplotlib.figure import Figure
+
+  height = max(2.9, 1.2 + 0.19 * lines)
+  picture = Figure(figsize=(pens.width, height), layout='constrained')
+  axes = picture.add_subplot()
+  axes.set_title(panel.title, pad=20, parse_math=False)
+  axes.set_ylabel(panel.label, parse_math=False)
+  return picture, axes
+
+
+def legend(axes: 'Axes', handles: Sequence[Any]) -> None:
+  """A legend beside the picture, or above where lines are few."""
+  if handles:
+    legend = axes.legend(
+      handles=handles,
+      loc='upper left',
+      bbox_to_anchor=(1, 1.03),
+      handlelength=1.8,
+    )
+    for text in legend.get_texts():
+      text.set_parse_math(False)
+
+
+def legend_above(axes: 'Axes', handles: Sequence[Any]) -> None:
+  """A legend in two columns above the picture."""
+  axes.legend(
+    handles=handles,
+    ncols=2,
+    loc='lower left',
+    bbox_to_anchor=(-0.02, 0.99),
+    borderaxespad=0,
+    handlelength=1.8,
+    handletextpad=0.5,
+    columnspacing=1.5,
+  )
+
+
+# Okabe & Ito (2008), without the yellow that white paper swallows.
+COLOURS = (
+  '#0072B2',
+  '#D55E00',
+  '#009E73',
+  '#CC79A7',
+  '#56B4E9',
+  '#E69F00',
+  '#000000',
+)
+MARKERS = 'os^DvPX*'  # one more than colours: the pairs repeat after 56
+INK = '#222222'
+WIDTH = 4.8  # inches; at a column of 3.3 inches, 9 points print as 6
+MARK = 5.5  # points across
+STYLE = {
+  'axes.edgecolor': '#666666',
+  'axes.labelcolor': INK,
+  'axes.linewidth': 0.8,
+  'axes.spines.right': False,
+  'axes.spines.top': False,
+  'axes.titlelocation': 'left',
+  'axes.titlesize': 10,
+  'font.family': 'DejaVu Sans',
+  'font.size': 9,
+  'legend.fontsize': 8,
+  'legend.frameon': False,
+  'svg.fonttype': 'path',
+  'svg.hashsalt': 'initlab',
+  'text.color': INK,
+  'xtick.color': '#666666',
+  'xtick.labelcolor': INK,
+  'xtick.labelsize': 8,
+  'ytick.color': '#666666',
+  'ytick.labelcolor': INK,
+  'ytick.labelsize': 8,
+}
+
+
+def png(figure: 'Figure') -> bytes:
+  """The figure as a PNG file, 200 dots an inch, the same bits at every call."""
+  return _saved(figure, 'png', {'Software': None})
+
+
+def svg(figure: 'Figure') -> str:
+  """The figure as an SVG document, the same characters at every call."""
+  nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
+  return _saved(figure, 'svg', nothing).decode()
+
+
+def _saved(figure: 'Figure', kind: str, metadata: dict[str, None]) -> bytes:
+  from matplotlib import style
+
+  file = io.BytesIO()
+  with style.context(STYLE, after_reset=True):
+    figure.savefig(file, format=kind, dpi=200, metadata=metadata)
+  return file.getvalue()
+
+
+def caption_seeds(panel: Panel, outcomes: Sequence[Outcome]) -> str:
+  """What an estimate of this panel is: 'mean of 32 seeds, 95% interval'."""
+  counts = set()
+  for outcome in outcomes:
+    finite = np.isfinite(outcome.measured[panel.field])
+    flat = finite.reshape(*finite.shape[:2], -1).any(-1).sum(0)
+    counts |= set(flat[flat > 0].tolist())
+  if not counts:
+    return 'no finite value'
+  name = stats.mean_name(outcomes[0], panel.field)
+  return stats.interval_words(name, min(counts), max(counts))
+
+
+def lost(panel: Panel, outcomes: Sequence[Outcome]) -> str:
+  """How many seeds are not finite, in words; empty if none."""
+  values = [each.measured[panel.field] for each in outcomes]
+  count = sum(int((~np.isfinite(each)).sum()) for each in values)
+  return f'{count} seeds are not finite' if count else ''

@@ -1,0 +1,209 @@
+"""Measures of a whole network: against a knob, seed by seed, best of k.
+
+What `plots` draws for panels of the kinds 'sweep', 'seeds' and 'best', whose
+fields are PerNetwork, one number a seed.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from initlab import stats
+from initlab.experiment import Outcome, Panel, in_words, written
+from initlab.report.plots import style
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+
+_SPAN = 30.0  # factor over which a knob is on a logarithmic axis
+
+
+class _Line(NamedTuple):
+  """Settings that differ in one knob alone.
+
+  label: what tells them from those of the other lines; may be empty.
+  x: `[N]` values of the knob, ascending.
+  estimate: `[N]`.
+  theory: `[N]`, NaN where there is none.
+  """
+
+  label: str
+  x: np.ndarray
+  estimate: stats.Estimate
+  theory: np.ndarray
+
+
+def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
+  """What the marks of a figure mean."""
+  lost = style.lost(panel, outcomes)
+  text = (
+    f'{panel.title}: {panel.label} against {in_words(panel.over)}, one line '
+    'for each combination of the other knobs that vary. Marks: '
+    f'{counted(panel, outcomes)}.'
+  )
+  if any(panel.field in outcome.predicted for outcome in outcomes):
+    text += ' Dashed line: what theory predicts.'
+  return f'{text} {lost} and are left out.' if lost else text
+
+
+def counted(panel: Panel, outcomes: Sequence[Outcome]) -> str:
+  """What an estimate of a 'sweep' is: 'mean of 32 seeds, 95% interval'."""
+  values = [each.measured[panel.field] for each in outcomes]
+  counts = {int(np.isfinite(each).sum()) for each in values} - {0}
+  if not counts:
+    return 'no finite value'
+  low, high = min(counts), max(counts)
+  if _are_shares(outcomes, panel.field):
+    many = str(low) if low == high else f'{low} to {high}'
+    return f'share of {many} seeds, 95% interval of Clopper and Pearson'
+  name = stats.mean_name(outcomes[0], panel.field)
+  return stats.interval_words(name, low, high)
+
+
+def draw(
+  panel: Panel, outcomes: Sequence[Outcome], pens: style.Pens
+) -> 'Figure':
+  """Draws a measure against a knob.
+
+  Args:
+    panel: whose field is `[S]`, and whose `over` is a knob of numbers.
+    outcomes: the settings, at least one.
+    pens: how to tell them apart.
+  """
+  from matplotlib.lines import Line2D
+
+  lines = grouped(panel, outcomes)
+  picture, axes = style.empty(panel, pens, len(lines))
+  axes.set_xlabel(in_words(panel.over))
+  _scale_knob(axes, np.concatenate([line.x for line in lines]))
+  _scale_measure(axes, panel.log, lines)
+  handles = []
+  for i, line in enumerate(lines):
+    colour = pens.colours[i % len(pens.colours)]
+    marker = pens.markers[i % len(pens.markers)]
+    value, low, high = line.estimate[:3]
+    bars = np.stack([value - low, high - value])
+    pen = {'color': colour, 'marker': marker, 'mfc': 'none', 'ms': style.MARK}
+    axes.errorbar(
+      line.x, value, bars, ls='', capsize=2.5, elinewidth=1.2, **pen
+    )
+    axes.plot(line.x, value, color=colour, lw=0.8, alpha=0.5)
+    axes.plot(line.x, line.theory, '--', color=colour, lw=1.1)
+    handles.append(Line2D([], [], lw=0.8, label=line.label, **pen))
+  handles = handles if len(lines) > 1 else []
+  if any(np.isfinite(line.theory).any() for line in lines):
+    handles.append(
+      Line2D([], [], color=style.INK, ls='--', lw=1.1, label='theory')
+    )
+  style.legend(axes, handles)
+  axes.annotate(
+    counted(panel, outcomes),
+    (0, 1),
+    (0, 4),
+    xycoords='axes fraction',
+    textcoords='offset points',
+    fontsize=8,
+  )
+  return picture
+
+
+def grouped(panel: Panel, outcomes: Sequence[Outcome]) -> list[_Line]:
+  """One for each combination of the knobs beside `panel.over` that vary."""
+  groups: dict[str, list[Outcome]] = {}
+  knobs = _varying(outcomes, panel.over)
+  for outcome in outcomes:
+    groups.setdefault(_label(outcome.config, knobs), []).append(outcome)
+  shares = _are_shares(outcomes, panel.field)
+  return [_line(panel, label, group, shares) for label, group in groups.items()]
+
+
+def _line(
+  panel: Panel, label: str, group: list[Outcome], shares: bool
+) -> _Line:
+  group = sorted(group, key=lambda each: _number(each.config, panel.over))
+  estimates = [_estimate(each, panel.field, shares) for each in group]
+  value, low, high, n = (
+    np.array([each[part] for each in estimates], float) for part in range(4)
+  )
+  return _Line(
+    label,
+    np.array([_number(each.config, panel.over) for each in group]),
+    stats.Estimate(value, low, high, n, len(group[0].seeds)),
+    np.array(
+      [float(each.predicted.get(panel.field, np.nan)) for each in group]
+    ),
+  )
+
+
+def _estimate(outcome: Outcome, field: str, shares: bool) -> stats.Estimate:
+  values = outcome.measured[field]
+  finite = values[np.isfinite(values)]
+  if shares and len(finite):
+    return stats.share(int(finite.sum()), len(finite))
+  return stats.average(outcome, field)
+
+
+def _are_shares(outcomes: Sequence[Outcome], field: str) -> bool:
+  """Whether every seed of every setting says yes or no: 1 or 0."""
+  values = np.concatenate([each.measured[field] for each in outcomes])
+  return bool(np.isin(values[np.isfinite(values)], (0, 1)).all())
+
+
+def _varying(outcomes: Sequence[Outcome], over: str) -> list[dataclasses.Field]:
+  return [
+    field
+    for field in dataclasses.fields(outcomes[0].config)
+    if field.name != over
+    and len({getattr(each.config, field.name) for each in outcomes}) > 1
+  ]
+
+
+def _label(config: Any, knobs: Sequence[dataclasses.Field]) -> str:
+  """The values of the knobs, with their names where a value has none."""
+  words = []
+  for knob in knobs:
+    text = written(getattr(config, knob.name))
+    named = knob.metadata['choices']
+    words.append(text if named else f'{in_words(knob.name)} {text}')
+  return ', '.join(words)
+
+
+def _number(config: Any, knob: str) -> float:
+  """The value of a knob; of a tuple, its first entry."""
+  value = getattr(config, knob)
+  return float(value[0] if isinstance(value, tuple) else value)
+
+
+def _scale_knob(axes: 'Axes', x: np.ndarray) -> None:
+  from matplotlib import ticker
+
+  low, high = x.min(), x.max()
+  if low > 0 and high >= _SPAN * low:
+    axes.set_xscale('log')
+    style.plain_numbers(axes.xaxis, np.log10(high / low))
+  elif len(set(x.tolist())) == 1:
+    axes.set_xticks([low])
+  else:
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(6))
+
+
+def _scale_measure(axes: 'Axes', log: bool, lines: Sequence[_Line]) -> None:
+  """From zero, unless all is far from it; shares from 0 to 1 with a margin."""
+  parts = [part for line in lines for part in (*line.estimate[:3], line.theory)]
+  drawn = np.concatenate(parts)
+  drawn = drawn[np.isfinite(drawn)]
+  positive = drawn[drawn > 0]
+  if log and positive.size:
+    low, high = np.log10(positive.min()), np.log10(positive.max())
+    margin = max(0.06 * (high - low), 0.2)
+    axes.set_yscale('log')
+    axes.set_ylim(10 ** (low - margin), 10 ** (high + margin))
+    style.plain_numbers(axes.yaxis, high - low)
+    return
+  low, high = np.min(drawn, initial=0), np.max(drawn, initial=0)
+  margin = 0.05 * (high - low) or 0.5
+  axes.set_ylim(low - margin, high + margin)

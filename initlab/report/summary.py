@@ -1,0 +1,290 @@
+"""What a report says in numbers: tables, remarks and the table file.
+
+Page and terminal show the same tables. The comparison of settings comes first,
+then the networks, then the numbers layer by layer.
+"""
+
+from collections.abc import Sequence
+import csv as csv_format
+import io
+
+import numpy as np
+
+from initlab import formatting, stats
+from initlab.experiment import DIVERGENCE, Experiment, Outcome, in_words
+from initlab.report import comparison, tables, tuning
+
+_ROWS = 12  # layers up to which a table shows them all
+
+
+def csv(outcomes: Sequence[Outcome]) -> str:
+  """The summary as a tidy table, one row a setting, layer and measure.
+
+  Args:
+    outcomes: the settings.
+
+  Returns:
+    CSV with the columns setting, measure, of a training step (empty for a
+    measure of the whole), layer (from 1; empty for a measure of the whole
+    network), mean ('geometric' or 'arithmetic'), value, low, high (of the 95%
+    interval over seeds), seeds (that are in it) and theory. What is unknown is
+    empty. Samples, `[S, L, V]`, are left out.
+  """
+  file = io.StringIO()
+  write = csv_format.writer(file, lineterminator='\n').writerow
+  indices = ['step'] * any(each.steps for each in outcomes) + ['layer']
+  numbers = ('mean', 'value', 'low', 'high', 'seeds', 'theory')
+  write(('setting', 'measure', *indices, *numbers))
+  for outcome in outcomes:
+    fields = [
+      field
+      for field in outcome.measured
+      if 'value' not in _axes(outcome, field)
+    ]
+    fields.sort(key=lambda field: len(_axes(outcome, field)))
+    for field in fields:
+      estimate = stats.average(outcome, field)
+      mean = 'geometric' if field in outcome.geometric else 'arithmetic'
+      theory = np.broadcast_to(_theory(outcome, field), estimate.value.shape)
+      for place in np.ndindex(estimate.value.shape):
+        numbers = [part[place] for part in (*estimate[:3], theory)]
+        cells = [f'{x:.9g}' if np.isfinite(x) else '' for x in numbers]
+        at = dict(zip(_axes(outcome, field), place, strict=True))
+        if 'layer' in at:
+          at['layer'] += 1
+        if 'step' in at:
+          at['step'] = outcome.steps[at['step']]
+        where = [at.get(index, '') for index in indices]
+        row = [*where, mean, *cells[:3], estimate.n[place], cells[3]]
+        write([outcome.label, field, *row])
+  return file.getvalue()
+
+
+def contents(
+  experiment: Experiment, outcomes: Sequence[Outcome]
+) -> list[tables.Table]:
+  """The tables of a run: the comparison, the networks, then layer by layer."""
+  found = _tuned(experiment, outcomes)
+  found += [
+    table
+    for field in experiment.compared
+    for table in comparison.all_tables(field, outcomes)
+  ]
+  ends = [_end(each) for each in outcomes]
+  found += [_ratios(ends), _networks(ends), *map(_layers, ends)]
+  return [table for table in found if table.index.cells and table.columns]
+
+
+def _tuned(
+  experiment: Experiment, outcomes: Sequence[Outcome]
+) -> list[tables.Table]:
+  """What is chosen for each setting, and how the chosen compare."""
+  if not experiment.tuned:
+    return []
+  found = tuning.choices(outcomes, *experiment.tuned)
+  if len(found) == len(outcomes):
+    return []
+  knob, _ = experiment.tuned
+  chosen = [tuning.table(found, *experiment.tuned)]
+  for field in experiment.compared:
+    chosen.append(tuning.errors(field, found, knob))
+    pairs = comparison.pairs(found)
+    chosen += [tuning.differences(field, pairs, knob)] if pairs else []
+  return chosen
+
+
+def remarks(outcome: Outcome) -> list[str]:
+  """What a reader must know of a setting beside its verdict.
+
+  Args:
+    outcome: one setting.
+
+  Returns:
+    Lines: how far the mean is from theory where it is farthest, of the values
+    that are known to a fifth of themselves (a share of units that is about zero
+    is not) and of measures that are never negative (a cosine near 0 has no
+    ratio to its theory); which measures were not finite for how many seeds, or
+    left zeros out of a geometric mean; and of a training, how many seeds
+    diverged: nothing else counts those.
+  """
+  gaps, lines = [], []
+  if _trained(outcome):
+    diverged = np.isfinite(outcome.measured[DIVERGENCE[0]])
+    lines.append(comparison.divergence(outcome))
+    if diverged.all():
+      return lines
+    outcome = _end(outcome)
+    rest = {name: x[~diverged] for name, x in outcome.measured.items()}
+    outcome = outcome._replace(measured=rest)
+  for field in _fields(outcome, 2) + _fields(outcome, 1):
+    name = in_words(field)
+    values = outcome.measured[field]
+    estimate, theory = stats.average(outcome, field), _theory(outcome, field)
+    value = np.asarray(estimate.value)
+    known = estimate.high - estimate.low < 0.4 * np.abs(value)
+    known = known & _never_negative(outcome, field)
+    gaps += [
+      (value[*place] / theory[*place] - 1, _at(name, tuple(place)))
+      for place in np.argwhere(known & np.isfinite(theory) & (theory != 0))
+    ]
+    finite = np.isfinite(values)
+    lost = ~finite & (finite.any(0) | np.isinf(values).any(0))
+    if lost.any():
+      lines.append(
+        f'{name}: not finite for {_where(lost)}; the summary leaves them out'
+      )
+    zero = (values == 0) & (values > 0).any(0)
+    if field in outcome.geometric and zero.any():
+      lines.append(
+        f'{name}: zero for {_where(zero)}; the geometric mean leaves them out'
+      )
+  if gaps:
+    gap, where = max(gaps, key=lambda pair: abs(pair[0]))
+    lines.insert(0, f'farthest from theory: {gap:+.1%} ({where})')
+  return lines
+
+
+def _where(left_out: np.ndarray) -> str:
+  """Of `[S]` or `[S, L]`: how many seeds, and from which layer to which."""
+  seeds = left_out.reshape(len(left_out), -1).any(1).sum()
+  layers = np.flatnonzero(left_out.any(0)) + 1
+  where = f', layers {layers[0]} to {layers[-1]}' if left_out.ndim == 2 else ''
+  return f'{seeds} of {len(left_out)} seeds{where}'
+
+
+def _trained(outcome: Outcome) -> bool:
+  return set(DIVERGENCE) <= set(outcome.measured)
+
+
+def _end(outcome: Outcome) -> Outcome:
+  """What a training ends with, measured as if there had been none."""
+  measured = {
+    field: values[:, -1] if 'step' in _axes(outcome, field) else values
+    for field, values in outcome.measured.items()
+    if field not in DIVERGENCE and _axes(outcome, field) != ('step',)
+  }
+  return outcome._replace(measured=measured)
+
+
+def _axes(outcome: Outcome, field: str) -> tuple[str, ...]:
+  shape = outcome.measured[field].shape[1:]
+  return outcome.axes.get(field, ('layer', 'value')[: len(shape)])
+
+
+def _ratios(outcomes: Sequence[Outcome]) -> tables.Table:
+  """The other settings over the first, at the first and the last layer."""
+  first, *others = outcomes
+  index: list[str] = []
+  columns = [tables.Column(each.label, 'ratio', []) for each in others]
+  fields = [
+    field
+    for field in _fields(first, 2) + _fields(first, 1)
+    if all(_never_negative(each, field) for each in outcomes)
+  ]
+  for field in fields:
+    known = np.argwhere(np.isfinite(first.measured[field]).any(0))
+    for place in dict.fromkeys(
+      map(tuple, known[[0, -1]] if len(known) else ())
+    ):
+      cells = [_ratio(field, place, other, first) for other in others]
+      if set(cells) != {'-'}:
+        index.append(_at(in_words(field), place))
+        for column, cell in zip(columns, cells, strict=True):
+          column.cells.append(cell)
+  title = f'Ratio to {first.label}, paired by seed [95% interval]'
+  return tables.Table(title, tables.Column('', 'measure', index), columns)
+
+
+def _never_negative(outcome: Outcome, field: str) -> bool:
+  return not np.any(outcome.measured[field] < 0)
+
+
+def _ratio(
+  field: str, place: tuple[int, ...], other: Outcome, first: Outcome
+) -> str:
+  if other.measured[field].shape[1:] != first.measured[field].shape[1:]:
+    return 'other depth'
+  _, mine, its = np.intersect1d(other.seeds, first.seeds, return_indices=True)
+  above = other.measured[field][mine][:, *place]
+  below = first.measured[field][its][:, *place]
+  positive = (above > 0) & (below > 0)
+  ratio = stats.paired_ratio(
+    np.where(positive, above, np.nan), np.where(positive, below, np.nan)
+  )
+  return formatting.estimate(ratio)
+
+
+def _networks(outcomes: Sequence[Outcome]) -> tables.Table:
+  columns = []
+  for field in _fields(outcomes[0], 1):
+    cells = [
+      formatting.estimate(stats.average(each, field)) for each in outcomes
+    ]
+    theory = np.array([_theory(each, field) for each in outcomes])
+    columns += _measured(outcomes[0], field, cells, theory)
+  index = [each.label for each in outcomes]
+  return tables.Table(
+    'Whole network', tables.Column('', 'setting', index), columns
+  )
+
+
+def _layers(outcome: Outcome) -> tables.Table:
+  fields = _fields(outcome, 2)
+  depth = max((outcome.measured[each].shape[1] for each in fields), default=0)
+  rows = np.arange(depth)
+  after = f' after {outcome.steps[-1]} steps' if outcome.steps else ''
+  title = f'{outcome.label}, layer by layer{after} ({seeds_in_words(outcome)})'
+  if depth > _ROWS:
+    rows = np.unique(np.linspace(0, depth - 1, _ROWS - 2).round().astype(int))
+    title += f'; {len(rows)} of {depth} layers, all are in the table file'
+  columns = []
+  for field in fields:
+    estimate, theory = stats.average(outcome, field), _theory(outcome, field)
+    cells = [formatting.estimate(estimate, row) for row in rows]
+    columns += _measured(outcome, field, cells, theory[rows])
+  index = [str(row + 1) for row in rows[:-1]] + [f'{depth} out']
+  return tables.Table(title, tables.Column('', 'layer', index), columns)
+
+
+def _measured(
+  outcome: Outcome, field: str, cells: list[str], theory: np.ndarray
+) -> list[tables.Column]:
+  """The columns of one measure; theory only where there is one."""
+  name = in_words(field)
+  columns = [tables.Column(name, stats.mean_name(outcome, field), cells)]
+  if np.isfinite(theory).any():
+    said = [formatting.number(each) for each in theory]
+    columns.append(tables.Column(name, 'theory', said))
+  return columns
+
+
+def _fields(outcome: Outcome, axes: int) -> list[str]:
+  """Fields with that many axes: 1 for a whole network, 2 for layers."""
+  return [
+    field
+    for field, values in outcome.measured.items()
+    if values.ndim == axes and 'value' not in _axes(outcome, field)
+  ]
+
+
+def _theory(outcome: Outcome, field: str) -> np.ndarray:
+  shape = outcome.measured[field].shape[1:]
+  return np.broadcast_to(outcome.predicted.get(field, np.nan), shape)
+
+
+def _at(name: str, place: tuple[int, ...]) -> str:
+  return ', layer '.join([name, *(str(index + 1) for index in place)])
+
+
+def seeds_in_words(outcome: Outcome) -> str:
+  """'32 seeds, 0 to 31', and what too few cannot have."""
+  count = len(outcome.seeds)
+  if count == 1:
+    return f'seed {outcome.seeds[0]} alone, so no interval'
+  few = f'; intervals need {stats.FEWEST}' * (count < stats.FEWEST)
+  return f'{count} seeds, {outcome.seeds[0]} to {outcome.seeds[-1]}{few}'
+
+
+def first_line(doc: str) -> str:
+  """Of a docstring: what the program is."""
+  return doc.strip().partition('\n')[0]

@@ -1,0 +1,113 @@
+"""Tables of text, so that page, terminal and paper say the same."""
+
+from collections.abc import Callable, Sequence
+import itertools
+import textwrap
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+  """A column of a table; neighbours with the same group share a heading."""
+
+  group: str
+  head: str
+  cells: list[str]
+
+
+class Table(NamedTuple):
+  """Cells as text, so that page and terminal say the same.
+
+  title: one line.
+  index: what names the rows.
+  columns: the rest.
+  """
+
+  title: str
+  index: Column
+  columns: list[Column]
+
+
+def grid(table: Table, width: int) -> str:
+  """The table as text, cut between groups into pieces that fit the width."""
+  index = _block([table.index], str.ljust)
+  pieces = [index]
+  for _, group in itertools.groupby(table.columns, lambda each: each.group):
+    block = _block(list(group), str.rjust)
+    if len(pieces[-1][-1]) + 3 + len(block[-1]) > width:
+      pieces.append(index)
+    pieces[-1] = _beside(pieces[-1], block)
+  return '\n\n'.join(
+    '\n'.join(line.rstrip() for line in piece) for piece in pieces
+  )
+
+
+def _block(
+  columns: Sequence[Column], align: Callable[[str, int], str]
+) -> list[str]:
+  """Lines of equal length: the group's name, a rule, the heads, the cells."""
+  padded = []
+  for column in columns:
+    cells = [column.head, *column.cells]
+    size = max(map(len, cells))
+    padded.append([align(cell, size) for cell in cells])
+  rows = ['  '.join(cells) for cells in zip(*padded, strict=True)]
+  size = max(map(len, [rows[0], *columns[0].group.split()]))
+  name = textwrap.wrap(columns[0].group, size) or ['']
+  side = align if len(columns) == 1 else str.ljust
+  return [
+    *(side(line, size) for line in name),
+    '-' * size,
+    *(row.rjust(size) for row in rows),
+  ]
+
+
+def _beside(left: list[str], right: list[str]) -> list[str]:
+  """Two blocks side by side, their last lines level."""
+  height = max(len(left), len(right))
+  level = [
+    [' ' * len(block[-1])] * (height - len(block)) + block
+    for block in (left, right)
+  ]
+  return ['   '.join(pair) for pair in zip(*level, strict=True)]
+
+
+def latex(table: Table) -> str:
+  """The table as a LaTeX tabular that needs no package.
+
+  Examples:
+    >>> print(latex(Table('Error', Column('', 'init', ['a_b']),
+    ...   [Column('error', 'mean', ['3% [2%, 4%]'])])))
+    % Error
+    \\begin{tabular}{lr}
+    \\hline
+    init & error, mean \\\\
+    \\hline
+    a\\_b & 3\\% [2\\%, 4\\%] \\\\
+    \\hline
+    \\end{tabular}
+  """
+  columns = [table.index, *table.columns]
+  heads = [', '.join(filter(None, (c.group, c.head))) for c in columns]
+  rows = [heads, *zip(*(column.cells for column in columns), strict=True)]
+  lines = [' & '.join(map(_escaped, row)) + r' \\' for row in rows]
+  return '\n'.join(
+    [
+      f'% {table.title}',
+      rf'\begin{{tabular}}{{l{"r" * len(table.columns)}}}',
+      r'\hline',
+      lines[0],
+      r'\hline',
+      *lines[1:],
+      r'\hline',
+      r'\end{tabular}',
+    ]
+  )
+
+
+def _escaped(text: str) -> str:
+  for character in '\\&%$#_{}':
+    if character == '\\':
+      text = text.replace(character, '/')
+    else:
+      text = text.replace(character, '\\' + character)
+  return text

@@ -1,0 +1,382 @@
+"""A knob chosen for each setting by itself, as the learning rate must be.
+
+Settings that differ in nothing but that knob are one group. Its choice is the
+value with the least mean validation error over all seeds, and it is judged on
+test examples, which are not those of the validation. A seed that diverges
+counts as worse than any error: fewer of them come first.
+
+A choice is made of the seeds, so it is random, and the spread of the seeds at
+the chosen value does not show it. The seeds are therefore resampled and choose
+again: with s the deviation of n seeds at the chosen value, and c that of the
+mean at the value that resampled seeds choose, the standard error is
+
+    sqrt(s^2 / n + c^2),
+
+of one setting as of the difference of two, paired by seed. Where the choice is
+clear c is 0, and the estimates are those of `stats`. A test of a difference is
+`stats.permutation_test` with the variance c^2. What is covered is the mean at
+the best value. `scripts/simulated_tuning.py` measures error rates and coverage,
+and why two simpler procedures are not used: judging each seed where the others
+choose rejects far too often; swapping two settings seed by seed and choosing
+again is exact where they have one law, but rejects what it should not, and
+misses what is there, where their best values differ.
+
+A seed that diverged at the chosen value is left out of the estimate, and of a
+difference if it did so in one of the two; `n` counts the rest.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from initlab import base, formatting, stats
+from initlab.experiment import Outcome, in_words, written
+from initlab.report import tables
+
+# Values to judge a setting by: `[S]` of an outcome.
+Measure = Callable[[Outcome], base.ArrayLike]
+
+
+class Choice(NamedTuple):
+  """What was chosen for one group.
+
+  label: of the group, the knob left out.
+  options: its settings, in the order of the knob.
+  selected: `[1 + R]` int, which of them all seeds choose, then which each of R
+    resamples of the seeds does, see `selections`.
+  """
+
+  label: str
+  options: tuple[Outcome, ...]
+  selected: np.ndarray
+
+  @property
+  def outcome(self) -> Outcome:
+    """The chosen setting, under the group's label and without theory."""
+    best = self.options[self.selected[0]]
+    return best._replace(label=self.label, predicted={})
+
+
+class Comparison(NamedTuple):
+  """The first of two minus the second, over the seeds finite in both.
+
+  difference: of the means.
+  p: of no difference; NaN below two pairs.
+  """
+
+  difference: stats.Estimate
+  p: float
+
+
+# Numbers.
+
+
+def selections(errors: np.ndarray, resamples: int = 999) -> np.ndarray:
+  """Which option has the fewest lost seeds, then the least mean.
+
+  Of those that are equal, to a relative 1e-12, the first.
+
+  Args:
+    errors: `[K, S]` of the validation, one row an option.
+    resamples: R, how many times S seeds are drawn of the S with replacement,
+      always the same draws for the same S.
+
+  Returns:
+    `[1 + R]` int: of the seeds as they are, then of each resample.
+  """
+  counts = _counts(errors.shape[1], resamples)
+  finite = np.isfinite(errors)
+  kept = counts @ finite.T
+  mean = counts @ np.where(finite, errors, 0.0).T / np.maximum(kept, 1)
+  mean = np.where(kept == kept.max(1, keepdims=True), mean, np.inf)
+  least = mean.min(1, keepdims=True)
+  return np.argmax(mean <= least + 1e-12 * np.abs(least), axis=1)
+
+
+@functools.lru_cache(maxsize=4)
+def _counts(seeds: int, resamples: int) -> np.ndarray:
+  """How often each seed is drawn, `[1 + resamples, S]`; at first, once."""
+  draws = np.random.default_rng(0).multinomial(
+    seeds, np.full(seeds, 1 / seeds), size=resamples
+  )
+  return np.concatenate([np.ones((1, seeds)), draws])
+
+
+def estimate(
+  values: np.ndarray, selected: np.ndarray, confidence: float = 0.95
+) -> stats.Estimate:
+  """The mean of the chosen option; its interval covers that of the best one.
+
+  `stats.mean`, both halves of whose interval h become sqrt(h^2 + t^2 c^2), with
+  t of Student's n - 1 degrees and c as in the head of this module.
+
+  Args:
+    values: `[K, S]` by which the options are judged.
+    selected: `[1 + R]` of `selections`.
+    confidence: as for `stats.mean`.
+  """
+  from scipy import special
+
+  own = values[selected[0]]
+  mean = stats.mean(own, confidence)
+  if mean.n < 2:
+    return mean
+  t = special.stdtrit(mean.n - 1, (1 + confidence) / 2)
+  added = t * np.sqrt(_choice_variance(values, selected))
+  return mean._replace(
+    low=mean.value - np.hypot(mean.value - mean.low, added),
+    high=mean.value + np.hypot(mean.high - mean.value, added),
+  )
+
+
+def difference(
+  a: np.ndarray,
+  selected_a: np.ndarray,
+  b: np.ndarray,
+  selected_b: np.ndarray,
+  confidence: float = 0.95,
+) -> Comparison:
+  """Two settings, each at its own choice, paired by seed.
+
+  Args:
+    a: `[K, S]` by which the first one's options are judged.
+    selected_a: `[1 + R]` of `selections` of the first one.
+    b: `[J, S]`, the same seeds in the same order; the options may be others.
+    selected_b: `[1 + R]` of the second one.
+    confidence: as for `stats.mean`.
+  """
+  with np.errstate(invalid='ignore'):
+    pairs = (a[:, None] - b).reshape(-1, a.shape[1])
+  selected = selected_a * len(b) + selected_b
+  test = stats.permutation_test(
+    a[selected_a[0]],
+    b[selected_b[0]],
+    variance=_choice_variance(pairs, selected),
+  )
+  return Comparison(estimate(pairs, selected, confidence), float(test.p))
+
+
+def _choice_variance(values: np.ndarray, selected: np.ndarray) -> float:
+  """c^2, over the choices that have a finite seed."""
+  finite = np.isfinite(values)
+  n = finite.sum(1)
+  means = np.where(finite, values, 0.0).sum(1) / np.maximum(n, 1)
+  known = selected[n[selected] > 0]
+  return float(means[known].var()) if known.size else 0.0
+
+
+# Settings.
+
+
+def choices(outcomes: Sequence[Outcome], knob: str, by: str) -> list[Choice]:
+  """The choice of every group, in the order of the outcomes.
+
+  Args:
+    outcomes: the settings; those of a group have the same seeds.
+    knob: the field of the Config that is chosen.
+    by: a PerNetwork field, the lower the better, of validation examples.
+  """
+  groups: dict[Any, list[Outcome]] = {}
+  for outcome in outcomes:
+    values = {**dataclasses.asdict(outcome.config), knob: None}
+    groups.setdefault(tuple(values.items()), []).append(outcome)
+  return [_choice(group, knob, by) for group in groups.values()]
+
+
+def chosen(outcomes: Sequence[Outcome], knob: str, by: str) -> list[Outcome]:
+  """One outcome a group: the setting that its seeds choose.
+
+  Args:
+    outcomes, knob, by: as for `choices`.
+
+  Returns:
+    Outcomes without the knob in their labels and without theory.
+  """
+  return [each.outcome for each in choices(outcomes, knob, by)]
+
+
+def mean(
+  choice: Choice, measure: Measure, confidence: float = 0.95
+) -> stats.Estimate:
+  """`estimate` of a group by a measure of its settings."""
+  return estimate(_values(choice, measure), choice.selected, confidence)
+
+
+def compare(
+  a: Choice, b: Choice, measure: Measure, confidence: float = 0.95
+) -> Comparison:
+  """`difference` of two groups by a measure of their settings.
+
+  Raises:
+    UserError: they do not have the same seeds in the same order.
+  """
+  if not np.array_equal(a.outcome.seeds, b.outcome.seeds):
+    raise base.UserError(
+      f'{a.label} and {b.label} are not paired: their seeds differ'
+    )
+  return difference(
+    _values(a, measure),
+    a.selected,
+    _values(b, measure),
+    b.selected,
+    confidence,
+  )
+
+
+def _values(choice: Choice, measure: Measure) -> np.ndarray:
+  return np.stack([np.asarray(measure(o), float) for o in choice.options])
+
+
+def _choice(options: Sequence[Outcome], knob: str, by: str) -> Choice:
+  options = sorted(options, key=lambda each: getattr(each.config, knob))
+  errors = np.stack([np.asarray(o.measured[by], float) for o in options])
+  return Choice(_label(options[0], knob), tuple(options), selections(errors))
+
+
+def _label(outcome: Outcome, knob: str) -> str:
+  own = f'{knob} {_value(outcome, knob)}'
+  words = [word for word in outcome.label.split(', ') if word != own]
+  return ', '.join(words) or f'{knob} chosen'
+
+
+def _value(outcome: Outcome, knob: str) -> str:
+  return written(getattr(outcome.config, knob))
+
+
+# Tables.
+
+_Cells = dict[tuple[str, str], Callable[[Choice], str]]  # group, head -> cell
+
+
+def table(found: Sequence[Choice], knob: str, by: str) -> tables.Table:
+  """What is chosen, of which values, and how clearly.
+
+  Args:
+    found: the groups.
+    knob, by: as for `choices`.
+  """
+  word, error = map(in_words, (knob, by))
+  columns: _Cells = {
+    (word, 'chosen'): lambda each: _value(each.options[each.selected[0]], knob),
+    (word, 'of'): lambda each: ', '.join(
+      _value(option, knob) for option in each.options
+    ),
+    (f'{error}, mean and 95% interval', 'there'): lambda each: (
+      formatting.estimate(mean(each, _field(by)))
+    ),
+    ('resampled seeds', 'that agree'): lambda each: (
+      f'{np.mean(each.selected[1:] == each.selected[0]):.0%}'
+    ),
+  }
+  return tables.Table(
+    f'{word[:1].upper()}{word[1:]} of the least mean {error}',
+    tables.Column('', 'setting', [each.label for each in found]),
+    _columns(columns, found),
+  )
+
+
+def errors(field: str, found: Sequence[Choice], knob: str) -> tables.Table:
+  """How each group ends at its choice.
+
+  Args:
+    field: `[S]` of each outcome, lower is better.
+    found: the groups.
+    knob: what was chosen.
+  """
+  finite = lambda each: _finite(each.outcome.measured[field])
+  columns: _Cells = {
+    ('mean', '95% interval'): lambda each: formatting.estimate(
+      mean(each, _field(field))
+    ),
+    ('single seeds', 'best'): lambda each: _number(
+      np.min(finite(each), initial=np.inf)
+    ),
+    ('single seeds', 'worst'): lambda each: _number(
+      np.max(finite(each), initial=-np.inf)
+    ),
+    ('seeds', 'finite'): lambda each: (
+      f'{len(finite(each))} of {len(each.outcome.seeds)}'
+    ),
+  }
+  return tables.Table(
+    f'{_title(field)} at the chosen {in_words(knob)}; the intervals '
+    'include the choice',
+    tables.Column('', 'setting', [each.label for each in found]),
+    _columns(columns, found),
+  )
+
+
+def differences(
+  field: str, pairs: Sequence[tuple[Choice, Choice]], knob: str
+) -> tables.Table:
+  """Where groups differ beyond chance, each at its choice.
+
+  No effect size and no number of seeds needed: both are made of the spread over
+  seeds, of which the choice is no part.
+
+  Args:
+    field: `[S]` of each outcome, lower is better.
+    pairs: first and second; the difference is of the second from the first.
+    knob: what was chosen.
+  """
+  compared = [compare(b, a, _field(field)) for a, b in pairs]
+  corrected = stats.holm(np.array([each.p for each in compared]))
+  fewest = min((int(each.difference.n) for each in compared), default=0)
+  few = f'; below {_PAIRS} pairs p is above 0.05' * (fewest < _PAIRS)
+  estimates = [each.difference for each in compared]
+  return tables.Table(
+    f'{_title(field)} at the chosen {in_words(knob)}, differences paired '
+    f'by seed{few}',
+    tables.Column('', 'settings', [f'{b.label} - {a.label}' for a, b in pairs]),
+    [
+      tables.Column(
+        'difference',
+        '95% interval',
+        [formatting.estimate(e) for e in estimates],
+      ),
+      tables.Column(
+        'permutation test',
+        'p',
+        [formatting.p_value(each.p) for each in compared],
+      ),
+      tables.Column(
+        'permutation test',
+        'p, Holm',
+        [formatting.p_value(p) for p in corrected],
+      ),
+      tables.Column(
+        'seeds', 'pairs', [f'{e.n} of {e.total}' for e in estimates]
+      ),
+    ],
+  )
+
+
+_PAIRS = 6  # the fewest whose 2^n sign patterns allow a p below 0.05: 2 / 2^6
+
+
+def _field(field: str) -> Measure:
+  return lambda outcome: outcome.measured[field]
+
+
+def _finite(values: base.ArrayLike) -> np.ndarray:
+  values = np.asarray(values, float)
+  return values[np.isfinite(values)]
+
+
+def _columns(cells: _Cells, found: Sequence[Choice]) -> list[tables.Column]:
+  return [
+    tables.Column(group, head, [cell(each) for each in found])
+    for (group, head), cell in cells.items()
+  ]
+
+
+def _number(value: float) -> str:
+  return f'{value:.4g}' if np.isfinite(value) else '-'
+
+
+def _title(field: str) -> str:
+  words = in_words(field)
+  return words[:1].upper() + words[1:]

@@ -1,0 +1,204 @@
+"""Operations are counted, and lanes are as many as there is memory for."""
+
+import dataclasses
+import re
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from initlab import keys, launch, mlp
+from initlab.engine import lanes as lane_rules, parallel, study
+from initlab.experiment import Experiment, PerNetwork, knob
+from initlab.instruments import learning, variance
+
+
+@dataclasses.dataclass(frozen=True)
+class _Config:
+  size: int = knob(1000, 'how many numbers are sorted')
+
+
+class _Result(NamedTuple):
+  middle: PerNetwork
+
+
+def _run(config, key, data):
+  del data
+  return _Result(jnp.sort(jax.random.normal(key, (config.size,)))[3])
+
+
+_SORTING = Experiment(
+  name='sorting',
+  program=('-m', 'experiments.sorting'),
+  doc='Sorts.',
+  config=_Config,
+  smoke=_Config(),
+  result=_Result,
+  load=lambda config, data_dir: (),
+  run=_run,
+  parameters=lambda config: config.size,
+  panels=(),
+)
+
+
+def _main(tmp_path, *argv):
+  """Exit status; by its number of parameters a device gets 32 lanes."""
+  places = f'--out={tmp_path / "results"}', '--compile_cache=none'
+  with pytest.raises(SystemExit) as exit_:
+    launch.main(_SORTING, ['sorting', '--seeds=0:3', *places, *argv])
+  return exit_.value.code
+
+
+def _name(experiment):
+  return experiment.name
+
+
+def _programs(experiment, lanes):
+  """The programs of an experiment's smoke setting, traced."""
+  config, devices = experiment.smoke, jax.local_devices()
+  program = study._program(experiment, config, lanes, devices)
+  data = experiment.load(config, '')
+  task = study.Task(config, '', data, None, program)
+  return [traced for _, traced in study.programs(experiment, task, 0)]
+
+
+def _needed(lanes):
+  (traced,) = _programs(_SORTING, lanes)
+  return lane_rules.memory(traced)
+
+
+@pytest.fixture
+def limited(monkeypatch):
+  """Gives every device so many bytes."""
+  return lambda limit: monkeypatch.setattr(
+    lane_rules, 'device_memory', lambda device: limit
+  )
+
+
+@pytest.mark.parametrize('fitting', [16, 1])
+def test_lanes_are_lowered_to_what_fits(tmp_path, capsys, limited, fitting):
+  limit = _needed(fitting)
+  assert fitting * 1000 * 4 < limit < _needed(2 * fitting)
+  limited(limit)
+  assert _main(tmp_path, '--dry_run') == 0
+  plan = ' '.join(capsys.readouterr().out.split())
+  assert f' size 1000 0 3 {fitting} ' in plan
+  assert f'of {lane_rules.scaled(limit, "B")} that it has' in plan
+  assert _main(tmp_path) == 0
+  found = capsys.readouterr().out
+  assert re.search(f'^lanes +{fitting}$', found, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+  ('lanes', 'told', 'remedy'),
+  [
+    ('4', '4 lanes take', '--lanes=auto'),
+    ('1', 'a single lane takes', 'a smaller network'),
+    ('auto', 'a single lane takes', 'a smaller network'),
+  ],
+)
+def test_what_does_not_fit_is_refused_with_the_figures(
+  tmp_path, capsys, limited, lanes, told, remedy
+):
+  needed = _needed(4 if lanes == '4' else 1)
+  limited(needed - 1)
+  assert _main(tmp_path, f'--lanes={lanes}') == 1
+  error = capsys.readouterr().err
+  assert error.count('\n') == 1
+  figures = lane_rules.scaled(needed, 'B'), lane_rules.scaled(needed - 1, 'B')
+  for word in ('size 1000', told, *figures, remedy):
+    assert word in error
+  assert not list(tmp_path.iterdir())
+
+
+def test_what_is_surely_small_is_not_compiled_to_see_that(
+  tmp_path, monkeypatch
+):
+  def refuse(traced):
+    raise AssertionError('compiled')
+
+  monkeypatch.setattr(lane_rules, 'memory', refuse)
+  assert _main(tmp_path) == 0
+
+
+def test_what_is_stored_needs_no_memory(tmp_path, capsys, limited):
+  assert _main(tmp_path) == 0
+  limited(1)
+  assert _main(tmp_path) == 0
+  assert _main(tmp_path, '--seeds=0:4') == 1
+  assert 'a single lane takes' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  'experiment',
+  [
+    _SORTING,
+    pytest.param(learning.EXPERIMENT, marks=pytest.mark.slow),
+    pytest.param(variance.EXPERIMENT, marks=pytest.mark.slow),
+  ],
+  ids=_name,
+)
+def test_the_bound_is_one(experiment):
+  for traced in _programs(experiment, lanes=2):
+    needed, bound = lane_rules.memory(traced), lane_rules.memory_bound(traced)
+    assert 0 < needed <= bound
+
+
+def test_what_was_compiled_to_learn_its_memory_is_what_runs():
+  engine = parallel.engine(
+    lambda key, data: jnp.sin(data) * jax.random.normal(key),
+    lanes=2,
+    devices=jax.local_devices(),
+  )
+  root, data = keys.root(0), jnp.ones(5)
+  ((_, traced),) = parallel.engine_programs(engine, root, data)
+  assert lane_rules.memory(traced) > 0
+  compiled = []
+  jax.monitoring.register_event_duration_secs_listener(
+    lambda event, *args, **kwargs: compiled.append(event)
+  )
+  list(parallel.results(engine, root, np.arange(4, dtype=np.uint32), data))
+  jax.monitoring.clear_event_listeners()
+  assert not [event for event in compiled if 'backend_compile' in event]
+
+
+def test_every_cpu_device_has_its_share():
+  device, *others = jax.local_devices()
+  share = lane_rules.device_memory(device)
+  with open('/proc/meminfo') as file:
+    total = int(file.readline().split()[1]) * 1024
+  assert share * (1 + len(others)) == pytest.approx(total, abs=2)
+
+
+def test_products_are_counted_in_loops_branches_and_on_every_device():
+  mesh = jax.sharding.Mesh(np.array(jax.local_devices()), ('seeds',))
+  spec = jax.sharding.PartitionSpec
+
+  def on_device(w):
+    turn = lambda z, _: (z @ w[0], None)
+    z, _ = jax.lax.scan(turn, jnp.ones((3, 5)), length=7)
+    return jax.lax.cond(z.sum() > 0, lambda: z @ w[0], lambda: z)[None]
+
+  spread = jax.jit(
+    jax.shard_map(
+      on_device,
+      mesh=mesh,
+      in_specs=spec('seeds'),
+      out_specs=spec('seeds'),
+      check_vma=False,
+    )
+  )
+  count = lane_rules.work(spread.trace(jnp.ones((2, 5, 5))))
+  assert count == 2 * (7 + 1) * (2 * 3 * 5 * 5)
+
+
+def test_products_of_a_network():
+  """Two of its three layers are of one shape: a loop in the program."""
+  layers = mlp.init(
+    jax.random.key(0), (4, 4, 4, 2), jax.nn.initializers.normal()
+  )
+  forward = jax.jit(lambda x: mlp.apply(layers, x, jnp.tanh))
+  count = lane_rules.work(forward.trace(jnp.ones((3, 4))))
+  assert count == 2 * 3 * (16 + 16 + 8)

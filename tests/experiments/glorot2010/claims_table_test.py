@@ -1,0 +1,373 @@
+"""The paper's statements of table 1: each can hold, and each can fail."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from experiments.glorot2010 import __main__, claims_table
+from initlab import launch, stats
+from tests.helpers import trainings
+
+_LEARNED = {'Tanh': 1.9}
+_ALIKE = dict.fromkeys(claims_table.ROWS, 0.7)
+_PRECISE = {'spread': 0.001}
+
+
+def _lost(study, finite, row=None, rate=None, field=None):
+  """Some settings' seeds, but for the first few, end with nothing finite."""
+
+  def one(outcome):
+    config = outcome.config
+    if row and claims_table.ROWS[row] != (config.activation, config.init):
+      return outcome
+    if rate and rate != config.learning_rate:
+      return outcome
+    measured = {
+      name: np.where(
+        (np.arange(len(x)) < finite).reshape(-1, *[1] * (x.ndim - 1)), x, np.nan
+      )
+      if field in (None, name)
+      else x
+      for name, x in outcome.measured.items()
+    }
+    return outcome._replace(measured=measured)
+
+  return [one(outcome) for outcome in study]
+
+
+def _mixed(outcome):
+  """Seeds in reverse: their spread is no longer that of the other settings."""
+  measured = {name: x[::-1] for name, x in outcome.measured.items()}
+  return outcome._replace(measured=measured)
+
+
+@pytest.mark.parametrize(
+  ('name', 'true', 'false'),
+  [
+    ('table 1: plateau', {}, {'costs': _LEARNED}),
+    (
+      'table 1: plateau',
+      {'costs': {'Tanh': 50.0}},
+      {'costs': {'Sigmoid': 2.0}},
+    ),
+    ('table 1: 2.110 nats', _PRECISE, {'costs': {'Tanh': 2.3}}),
+    ('table 1: 2.110 nats', _PRECISE, {'costs': {'Sigmoid': 1.9}}),
+    ('table 1: off the plateau', {}, {'costs': {'Softsign': 2.1}}),
+    (
+      'table 1: off the plateau',
+      {},
+      {'costs': {'Softsign': 2.05}, 'spread': 0.1},
+    ),
+    ('table 1: order', {}, {'errors': trainings.BETTER}),
+    ('table 1: order', {}, {'errors': _ALIKE}),
+  ],
+)
+def test_the_table(name, true, false):
+  assert (
+    trainings.holds(claims_table.TABLE, name, trainings.study(**true)) is True
+  )
+  assert (
+    trainings.holds(claims_table.TABLE, name, trainings.study(**false)) is False
+  )
+
+
+def test_the_plateau_wants_three_decades():
+  few = trainings.study(rates=(0.01, 0.1, 1.0))
+  assert trainings.holds(claims_table.TABLE, 'table 1: plateau', few) is None
+
+
+@pytest.mark.parametrize('finite', [0, 1])
+@pytest.mark.parametrize('rate', [0.001, 1.0])
+def test_what_diverged_has_not_learned_nothing(finite, rate):
+  """At an end of the three decades, which the rest no longer spans."""
+  lost = _lost(trainings.study(), finite, 'Tanh', rate)
+  assert trainings.holds(claims_table.TABLE, 'table 1: plateau', lost) is None
+  lost = _lost(trainings.study(), finite, 'Sigmoid')
+  assert trainings.holds(claims_table.TABLE, 'table 1: plateau', lost) is None
+
+
+def test_what_diverged_within_the_decades_takes_no_part():
+  """Neither for nor against: the rest decides."""
+  for costs, found in (({}, True), (_LEARNED, False)):
+    lost = _lost(trainings.study(costs=costs), 0, 'Tanh', 0.01)
+    assert (
+      trainings.holds(claims_table.TABLE, 'table 1: plateau', lost) is found
+    )
+
+
+def test_a_cost_that_is_hardly_known_tells_nothing_of_the_plateau():
+  """An interval of 2.12 nats plus and minus more than the 0.03 to the floor."""
+  vague = trainings.study(spread=0.1)
+  for name in ('table 1: plateau', 'table 1: 2.110 nats'):
+    assert trainings.holds(claims_table.TABLE, name, vague) is None
+
+
+def test_the_prior_entropy_wants_a_finite_rate_of_both_rows():
+  name = 'table 1: 2.110 nats'
+  study = trainings.study(**_PRECISE)
+  lost = _lost(study, 1, 'Tanh', 0.1)
+  assert trainings.holds(claims_table.TABLE, name, lost) is True
+  assert (
+    trainings.holds(claims_table.TABLE, name, _lost(study, 1, 'Tanh')) is None
+  )
+
+
+def test_the_least_cost_is_the_interval_of_the_least_mean():
+  """One rate a little below the entropy among others at it: it is the least."""
+  study = trainings.study(**_PRECISE)
+  below = [
+    each._replace(
+      measured={
+        **each.measured,
+        'final_cost': each.measured['final_cost'] - 0.2,
+      }
+    )
+    if claims_table.ROWS['Tanh'] == (each.config.activation, each.config.init)
+    and each.config.learning_rate == 0.01
+    else each
+    for each in study
+  ]
+  name = 'table 1: 2.110 nats'
+  assert trainings.holds(claims_table.TABLE, name, below) is False
+
+
+@pytest.mark.parametrize('finite', [0, 1])
+@pytest.mark.parametrize(
+  ('group', 'name', 'row'),
+  [
+    (claims_table.TABLE, 'table 1: off the plateau', 'Softsign'),
+    (claims_table.TABLE, 'table 1: order', 'Tanh N'),
+    (claims_table.TABLE, 'table 1: tanh and sigmoid', 'Tanh'),
+    (claims_table.TABLE, 'table 1: tanh N and softsign', 'Softsign'),
+    (claims_table.SMALL_IMAGES, 'figure 12: sigmoid', 'Sigmoid'),
+    (claims_table.SMALL_IMAGES, 'figure 12: tanh', 'Tanh'),
+  ],
+)
+def test_fewer_than_two_finite_seeds_test_nothing(group, name, row, finite):
+  study = trainings.study(steps=(0, claims_table.LONG))
+  lost = _lost(study, finite, row)
+  assert trainings.holds(group, name, lost) is None
+
+
+@pytest.mark.parametrize('name', ['table 1: order', 'figure 12: tanh'])
+def test_the_order_wants_as_many_pairs_as_its_level(name):
+  """2 / 2^9 is below 0.005, 2 / 2^8 is not."""
+  group = (*claims_table.TABLE, *claims_table.SMALL_IMAGES)
+  enough = _lost(trainings.study(), 9)
+  assert trainings.holds(group, name, enough) is True
+  assert trainings.holds(group, name, _lost(trainings.study(), 8)) is None
+
+
+def test_a_constant_answer_is_of_the_test_examples_that_there_are():
+  """Of a finite data set there may be fewer than are asked for."""
+  (one,) = trainings.study(rates=(0.1,))[:1]
+  costs = [
+    claims_table.constant_cost(
+      one._replace(
+        config=dataclasses.replace(
+          one.config, dataset='xor', test_size=test_size
+        )
+      )
+    )
+    for test_size in (4, 1000)
+  ]
+  np.testing.assert_allclose(costs, np.log(2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('name', 'errors'),
+  [
+    ('table 1: tanh and sigmoid', {'Tanh': 0.27}),
+    ('table 1: tanh N and softsign', {'Tanh N': 0.15, 'Softsign': 0.16}),
+  ],
+)
+def test_what_only_a_long_run_shows(name, errors):
+  long = {'steps': (0, claims_table.LONG)}
+  other = dict(zip(errors, reversed(errors.values()), strict=True))
+  other = other if len(other) > 1 else {'Tanh': 0.9}
+  assert (
+    trainings.holds(claims_table.TABLE, name, trainings.study(errors, **long))
+    is True
+  )
+  assert (
+    trainings.holds(claims_table.TABLE, name, trainings.study(other, **long))
+    is False
+  )
+  assert (
+    trainings.holds(claims_table.TABLE, name, trainings.study(errors)) is None
+  )
+
+
+@pytest.mark.parametrize('name', ['figure 12: sigmoid', 'figure 12: tanh'])
+def test_figure_12(name):
+  ordered = trainings.study({'Tanh': 0.75, 'Sigmoid': 0.9})
+  assert trainings.holds(claims_table.SMALL_IMAGES, name, ordered) is True
+  assert (
+    trainings.holds(claims_table.SMALL_IMAGES, name, trainings.study(_ALIKE))
+    is False
+  )
+
+
+def test_four_layers_against_five():
+  def pair(four, five, steps):
+    return [
+      trainings.outcome(
+        'Sigmoid',
+        steps=steps,
+        widths=(8,) * depth,
+        final_error=error,
+        final_valid_error=error,
+      )
+      for depth, error in ((4, four), (5, five))
+    ]
+
+  (name,) = (each.name for each in claims_table.DEPTH)
+  long, short = (0, claims_table.LONG), (0, 6000)
+  assert trainings.holds(claims_table.DEPTH, name, pair(0.5, 0.8, long)) is True
+  assert (
+    trainings.holds(claims_table.DEPTH, name, pair(0.8, 0.5, long)) is False
+  )
+  assert (
+    trainings.holds(claims_table.DEPTH, name, pair(0.5, 0.8, short)) is None
+  )
+  assert (
+    trainings.holds(claims_table.DEPTH, name, pair(0.5, 0.8, long)[:1]) is None
+  )
+  lost = _lost(pair(0.5, 0.8, long), 1)
+  assert trainings.holds(claims_table.DEPTH, name, lost) is None
+  four, five = pair(0.798, 0.8, long)
+  assert (
+    trainings.holds(claims_table.DEPTH, name, [_mixed(four), five]) is False
+  )
+
+
+def test_rates_by_curvature():
+  def study(scaled, normalized=0.6):
+    errors = {
+      ('sgd', 'Tanh'): 0.8,
+      ('sgd', 'Tanh N'): normalized,
+      ('rmsprop', 'Tanh'): scaled,
+      ('rmsprop', 'Tanh N'): 0.5,
+      ('curvature', 'Tanh'): 0.8,
+      ('curvature', 'Tanh N'): 0.5,
+    }
+    settings = []
+    for (optimizer, row), error in errors.items():
+      one = trainings.outcome(row, final_error=error, final_valid_error=error)
+      config = dataclasses.replace(one.config, optimizer=optimizer)
+      settings.append(one._replace(config=config))
+    return settings
+
+  gain, enough = (claim.name for claim in claims_table.CURVATURE)
+  assert trainings.holds(claims_table.CURVATURE, gain, study(0.7)) is True
+  assert trainings.holds(claims_table.CURVATURE, gain, study(0.8)) is False
+  assert trainings.holds(claims_table.CURVATURE, enough, study(0.7)) is True
+  assert trainings.holds(claims_table.CURVATURE, enough, study(0.5)) is False
+  vague = [
+    _mixed(each) if each.config.optimizer == 'rmsprop' else each
+    for each in study(0.798, normalized=0.79)
+  ]
+  assert trainings.holds(claims_table.CURVATURE, gain, vague) is False
+  assert trainings.holds(claims_table.CURVATURE, enough, vague) is False
+  for name in (gain, enough):
+    for untested in (study(0.7)[:3], _lost(study(0.7), 1)):
+      assert trainings.holds(claims_table.CURVATURE, name, untested) is None
+
+
+def test_table_1_invents_nothing():
+  """Columns without data say so, and the paper's numbers are the paper's."""
+  titles = {'shapeset': 'a', 'mnist': 'b'}
+  table = claims_table.table({'a': trainings.study()}, titles)
+  cells = {
+    (column.group, column.head): column.cells for column in table.columns
+  }
+  assert cells['Shapeset-3x2', 'paper'][4] == '82.61'
+  assert cells['Shapeset-3x2', 'here [95%]'][0].startswith('69.68 [')
+  assert set(cells['MNIST', 'here [95%]']) == {'no data'}
+  assert set(cells['digits', 'here [95%]']) == {'not run'}
+  assert set(cells['Small-ImageNet', 'here [95%]']) == {'not available'}
+  assert ('digits', 'paper') not in cells
+  tests = claims_table.differences({'a': trainings.study()}, titles)
+  of = dict(zip(tests.index.cells, tests.columns[0].cells, strict=True))
+  assert of['Softsign and Tanh'].endswith('*')
+  assert not of['Softsign and Softsign N'].endswith('*')
+  assert set(tests.columns[1].cells) == {'-'}
+
+
+@pytest.mark.parametrize('finite', [0, 1, 2])
+def test_table_1_has_a_dash_for_what_is_unknown(finite):
+  """Of one finite pair there is no test, of one finite seed no interval."""
+  titles = {'shapeset': 'a'}
+  lost = _lost(trainings.study(), finite, 'Softsign')
+  table = claims_table.table({'a': lost}, titles)
+  cells = {(c.group, c.head): c.cells for c in table.columns}
+  own = cells['Shapeset-3x2', 'here [95%]'][0]
+  assert (own == 'unknown') == (finite == 0)
+  seeds = np.where(np.arange(10) < finite, np.arange(10.0), np.nan)
+  assert ('[' in own) == np.isfinite(stats.mean(seeds).low)
+  tests = claims_table.differences({'a': lost}, titles)
+  of = dict(zip(tests.index.cells, tests.columns[0].cells, strict=True))
+  assert (of['Softsign and Tanh'] == '-') == (finite < 2)
+  assert of['Tanh and Sigmoid'] != '-'
+
+
+def test_table_1_stands_where_all_seeds_choose_and_says_how_surely():
+  """Two rates that validation cannot tell apart, of which one errs more.
+
+  The row is at one of them; its interval reaches as far as the other, and its
+  difference from another row is not significant.
+  """
+  study = trainings.study(rates=(0.1, 1.0))
+  rng = np.random.default_rng(5)
+  alike = [
+    each._replace(
+      measured={
+        **each.measured,
+        'final_valid_error': 0.7 + 0.05 * rng.standard_normal(10),
+      }
+    )
+    if each.config.init == 'glorot' and each.config.activation == 'tanh'
+    else each
+    for each in study
+  ]
+  titles = {'shapeset': 'a'}
+  narrow, wide = (
+    claims_table.table({'a': run}, titles).columns[1].cells[3]
+    for run in (study, alike)
+  )
+  width = lambda cell: np.ptp(
+    [float(x) for x in cell.split('[')[1][:-1].split(',')]
+  )
+  assert width(wide) > 8 > 2 > width(narrow)
+  p = [
+    claims_table.differences({'a': run}, titles)
+    .columns[0]
+    .cells[
+      list(itertools.combinations(claims_table.ROWS, 2)).index(
+        ('Tanh', 'Tanh N')
+      )
+    ]
+    for run in (study, alike)
+  ]
+  assert p[0].endswith('*') and not p[1].endswith('*')
+
+
+@pytest.mark.slow
+def test_the_plateau_and_the_order_of_the_rows(tmp_path, capsys):
+  """The column Shapeset at half the updates and three of the four rates."""
+  chapter = next(
+    each
+    for each in __main__.COLLECTION.chapters
+    if each.title == 'Figure 11 and table 1: Shapeset-3x2'
+  )
+  shorter = ('--steps=3000', '--learning_rate=0.001,0.1,1')
+  chapter = chapter._replace(flags=(*chapter.flags, *shorter))
+  program = __main__.COLLECTION._replace(chapters=(chapter,))
+  options = [f'--out={tmp_path}', '--compile_cache=none']
+  with pytest.raises(SystemExit) as exit_:
+    launch.collect(program, ['paper', *options])
+  told = capsys.readouterr()
+  assert exit_.value.code == 0, told.err
+  assert '5 reproduced, 2 not tested' in told.out

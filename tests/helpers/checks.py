@@ -1,0 +1,399 @@
+"""Checks of an initializer against the law that it declares.
+
+`check` takes any callable `(key, shape, dtype) -> array`, of this package or of
+another, and raises AssertionError with the name of the first check that fails.
+
+False alarms. Every statistical test here rejects a right initializer with a
+probability of at most ALPHA = 1e-10. A check makes fewer than 22 of them, 15 of
+which are the three ways to pair slices along each of up to 5 axes; of sparse
+weights it makes one more for each input, so fewer than 550. The suite makes 270
+checks, 10 of them of sparse weights: fewer than 12,000 tests, so the
+probability that any of them raises a false alarm is below 1.2e-6. The seeds are
+fixed, so a run that passes will pass again.
+
+Power. Z = 6.47 standard errors.
+
+* The sample variance of n independent entries of kurtosis k has the relative
+  standard error sqrt((k - 1) / n), at most sqrt(2 / n) = 0.195% for the default
+  n = 2^19. A std off by 1%, which is a variance off by 2%, is thus at least
+  10.2 standard errors away. A fan of 9 taken for 10 is 10% off, which 2^14
+  entries show at 9.1 standard errors.
+* Of n pairs of entries, a share c that are equal has z = c sqrt(n).
+* The Q of a uniform matrix has Hurwitz angles whose distribution function is
+  0.017 off at 32 x 32, as measured: 2^17 entries, which are n = 63,488 angles,
+  have p = 2 exp(-2 n 0.017^2) = 2e-16. At 16 x 64 it is 0.034 off.
+* Of N square matrices, all of determinant 1 have p = 2^(1 - N): 35 are enough.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+
+from initlab import base, keys
+
+ALPHA = 1e-10
+Z = scipy.stats.norm.isf(ALPHA / 2)
+ENTRIES = 2**19
+_ANGLES = 2**17
+
+# Draws to matrices `[N, n_in, n_out]`, for kernels that are not one already.
+Matrices = Callable[[np.ndarray], np.ndarray]
+
+_INDEPENDENT = ('uniform', 'normal', 'truncated_normal')
+
+
+def check(
+  initializer: base.Initializer,
+  law: base.Law,
+  shape: tuple[int, ...],
+  matrices: Matrices = lambda w: w,
+  entries: int = ENTRIES,
+) -> None:
+  """Raises AssertionError if the float32 draws do not follow the law.
+
+  Args:
+    initializer: what is checked.
+    law: what it should draw.
+    shape: of the kernel that it is asked for.
+    matrices: see `check_draws`.
+    entries: about how many to look at.
+  """
+  w = sample(initializer, shape, entries)
+  chex.assert_shape(w, (None, *shape))
+  # A fault here shows in the first draws, or it is an unlikely one.
+  again = sample(initializer, shape, 1)
+  assert np.array_equal(w[: len(again)], again, equal_nan=True), (
+    'determinism: one key gave two arrays'
+  )
+  check_draws(w, law, matrices)
+
+
+def check_draws(
+  w: np.ndarray, law: base.Law, matrices: Matrices = lambda w: w
+) -> None:
+  """Raises AssertionError, a line a failed check, if the law is not theirs.
+
+  Args:
+    w: `[S, *shape]` float32 draws, one a key, S >= 2.
+    law: what they should follow.
+    matrices: `[S, *shape]` draws to `[N, n_in, n_out]`, for the structured
+      families, whose laws are about matrices.
+  """
+  assert w.dtype == np.float32, f'dtype: {w.dtype} where float32 was asked'
+  assert np.isfinite(w).all(), 'finite: the draws hold NaN or infinity'
+  w = w.astype(np.float64)
+  tests = [lambda: _check_keys(w), lambda: _check_mean(w, law)]
+  if law.family in _INDEPENDENT:
+    tests += [
+      lambda: _check_variance(w, law),
+      lambda: _check_distribution(w.ravel(), _cdf(law), 'the law'),
+      lambda: _check_independence(w, law),
+    ]
+  elif law.family == 'orthogonal':
+    tests += [
+      lambda: _check_orthogonal(matrices(w), law),
+      lambda: _check_haar(matrices(w), law),
+      lambda: _check_independence(w, law),
+    ]
+  elif law.family == 'sparse':
+    tests += [lambda: _check_sparse(matrices(w), law)]
+  else:
+    tests = [lambda: _check_fixed(w, law)]
+  _run(tests)
+
+
+def _run(tests: Sequence[Callable[[], None]]) -> None:
+  """Runs all, and raises AssertionError with what all of them say."""
+  failures = []
+  for test in tests:
+    try:
+      test()
+    except AssertionError as failure:
+      failures.append(str(failure).strip())
+  assert not failures, '\n'.join(failures)
+
+
+def check_low_precision(w: np.ndarray, dtype: Any, law: base.Law) -> None:
+  """Raises AssertionError if bfloat16 or float16 draws are coarse or biased.
+
+  Of an octave [2^e, 2^(e+1)) and its negative, bfloat16 holds 256 values and
+  float16 2048. Each of the three laws has at least four octaves with a
+  probability above 0.05, so 2^19 entries hit a bfloat16 value there 100 times
+  on average and a float16 value 12 times: all 1024, and at least 4096 of the
+  8192, are seen but for a probability below e^-90. Draws made in these types
+  take their values from a grid of 128 and of 1024.
+
+  Args:
+    w: draws, at least `ENTRIES` entries.
+    dtype: that they should be of.
+    law: what they should follow.
+  """
+  name = jnp.dtype(dtype).name
+  assert w.dtype == dtype, f'dtype: {w.dtype} where {name} was asked'
+  assert w.size >= ENTRIES
+  if law.family in _INDEPENDENT:
+    distinct = np.count_nonzero(np.bincount(w.view(np.uint16).ravel()))
+    least = 1000 if dtype == jnp.bfloat16 else 4000
+    assert distinct > least, f'precision: {distinct} values in {name}'
+  if law.family != 'fixed':
+    _check_mean(w.astype(np.float64), law)
+
+
+def sample(
+  initializer: base.Initializer,
+  shape: tuple[int, ...],
+  entries: int,
+  dtype: Any = jnp.float32,
+) -> np.ndarray:
+  """`[S, *shape]`, one kernel a key, about `entries` numbers, at least 2 keys.
+
+  A loop, since compiling a draw for many keys takes longer than many draws.
+  """
+  return np.stack(
+    [
+      np.asarray(initializer(key, shape, dtype))
+      for key in _keys(shape, entries)
+    ]
+  )
+
+
+def sample_all(
+  initializers: Mapping[str, base.Initializer],
+  shape: tuple[int, ...],
+  entries: int,
+  dtypes: Sequence[Any] = (jnp.float32,),
+) -> dict[str, list[np.ndarray]]:
+  """`sample` of many initializers, a list of dtypes each, as one program.
+
+  All are given the same raw keys, and the compiler draws their bits only once.
+  It is told not to optimize: compiling takes longer than running.
+  """
+  draw = lambda key: {
+    name: [initializer(key, shape, dtype) for dtype in dtypes]
+    for name, initializer in initializers.items()
+  }
+  many = jnp.stack(_keys(shape, entries))
+  compiled = jax.jit(
+    jax.vmap(draw), compiler_options={'xla_backend_optimization_level': 0}
+  )
+  return jax.tree.map(np.asarray, compiled(many))
+
+
+def _keys(shape: tuple[int, ...], entries: int) -> list[base.Key]:
+  count = max(2, entries // int(np.prod(shape)))
+  return [
+    jax.random.key_data(keys.at(keys.root(2010), seed)) for seed in range(count)
+  ]
+
+
+def _check_fixed(w: np.ndarray, law: base.Law) -> None:
+  assert (w == w[0]).all(), 'fixed: the draws depend on the key'
+  # Squares of float32 numbers that were rounded once: 2^-23 relative.
+  np.testing.assert_allclose(
+    np.mean(w[0] ** 2), law.variance, rtol=2**-22, err_msg='variance'
+  )
+
+
+def _check_keys(w: np.ndarray) -> None:
+  different = len({draw.tobytes() for draw in w})
+  assert different == len(w), f'keys: {len(w)} keys, {different} arrays'
+
+
+def _check_mean(w: np.ndarray, law: base.Law) -> None:
+  # Uncorrelated entries of mean zero, in every family.
+  z = np.mean(w) * np.sqrt(w.size / law.variance)
+  assert abs(z) < Z, f'mean: {np.mean(w):.3g}, {z:.1f} standard errors from 0'
+
+
+def _check_variance(w: np.ndarray, law: base.Law) -> None:
+  ratio = np.mean(w**2) / law.variance
+  z = (ratio - 1) / np.sqrt((_kurtosis(law) - 1) / w.size)
+  assert abs(z) < Z, (
+    f'variance: {ratio:.4f} of the law, {z:.1f} standard errors off'
+  )
+
+
+def _check_distribution(
+  values: np.ndarray, cdf: Callable[[np.ndarray], np.ndarray], what: str
+) -> None:
+  p = scipy.stats.kstest(values, cdf, mode='asymp').pvalue
+  assert p > ALPHA, f'distribution: Kolmogorov-Smirnov of {what}, p = {p:.2g}'
+
+
+def _check_independence(w: np.ndarray, law: base.Law) -> None:
+  # Haar entries within one matrix are uncorrelated, and the products of two of
+  # them vary less than those of independent entries.
+  _check_uncorrelated(w, law.variance, range(w.ndim))
+
+
+def _check_uncorrelated(
+  w: np.ndarray, variance: float, axes: Sequence[int]
+) -> None:
+  # Given one of two independent entries, x, the sum of n products x y has the
+  # variance `variance` times the sum of x^2, where y is not a fixed zero.
+  for axis in axes:
+    for what, x, y in _pairs(w, axis):
+      spread = np.sqrt(variance * np.sum(np.where(y != 0, x, 0) ** 2))
+      z = np.sum(x * y) / max(spread, np.finfo(float).tiny)
+      assert abs(z) < Z, f'independence: along axis {axis}, {what}, z = {z:.1f}'
+
+
+def _pairs(
+  w: np.ndarray, axis: int
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+  """Ways to pair slices along an axis, no slice in two pairs of one way."""
+  size = w.shape[axis]
+  starts = {
+    'neighbours': np.arange(0, size - 1, 2),
+    'neighbours, the other ones': np.arange(1, size - 1, 2),
+    'first and last half': np.arange(size // 2),
+  }
+  for what, start in starts.items():
+    distance = size // 2 if what.startswith('first') else 1
+    if len(start):
+      yield what, w.take(start, axis), w.take(start + distance, axis)
+
+
+def _check_orthogonal(w: np.ndarray, law: base.Law) -> None:
+  _, n_in, n_out = w.shape
+  length = max(n_in, n_out)
+  unit = w / np.sqrt(law.variance * length)
+  tall = unit if n_in >= n_out else unit.mT
+  gram = np.einsum('nij,nik->njk', tall, tall)
+  # Householder's Q is orthogonal to a few units of 2^-24 times its size.
+  error = np.max(np.abs(gram - np.eye(min(n_in, n_out))))
+  assert error < 1e-5, f'orthogonality: off by {error:.2g}'
+
+
+def _check_haar(w: np.ndarray, law: base.Law) -> None:
+  length = max(w.shape[1:])
+  unit = w / np.sqrt(law.variance * length)
+  if w.shape[1] == w.shape[2]:
+    _check_fair(np.linalg.det(unit) > 0, 'the determinants')
+  some = unit[: -(-_ANGLES // unit[0].size)]
+  angles, signs = _hurwitz(some if w.shape[1] == length else some.mT)
+  uniform = lambda p: p
+  # LAPACK's own signs, say, show in the leading angles only.
+  leading = np.concatenate([angle[:, 0] for angle in angles])
+  _check_distribution(leading, uniform, 'the leading angles, Haar')
+  every = np.concatenate([angle.ravel() for angle in angles])
+  _check_distribution(every, uniform, 'all angles, Haar')
+  _check_fair(signs.ravel() > 0, 'the last signs of the columns')
+
+
+def _hurwitz(columns: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+  """Hurwitz's angles of orthonormal columns, as uniform numbers if Haar.
+
+  The first column of a Haar matrix is uniform on the sphere of n dimensions.
+  The reflection that takes it to +-e_1 leaves of the others a Haar matrix of
+  one row less, independent of it, and so on. Of a vector u uniform on the
+  sphere of m dimensions, t_i = u_i / |(u_i, ..., u_m)|, i < m, are independent,
+  t_i^2 ~ Beta(1/2, (m - i) / 2) with a fair sign, and so is the sign of u_m.
+
+  Args:
+    columns: `[N, n, k]`, n >= k.
+
+  Returns:
+    For each column of m > 1 dimensions `[N, m - 1]` independent uniform
+    numbers, the distribution functions at t; and the last signs, `[N, k]`.
+
+  References:
+    Hurwitz, Ueber die Erzeugung der Invarianten durch Integration, 1897.
+    Mezzadri, 2007, section 4. https://arxiv.org/abs/math-ph/0609050
+  """
+  rest, angles, signs = columns, [], []
+  while rest.shape[2]:
+    u = rest[:, :, 0]
+    signs.append(np.sign(u[:, -1]))
+    if rest.shape[1] > 1:
+      tails = np.sqrt(np.cumsum(u[:, ::-1] ** 2, axis=1)[:, ::-1])
+      t = (u / np.maximum(tails, np.finfo(float).tiny))[:, :-1]
+      left = np.arange(t.shape[1], 0, -1)
+      beta = scipy.special.betainc(0.5, left / 2, np.minimum(t**2, 1))
+      angles.append((1 + np.sign(t) * beta) / 2)
+    mirror = u.copy()
+    mirror[:, 0] += np.where(u[:, 0] < 0, -1, 1)
+    mirror /= np.linalg.norm(mirror, axis=1, keepdims=True)
+    overlaps = np.einsum('ni,nij->nj', mirror, rest)
+    rest = rest - 2 * mirror[:, :, None] * overlaps[:, None, :]
+    rest = rest[:, 1:, 1:]
+  return angles, np.stack(signs, axis=1)
+
+
+def _check_fair(coins: np.ndarray, what: str) -> None:
+  heads = np.count_nonzero(coins)
+  p = scipy.stats.binomtest(heads, coins.size).pvalue
+  assert p > ALPHA, f'signs: {what} are positive {heads} of {coins.size} times'
+
+
+def _check_sparse(w: np.ndarray, law: base.Law) -> None:
+  size, n_in, n_out = w.shape
+  kept = w != 0
+  counts = np.count_nonzero(kept, axis=1)
+  count = int(counts[0, 0])
+  assert (counts == count).all(), 'sparsity: units differ in their inputs'
+  assert count > 0, 'sparsity: all zero'
+  spread = base.Law('normal', law.variance * n_in / count)
+  # The nonzeros of every unit, in the order of its inputs.
+  values = w.mT[kept.mT].reshape(size, n_out, count)
+  variance = spread.variance
+  _run(
+    [
+      lambda: _check_variance(values, spread),
+      lambda: _check_distribution(values.ravel(), _cdf(spread), 'the nonzeros'),
+      lambda: _check_uncorrelated(w, variance, (0, 1, 2)),
+      lambda: _check_uncorrelated(values, variance, (0, 1)),
+      lambda: _check_kept(kept, count),
+    ]
+  )
+
+
+def _check_kept(kept: np.ndarray, count: int) -> None:
+  size, n_in, n_out = kept.shape
+  # How many of the units keep an input is binomial, units being independent.
+  total = np.count_nonzero(kept, axis=(0, 2))
+  units = scipy.stats.binom(size * n_out, count / n_in)
+  p = np.minimum(units.cdf(total), units.sf(total - 1))
+  assert (2 * p > ALPHA).all(), 'sparsity: some inputs are kept too often'
+  for axis in (0, 2):
+    for what, x, y in _pairs(kept, axis):
+      shared = np.count_nonzero(x & y, axis=1)
+      p = _p_shared(shared.sum(), shared.size, n_in, count)
+      assert p > ALPHA, (
+        f'sparsity: {what} along axis {axis} share {shared.mean():.3g} inputs'
+      )
+
+
+def _p_shared(shared: int, pairs: int, n_in: int, count: int) -> float:
+  """Two-sided p of the inputs that so many pairs of units share in all.
+
+  The law of the sum is that of one pair convolved with itself.
+  """
+  one = scipy.stats.hypergeom(n_in, count, count).pmf(np.arange(count + 1))
+  size = pairs * count + 1
+  law = np.fft.irfft(np.fft.rfft(one, size) ** pairs, size)
+  return 2 * min(law[: shared + 1].sum(), law[shared:].sum())
+
+
+def _kurtosis(law: base.Law) -> float:
+  if law.family == 'truncated_normal':
+    return 3 + float(scipy.stats.truncnorm.stats(-2, 2, moments='k'))
+  return {'uniform': 1.8, 'normal': 3.0}[law.family]
+
+
+def _cdf(law: base.Law) -> Callable[[np.ndarray], np.ndarray]:
+  std = np.sqrt(law.variance)
+  if law.family == 'uniform':
+    return lambda w: np.clip((1 + w / (std * np.sqrt(3))) / 2, 0, 1)
+  if law.family == 'normal':
+    return lambda w: scipy.special.ndtr(w / std)
+  parent = std / float(scipy.stats.truncnorm.std(-2, 2))
+  tail = scipy.special.ndtr(-2)
+  return lambda w: np.clip(
+    (scipy.special.ndtr(w / parent) - tail) / (1 - 2 * tail), 0, 1
+  )

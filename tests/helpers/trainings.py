@@ -1,0 +1,72 @@
+"""Made-up trainings for the paper's statements, each true or false at will."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from experiments.glorot2010 import claims_table
+from initlab import claims
+from initlab.experiment import Outcome
+from initlab.instruments import learning
+
+_SEEDS = 10
+_RATES = (0.001, 0.01, 0.1, 1.0)
+BETTER = {'Tanh': 0.6}
+
+
+def outcome(
+  row='Tanh',
+  rate=0.1,
+  steps=(0, 6000),
+  widths=(8,) * 5,
+  spread=0.01,
+  **measured,
+):
+  """One setting; what is measured spreads over seeds by a share of itself."""
+  activation, init = claims_table.ROWS[row]
+  rng = np.random.default_rng(0)
+  noise = lambda x: (
+    np.asarray(x) * (1 + spread * rng.standard_normal((_SEEDS, *np.shape(x))))
+  )
+  return Outcome(
+    config=dataclasses.replace(
+      learning.Config(dataset='shapeset', test_size=1000),
+      activation=activation,
+      init=init,
+      learning_rate=rate,
+      widths=widths,
+    ),
+    label=f'{row}, learning_rate {rate}',
+    seeds=np.arange(_SEEDS),
+    measured={name: noise(value) for name, value in measured.items()},
+    predicted={},
+    steps=steps,
+  )
+
+
+def study(errors=None, costs=None, rates=_RATES, steps=(0, 6000), spread=0.01):
+  """All rows at some rates, of which 0.1 is the best."""
+  errors = {'Tanh': 0.82, 'Sigmoid': 0.83} | (errors or {})
+  costs = {'Tanh': 2.12, 'Sigmoid': 2.12} | (costs or {})
+  return [
+    outcome(
+      row,
+      rate,
+      steps,
+      spread=spread,
+      final_valid_error=errors.get(row, 0.7) + 0.1 * (rate != 0.1),
+      final_error=errors.get(row, 0.7) + 0.1 * (rate != 0.1),
+      final_cost=costs.get(row, 1.7),
+      error=[0.9, errors.get(row, 0.7)],
+    )
+    for row, rate in itertools.product(claims_table.ROWS, rates)
+  ]
+
+
+def holds(group, name, outcomes):
+  """Whether the claim of that name holds; it must have evidence."""
+  (claim,) = (each for each in group if each.name == name)
+  (found,) = claims.findings([claim], outcomes)
+  assert found.evidence
+  return found.holds

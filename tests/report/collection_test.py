@@ -1,0 +1,145 @@
+"""A collection: one page of several experiments, whose claims may fail."""
+
+import pytest
+
+from experiments import variance
+from initlab import claims, launch, stats
+from initlab.experiment import MARKS, Chapter, Claim, Collection, Panel
+from initlab.report import tables
+from initlab.report.plots import style
+
+_TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
+
+
+def _claim(name, holds):
+  def check(outcomes):
+    cost = stats.mean(claims.one(outcomes, init='glorot').measured['cost'])
+    return claims.finding(holds == (cost.value > 0), claims.told(cost))
+
+  return Claim(name, f'<{name}>', 'a lecture', check)
+
+
+def _tables(run):
+  title = f'Of {", ".join(run)}'
+  index = tables.Column('', 'chapter', list(run))
+  counts = [str(len(outcomes[0].seeds)) for outcomes in run.values()]
+  return [tables.Table(title, index, [tables.Column('', 'seeds', counts)])]
+
+
+def _untested(outcomes):
+  return claims.one(outcomes, init='zeros')
+
+
+PROGRAM = Collection(
+  name='pair',
+  program=('-m', 'experiments.pair'),
+  doc='Two chapters.\n\nOf one experiment.',
+  chapters=(
+    Chapter(
+      variance.EXPERIMENT,
+      'The first',
+      _TINY,
+      full=('--widths=7x2',),
+      panels=(
+        'activation_std_depth',
+        Panel('cost', 'Of its own', 'cost', 'seeds'),
+      ),
+      claims=(_claim('true', True), _claim('false', False)),
+    ),
+    Chapter(
+      variance.EXPERIMENT,
+      'The second',
+      (*_TINY, '--seeds=0:2'),
+      panels=('saturated_depth',),
+      claims=(Claim('open', 'unknown', 'nobody', _untested),),
+    ),
+    Chapter(variance.EXPERIMENT, 'Without data', ('--dataset=mnist',)),
+  ),
+  full='at full size',
+  tables=_tables,
+)
+
+
+@pytest.fixture(autouse=True)
+def without_png(monkeypatch):
+  monkeypatch.setattr(style, 'png', lambda figure: b'')
+
+
+def _run(tmp_path, *argv):
+  places = [f'--out={tmp_path / "out"}', f'--data_dir={tmp_path}']
+  places += [f'--compile_cache={tmp_path.parent / "compiled"}']
+  with pytest.raises(SystemExit) as exit_:
+    launch.collect(PROGRAM, ['pair', *places, *argv])
+  return exit_.value.code
+
+
+def test_the_page_has_claims_pictures_and_what_is_missing(tmp_path, capsys):
+  assert _run(tmp_path, '--seeds=0:3') == 0
+  told = capsys.readouterr()
+  assert '1 pass, 1 fail, 1 not tested' in told.out
+  assert 'not run: --data_dir' in told.out or 'mnist' in told.out
+  assert '3/3 Without data' in told.err
+  page = (tmp_path / 'out' / 'reports' / 'pair.html').read_text()
+  assert page.count('<svg') == 3
+  assert '&lt;true&gt;' in page
+  assert 'Not run: ' in page
+  for text in (told.out, page):
+    assert 'Of The first, The second' in text
+  assert 'no setting with init zeros in this run' in page
+  (link,) = set(_links(page, 'The first'))
+  assert (tmp_path / 'out' / 'reports' / link).is_file()
+  rows = sorted((tmp_path / 'out' / 'variance').iterdir())
+  assert _run(tmp_path, '--seeds=0:3') == 0
+  assert sorted((tmp_path / 'out' / 'variance').iterdir()) == rows
+
+
+def _links(page, title):
+  chapter = page.partition(f'">{title}</h2>')[2].partition('</h2>')[0]
+  return [part.partition('"')[0] for part in chapter.split('<a href="')[1:]]
+
+
+def test_one_chapter_at_its_full_size(tmp_path, capsys):
+  assert _run(tmp_path, '--only=first', '--full', '--seeds=0:2') == 0
+  assert '1 pass, 1 fail\n' in capsys.readouterr().out
+  page = (tmp_path / 'out' / 'reports' / 'pair-full.html').read_text()
+  assert '--widths=7x2' in page
+  assert '--widths=6x2' not in page
+
+
+@pytest.mark.parametrize(
+  ('flag', 'told'),
+  [
+    ('--only=third', "no chapter has 'third'. The first; The second"),
+    ('--seeds=1:1', 'no seed in this range'),
+    ('--sedes=1', 'sedes'),
+    ('first', "'first' is not a flag"),
+    ('--only=without', 'fetch_data mnist'),
+  ],
+)
+def test_one_line_says_what_is_wrong(flag, told, tmp_path, capsys):
+  assert _run(tmp_path, flag) == 1
+  captured = capsys.readouterr()
+  assert told in captured.err
+  assert captured.err.count('error:') == 1
+  assert not (tmp_path / 'out' / 'reports').exists()
+
+
+def test_help_lists_chapters_and_flags(tmp_path, capsys):
+  assert _run(tmp_path, '--help') == 0
+  told = capsys.readouterr().out
+  assert 'The second (python -m experiments.variance)' in told
+  for flag in ('--only', '--full', '--seeds', '--dry_run'):
+    assert f'  {flag}\n' in told
+
+
+def test_a_plan_runs_nothing(tmp_path, capsys):
+  assert _run(tmp_path, '--dry_run', '--only=first') == 0
+  assert '32 seeds are missing' in capsys.readouterr().out
+  assert not (tmp_path / 'out').exists()
+
+
+def test_a_claim_names_what_a_run_lacks():
+  claim = Claim('open', 'unknown', 'nobody', _untested)
+  (found,) = claims.findings([claim], [])
+  assert found == (None, 'no setting with init zeros in this run')
+  assert claims.mark(found, MARKS) == 'not tested'

@@ -1,0 +1,384 @@
+"""The page, the text and the table of one run: complete, readable, sealed."""
+
+import csv as csv_format
+from html import parser
+import io
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from initlab import formatting, stats
+from initlab.experiment import Experiment, Outcome
+from initlab.report import (
+  page as report_page,
+  summary,
+  text as report_text,
+)
+from initlab.report.plots import figure as figures, style
+from tests.report.plots import figure_test as plots_test
+
+DOC = """What an initialization does to the signal.
+
+Question:
+  Is variance preserved, and is 1 < 2 & "so on"?
+Run:
+  python -m experiments.fake
+"""
+FACTS = {
+  'command': 'python -m experiments.fake --init=standard,glorot,he',
+  'root seed': '0',
+  'lanes': '1',
+}
+
+
+def experiment() -> Experiment:
+  return Experiment(
+    name='fake',
+    program=('-m', 'experiments.fake'),
+    doc=DOC,
+    config=plots_test.Config,
+    smoke=plots_test.Config(),
+    result=tuple,
+    load=lambda config, data_dir: None,
+    run=lambda config, key, data: None,
+    parameters=lambda config: 0,
+    panels=plots_test.PANELS,
+    verdict=lambda outcome: [f'upward: {outcome.label} <does> what it does'],
+  )
+
+
+def page_of(outcomes: list[Outcome]) -> str:
+  vectors = [
+    style.svg(figures.figure(panel, outcomes)) for panel in plots_test.PANELS
+  ]
+  return report_page.page(experiment(), outcomes, FACTS, vectors)
+
+
+@pytest.fixture(scope='module')
+def outcomes() -> list[Outcome]:
+  three = plots_test.study('standard', 'glorot', 'he')
+  three[2].measured['gradient_std'][3:5, :2] = np.inf
+  three[2] = three[2]._replace(label='he, <tanh> & "co"')
+  return three
+
+
+@pytest.fixture(scope='module')
+def page(outcomes) -> str:
+  return page_of(outcomes)
+
+
+@pytest.fixture(scope='module')
+def text(outcomes) -> str:
+  return report_text.text(experiment(), outcomes, FACTS)
+
+
+class Reader(parser.HTMLParser):
+  """Collects what a page holds; fails on tags that do not nest."""
+
+  VOID = ('meta', 'link', 'br', 'img', 'hr')
+
+  def __init__(self, page: str):
+    super().__init__()
+    self.open: list[str] = []
+    self.tags: list[tuple[str, dict[str, str | None]]] = []
+    self.said: list[str] = []
+    self.feed(page)
+    self.close()
+    assert not self.open, f'never closed: {self.open}'
+
+  def handle_starttag(self, tag, attrs):
+    self.tags.append((tag, dict(attrs)))
+    if tag not in self.VOID:
+      self.open.append(tag)
+
+  def handle_startendtag(self, tag, attrs):
+    self.tags.append((tag, dict(attrs)))
+
+  def handle_endtag(self, tag):
+    assert self.open and self.open[-1] == tag, f'</{tag}> closes {self.open}'
+    self.open.pop()
+
+  def handle_data(self, data):
+    if 'style' not in self.open:
+      self.said.append(data)
+
+  def of(self, tag: str) -> list[dict[str, str | None]]:
+    return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_the_page_nests_and_says_everything(page, outcomes):
+  reader = Reader(page)
+  said = ' '.join(' '.join(reader.said).split())
+  for outcome in outcomes:
+    assert f'upward: {outcome.label} <does> what it does' in said
+    assert f'{outcome.label}, layer by layer (32 seeds, 0 to 31)' in said
+  assert 'Is variance preserved, and is 1 < 2 & "so on"?' in said
+  for name, fact in FACTS.items():
+    assert name in said and fact in said
+  for knob in ('init', 'widths', 'bias', '(1000, 1000, 1000, 1000, 1000)'):
+    assert knob in said
+  assert said.count('mean of 32 seeds, 95% interval') >= 4
+
+
+def test_every_panel_is_a_labelled_picture(page):
+  reader = Reader(page)
+  pictures = [each for each in reader.of('div') if each.get('role') == 'img']
+  assert len(pictures) == len(reader.of('svg')) == len(plots_test.PANELS)
+  for picture, panel in zip(pictures, plots_test.PANELS, strict=True):
+    assert picture['aria-label'] == f'{panel.title}: {panel.label}'
+  assert len(reader.of('figcaption')) == len(plots_test.PANELS)
+
+
+def test_the_page_can_be_read_by_all(page):
+  reader = Reader(page)
+  assert reader.of('html')[0]['lang'] == 'en'
+  assert reader.of('title') and len(reader.of('h1')) == 1
+  assert len(reader.of('caption')) == len(reader.of('table'))
+  assert all(each.get('scope') for each in reader.of('th'))
+  assert 'prefers-color-scheme: dark' in page
+
+
+def test_no_id_is_used_twice_and_every_reference_is_kept(page):
+  ids = re.findall(r'\bid="([^"]*)"', page)
+  assert len(ids) == len(set(ids))
+  references = re.findall(r'(?:href="#|url\(#)([^")]*)', page)
+  assert references and set(references) <= set(ids)
+
+
+def test_the_page_refers_to_nothing_outside(page):
+  assert not re.search(r'\bsrc\s*=|@import|<link|<script|<iframe', page)
+  assert not re.search(r'url\((?!#)|href="(?!#)', page)
+  without_names = re.sub(r'\bxmlns(:\w+)?="[^"]*"', '', page)
+  assert not re.search(r'https?:|["\'(]//', without_names)
+
+
+def test_the_page_is_the_same_twice(page, outcomes):
+  assert page == page_of(outcomes)
+
+
+def test_a_missing_figure_is_refused(outcomes):
+  with pytest.raises(ValueError, match='zip'):
+    report_page.page(experiment(), outcomes, FACTS, ['<svg></svg>'])
+
+
+def test_the_text_begins_with_the_verdict(text, outcomes):
+  lines = text.splitlines()
+  assert lines[0] == 'fake: What an initialization does to the signal.'
+  assert lines[2] == 'standard (32 seeds, 0 to 31)'
+  assert lines[3] == '  upward: standard <does> what it does'
+  for outcome in outcomes:
+    assert f'{outcome.label}, layer by layer' in text
+
+
+@pytest.mark.parametrize('width', [80, 120])
+def test_the_text_fits_the_terminal(outcomes, width):
+  text = report_text.text(experiment(), outcomes, FACTS, width)
+  assert max(map(len, text.splitlines())) <= width
+  assert not any(line.endswith(' ') for line in text.splitlines())
+
+
+def test_every_number_in_the_text_has_its_interval(text, outcomes):
+  estimate = stats.mean(outcomes[0].measured['activation_std'])
+  cell = formatting.estimate(estimate, 0)
+  assert re.fullmatch(r'0\.\d+ \[0\.\d+, 0\.\d+\]', cell) and cell in text
+  assert re.search(
+    r'activation std, layer 1 +\d\.\d+ \[\d\.\d+, \d\.\d+\]', text
+  )
+
+
+def test_the_comparison_is_paired_by_seed():
+  """A factor of exactly 2 seed by seed, though seeds differ by far more."""
+  first = plots_test.outcome('glorot')
+  noise = np.exp(np.random.default_rng(0).standard_normal((32, 1)))
+  first.measured['activation_std'] *= noise
+  doubled = {**first.measured}
+  doubled['activation_std'] = 2 * first.measured['activation_std'][::-1]
+  second = first._replace(
+    label='twice', measured=doubled, seeds=first.seeds[::-1]
+  )
+  text = report_text.text(experiment(), [first, second], {})
+  assert re.search(r'activation std, layer 6 +2\.000 \[2\.000, 2\.000\]', text)
+
+
+def test_lost_seeds_and_distance_from_theory_are_told(text):
+  assert 'gradient std: not finite for 2 of 32 seeds, layers 1 to 2' in text
+  assert len(re.findall(r'farthest from theory: [+-]\d+\.\d%', text)) == 3
+
+
+def test_tables_name_the_mean_that_they_are_of():
+  first = plots_test.outcome('glorot', seeds=6)
+  noise = 10.0 ** np.arange(-3, 3)[:, None]
+  first.measured['gradient_std'] = noise * first.measured['gradient_std']
+  first.measured['gradient_std'][0, :2] = 0
+  marked = first._replace(geometric=frozenset({'gradient_std'}))
+  table = summary._layers(marked)
+  heads = {each.group: each.head for each in table.columns[::-1]}
+  assert heads['gradient std'] == 'geometric mean'
+  assert heads['activation std'] == 'mean'
+  (cells,) = [
+    each.cells for each in table.columns if each.head == 'geometric mean'
+  ]
+  estimate = stats.geometric_mean(first.measured['gradient_std'])
+  assert cells == [formatting.estimate(estimate, row) for row in range(6)]
+  assert (
+    'gradient std: zero for 1 of 6 seeds, layers 1 to 2; the geometric mean '
+    'leaves them out'
+  ) in summary.remarks(marked)
+  rows = list(csv_format.DictReader(io.StringIO(summary.csv([marked]))))
+  means = {row['measure']: row['mean'] for row in rows}
+  assert means['gradient_std'] == 'geometric'
+  assert means['activation_std'] == 'arithmetic'
+  seeds = {row['seeds'] for row in rows if row['measure'] == 'gradient_std'}
+  assert seeds == {'5', '6'}
+
+
+def test_how_far_theory_is_is_measured_from_the_mean_that_is_printed():
+  """Half of the seeds at twice theory, half at half of it."""
+  outcome = plots_test.outcome('glorot', seeds=100, layers=2)
+  up = outcome.predicted['activation_std']
+  around = np.tile([[0.5], [2.0]], (50, 1))
+  outcome = outcome._replace(
+    measured={'activation_std': around * up},
+    predicted={'activation_std': up},
+  )
+  assert 'farthest from theory: +25.0%' in summary.remarks(outcome)[0]
+  marked = outcome._replace(geometric=frozenset({'activation_std'}))
+  assert re.match(
+    r'farthest from theory: [+-]0\.0%', summary.remarks(marked)[0]
+  )
+
+
+def test_too_few_seeds_are_said_to_need_more():
+  text = report_text.text(experiment(), plots_test.study('he', seeds=4), {})
+  assert 'he (4 seeds, 0 to 3; intervals need 5)' in text
+
+
+def test_deep_networks_show_a_selection_of_layers():
+  outcomes = plots_test.study('he', seeds=3, layers=1000)
+  text = report_text.text(experiment(), outcomes, {})
+  assert '10 of 1000 layers, all are in the table file' in text
+  assert re.search(r'^1000 out ', text, re.M)
+  assert len(text.splitlines()) < 60
+
+
+@pytest.mark.parametrize(
+  'name', [n for n in plots_test.hard_inputs() if n != 'many settings']
+)
+def test_hard_input_is_told_without_a_warning(name):
+  outcomes = plots_test.hard_inputs()[name]
+  text = report_text.text(experiment(), outcomes, FACTS)
+  assert 'nan' not in text and 'inf' not in re.sub('infin', '', text)
+  assert summary.csv(outcomes).count('\n') > 1
+  Reader(report_page.page(experiment(), outcomes, {}, ['<svg></svg>'] * 6))
+
+
+def test_a_single_seed_has_no_interval():
+  text = report_text.text(experiment(), plots_test.study('he', seeds=1), {})
+  assert 'he (seed 0 alone, so no interval)' in text
+  assert '[' not in text.partition('How to read')[0].replace('[95%', '')
+
+
+def test_the_table_is_tidy_and_complete(outcomes):
+  rows = list(csv_format.DictReader(io.StringIO(summary.csv(outcomes))))
+  layers, networks = 5 * 6, 1
+  assert len(rows) == 3 * (layers + networks)
+  row = next(
+    row
+    for row in rows
+    if (row['setting'], row['measure'], row['layer'])
+    == (outcomes[2].label, 'gradient_std', '1')
+  )
+  estimate = stats.mean(outcomes[2].measured['gradient_std'])
+  assert row['seeds'] == '30'
+  for column in ('value', 'low', 'high'):
+    # Nine digits are written.
+    expected = getattr(estimate, column)[0]
+    np.testing.assert_allclose(float(row[column]), expected, rtol=1e-8)
+  theory = outcomes[2].predicted['gradient_std'][0]
+  np.testing.assert_allclose(float(row['theory']), theory, rtol=1e-8)
+  assert {row['layer'] for row in rows if row['measure'] == 'loss'} == {''}
+
+
+BROWSER = next(
+  filter(
+    None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))
+  ),
+  None,
+)
+# Each page in a frame of each width; the answers as text that --dump-dom shows.
+FRAMES = """<!DOCTYPE html><body><script>
+console.log('the only word in the log');
+const pages = %s, widths = [390, 1280];
+for (const [name, page] of Object.entries(pages)) for (const width of widths) {
+  const frame = document.createElement('iframe');
+  frame.style.cssText = `width: ${width}px; height: 800px; border: 0`;
+  frame.srcdoc = page;
+  frame.onload = () => {
+    const inner = frame.contentDocument;
+    const said = document.createElement('output');
+    said.textContent = JSON.stringify({
+      name, width: frame.contentWindow.innerWidth,
+      scroll: inner.documentElement.scrollWidth,
+      fetched: frame.contentWindow.performance
+        .getEntriesByType('resource').length,
+      pictures: [...inner.querySelectorAll('svg')].map(
+        (svg) => svg.getBoundingClientRect()).map((r) => [r.width, r.height]),
+    });
+    document.body.append(said);
+  };
+  document.body.append(frame);
+}
+</script></body>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason='no Chromium on this machine')
+def test_a_browser_shows_the_page_without_scrolling_sideways(page, tmp_path):
+  too_wide = '<p style="width: 3000px">A page that must be caught.</p>'
+  pages = json.dumps({'report': page, 'control': too_wide})
+  file = tmp_path / 'frames.html'
+  file.write_text(FRAMES % pages.replace('</', r'<\/'), 'utf-8')
+  answers, log = _opened(file, tmp_path / 'profile')
+  assert len(answers) == 4
+  for answer in answers:
+    assert answer['width'] in (390, 1280)
+    if answer['name'] == 'control':
+      assert answer['scroll'] > answer['width']
+      continue
+    assert answer['scroll'] <= answer['width'], answer
+    assert answer['fetched'] == 0
+    assert len(answer['pictures']) == len(plots_test.PANELS)
+    assert all(
+      250 < width <= answer['width'] and height > 150
+      for width, height in answer['pictures']
+    )
+  assert log.count('CONSOLE') == log.count('the only word') == 1
+
+
+def _opened(
+  file: pathlib.Path, profile: pathlib.Path
+) -> tuple[list[dict], str]:
+  """What the frames of the file answered, and the browser's log."""
+  flags = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--enable-logging=stderr',
+    '--virtual-time-budget=5000',
+    '--dump-dom',
+  ]
+  command = [BROWSER, *flags, f'--user-data-dir={profile}', file.as_uri()]
+  shown = subprocess.run(
+    command, capture_output=True, text=True, timeout=120, check=True
+  )
+  answers = re.findall(r'<output>({.*?})</output>', shown.stdout, re.S)
+  return [json.loads(answer) for answer in answers], shown.stderr
