@@ -11,6 +11,7 @@ import argparse
 import json
 import pathlib
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,19 @@ _INDEX = ['seed', 'step', 'layer']
 
 def settings(folder: pathlib.Path) -> dict[str, pathlib.Path]:
   """Config as text -> folder of its shards."""
-  found = {}
-  for path in sorted(folder.glob('*/_setting.json')):
-    identity = json.loads(path.read_text())
-    found[json.dumps(identity['config'], sort_keys=True)] = path.parent
-  return found
+  return {
+    json.dumps(_identity(path.parent)['config'], sort_keys=True): path.parent
+    for path in sorted(folder.glob('*/_setting.json'))
+  }
+
+
+def fields(folder: pathlib.Path) -> set[str]:
+  """What was measured."""
+  return set(_identity(folder)['schema']['fields'])
+
+
+def _identity(folder: pathlib.Path) -> dict[str, Any]:
+  return json.loads((folder / '_setting.json').read_text())
 
 
 def rows(folder: pathlib.Path) -> pd.DataFrame:
@@ -63,21 +72,14 @@ def main() -> None:
   different = False
   for config in both:
     a, b = rows(old[config]), rows(new[config])
-    config_fields = set(json.loads(config))
-    measured = [
-      name
-      for name in a.columns.intersection(b.columns)
-      if name not in config_fields
-      and name not in _INDEX
-      and a[name].dtype.kind in 'fO'
-    ]
+    measured = sorted(fields(old[config]) & fields(new[config]))
     if len(a) != len(b):
       print(f'{new[config].name}: {len(a)} rows before, {len(b)} after')
       different = True
       continue
     wrong = {name: differing(a, b, name) for name in measured}
     wrong = {name: count for name, count in wrong.items() if count}
-    only = set(a.columns) ^ set(b.columns)
+    only = fields(old[config]) ^ fields(new[config])
     different |= bool(wrong)
     told = (
       ', '.join(f'{name} differs in {n} rows' for name, n in wrong.items())
