@@ -275,6 +275,11 @@ class Experiment(NamedTuple):
   compiled: bool = True
 
 
+def recorded_steps(experiment: Experiment, config: Any) -> tuple[int, ...]:
+  """The coordinates of the step axis of a setting."""
+  return (experiment.training or experiment).steps(config)
+
+
 # What a page may define -> the field of its Experiment.
 _OF_A_PAGE = {
   'Config': 'config',

@@ -49,6 +49,28 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
       os.close(folder)
 
 
+def move(path: str | os.PathLike, target: str | os.PathLike) -> bool:
+  """Moves a file or a folder, unless another process was first.
+
+  Args:
+    path: where it is.
+    target: where it will be; its folder is made where it does not exist.
+
+  Returns:
+    Whether it was there to be moved.
+
+  Raises:
+    UserError: the disk refuses, as where `target` is a folder with content.
+  """
+  path, target = pathlib.Path(path), pathlib.Path(target)
+  with told('move', path):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+      os.replace(path, target)
+      return True
+  return False
+
+
 def remove(path: str | os.PathLike) -> None:
   """Removes a file, if it is there.
 

@@ -28,6 +28,9 @@ class Index(NamedTuple):
   first: int
 
 
+# The bits that say which program has computed a setting, see `program`.
+PROGRAM_BITS = ('program', 'data')
+
 INDICES = {'step': Index('int32', -1, 0), 'layer': Index('int16', 0, 1)}
 
 
@@ -95,6 +98,17 @@ def _refuse_value(value: Any) -> Any:
   if isinstance(value, np.generic):
     return value.item()
   raise base.UserError(f'{value!r} cannot be part of the identity of a setting')
+
+
+def without_program(identity: Mapping[str, Any]) -> str:
+  """What a setting has in common with itself under an earlier program."""
+  bits = {
+    name: value
+    for name, value in identity['bits'].items()
+    if name not in PROGRAM_BITS
+  }
+  rest = {name: identity[name] for name in ('experiment', 'config')}
+  return canonical(rest | {'bits': bits})
 
 
 def refuse_twins(names: list[str]) -> None:

@@ -92,8 +92,10 @@ def engine(
   group = len(devices) * lanes
   size = group * max(1, _SEEDS_PER_CALL // group)
 
+  one_seed = of_seed(run)
+
   def on_device(root_key, seeds, data):
-    one = lambda seed: run(keys.at(root_key, seed), data)
+    one = lambda seed: one_seed(root_key, seed, data)
     return jax.lax.map(one, seeds, batch_size=lanes if lanes > 1 else None)
 
   spread = jax.shard_map(
@@ -104,6 +106,15 @@ def engine(
     check_vma=False,
   )
   return Engine(jax.jit(spread), size)
+
+
+def of_seed(run: Callable[[base.Key, Any], Any]) -> Callable[..., Any]:
+  """`(root_key, seed, data) -> result` of a run."""
+
+  def of_one(root_key, seed, data):
+    return run(keys.at(root_key, seed), data)
+
+  return of_one
 
 
 def uncompiled(run: Callable[[base.Key, Any], Any]) -> Engine:
@@ -143,6 +154,29 @@ def results(
     yield chunk, jax.tree.map(lambda x, n=count: _stored(x)[:n], result)
 
 
+def pieces_of_seed(
+  training: Training, program: Any
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+  """`start`, `advance` and `record` of a Trainer, of one seed.
+
+  Args:
+    training: the pieces.
+    program: the config without its numbers.
+  """
+
+  def start(root_key, numbers, data, seed):
+    return training.start(program, numbers, keys.at(root_key, seed), data)
+
+  def advance(root_key, numbers, data, first, last, seed, state):
+    key = keys.at(root_key, seed)
+    return training.advance(program, numbers, key, data, state, first, last)
+
+  def record(data, state):
+    return training.record(program, data, state)
+
+  return start, advance, record
+
+
 def trainer(
   training: Training,
   program: Any,
@@ -166,15 +200,7 @@ def trainer(
   """
   mesh = jax.sharding.Mesh(np.array(devices), ('seeds',))
 
-  def start(root_key, numbers, data, seed):
-    return training.start(program, numbers, keys.at(root_key, seed), data)
-
-  def advance(root_key, numbers, data, first, last, seed, state):
-    key = keys.at(root_key, seed)
-    return training.advance(program, numbers, key, data, state, first, last)
-
-  def record(data, state):
-    return training.record(program, data, state)
+  start, advance, record = pieces_of_seed(training, program)
 
   def spread(one: Callable[..., Any], shared: int, own: int, **jit: Any) -> Any:
     def on_device(*args):

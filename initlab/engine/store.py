@@ -10,6 +10,12 @@ whole, by one that holds more seeds, so that done means stored, any number of
 processes and hosts write without locks, and no seed is in two files. A writer
 that loses a race on one block loses seeds, never bits: they stay `missing`.
 
+The digest is of the program, too, see `program`. What an earlier program has
+stored of a setting moves out of the readers' way, to be there when that program
+is back:
+
+    <root>/_earlier/<experiment>/<prefix>-<digest>/
+
 A row is one seed and one place in the network: column `seed`, then those of
 `step` and `layer` that the Result's annotations name, then one float32 column a
 field, a list where a field holds samples. Step -1 and layer 0 stand for the
@@ -25,13 +31,15 @@ pandas reads every file there whose name, or whose folder's, does not start with
 `_` or `.`: whatever else is put beside the settings must start with one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import itertools
 import json
 import os
 import pathlib
 import re
 import typing
 from typing import Any
+import warnings
 
 import numpy as np
 
@@ -39,6 +47,7 @@ from initlab import base
 from initlab.engine import files, shards
 from initlab.engine.identity import (
   INDICES,
+  PROGRAM_BITS,
   VERSION,
   Setting,
   axes_of,
@@ -47,6 +56,7 @@ from initlab.engine.identity import (
   refuse_other,
   refuse_twins,
   sha256,
+  without_program,
 )
 
 
@@ -135,6 +145,71 @@ def open_setting(
   )
 
 
+def set_aside(settings: Sequence[Setting]) -> None:
+  """Lets the settings' folder hold what their own programs have stored, alone.
+
+  Folders of the same settings under another program, another layout or other
+  data move to `<root>/_earlier`, with a warning that counts them; folders of
+  the settings themselves come back from there.
+
+  Args:
+    settings: of one experiment, at least one.
+
+  Raises:
+    UserError: the disk refuses.
+  """
+  here = settings[0].path.parent
+  aside = here.parent / '_earlier' / here.name
+  ours = {without_program(each.identity): each.identity for each in settings}
+  reasons = []
+  for path, identity in _folders(here):
+    current = ours.get(without_program(identity), identity)
+    if identity != current and files.move(path, _free(aside / path.name)):
+      reasons.append(_changed(identity, current))
+  if reasons:
+    counted = '; '.join(
+      f'{reasons.count(reason)} {reason}' for reason in dict.fromkeys(reasons)
+    )
+    warnings.warn(
+      f'{len(reasons)} settings in {here} have rows of an earlier program '
+      f'({counted}): they are set aside in {aside}',
+      stacklevel=2,
+    )
+  for path, identity in _folders(aside):
+    back = here / path.name
+    if identity in ours.values() and not back.exists():
+      files.move(path, back)
+
+
+def _folders(
+  parent: pathlib.Path,
+) -> Iterator[tuple[pathlib.Path, dict[str, Any]]]:
+  """The folders of settings, with the identity that each has recorded."""
+  for path in sorted(parent.glob('[!_.]*/_setting.json')):
+    identity = files.intact(path, lambda path: json.loads(path.read_text()))
+    if identity is not None:
+      yield path.parent, identity
+
+
+def _free(path: pathlib.Path) -> pathlib.Path:
+  """The path, or where something is there, the next of that name."""
+  names = itertools.count(2)
+  free = path
+  while free.exists():
+    free = path.with_name(f'{path.name}.{next(names)}')
+  return free
+
+
+def _changed(earlier: dict[str, Any], current: dict[str, Any]) -> str:
+  """What sets an earlier identity of a setting apart."""
+  if not earlier['bits'].keys() >= set(PROGRAM_BITS):
+    return 'without a digest of their program'
+  for name in PROGRAM_BITS:
+    if earlier['bits'][name] != current['bits'][name]:
+      return f'of another {name}'
+  return 'of another layout'
+
+
 def done(setting: Setting) -> np.ndarray:
   """The seeds on disk, `[S]` ascending uint32; only footers are read.
 
@@ -171,6 +246,8 @@ def write(
       refuses; what was on disk is then as it was.
   """
   seeds = _checked(seeds)
+  # Also where it has been set aside by a process of another program meanwhile.
+  _record(setting.path / '_setting.json', setting.identity)
   values = {
     field: shards.float32(field, getattr(result, field))
     for field in setting.axes

@@ -20,7 +20,7 @@ import jaxlib
 import numpy as np
 
 from initlab import base, keys
-from initlab.engine import lanes, parallel, resume, store
+from initlab.engine import lanes, parallel, program, resume, store
 from initlab.engine.identity import Setting
 from initlab.experiment import (
   Experiment,
@@ -28,6 +28,7 @@ from initlab.experiment import (
   Training,
   axes_of,
   geometric,
+  recorded_steps,
   written,
 )
 
@@ -54,6 +55,9 @@ class Options(NamedTuple):
   clock: in seconds, from any start; the one above never passes without one.
   uninterrupted: a context at whose end an interruption of it arrives.
   tensorboard: whether to write learning curves as event files, too.
+  from_files: whether all functions are those of the source files, as in a
+    program that a shell has started; in a notebook they may be others, and then
+    nothing that was made of them before is taken for theirs unseen.
   """
 
   seeds: np.ndarray
@@ -68,6 +72,7 @@ class Options(NamedTuple):
   clock: Callable[[], float] = lambda: 0.0
   uninterrupted: Callable[[], Any] = contextlib.nullcontext
   tensorboard: bool = False
+  from_files: bool = False
 
 
 class Shard(NamedTuple):
@@ -253,16 +258,28 @@ def open_tasks(
   Raises:
     UserError: data, memory or a folder that is not to be had.
   """
+  data = [experiment.load(config, options.data_dir) for config in settings]
+  memory = None
+  if options.from_files and experiment.compiled:
+    path = options.out / experiment.name / '_programs.json'
+    memory = program.recall(path, options.matmul_precision)
+  with arithmetic(experiment):
+    names, found = program.names(
+      experiment, settings, data, memory.programs if memory else {}
+    )
   tasks = [
-    _fitting(experiment, config, label, options, devices)
-    for config, label in zip(settings, labels(settings), strict=True)
+    _fitting(experiment, *each, options, devices)
+    for each in zip(settings, labels(settings), data, names, strict=True)
   ]
   if not create:
     return tasks
+  store.set_aside([task.folder for task in tasks])
+  if memory:
+    program.remember(memory, found)
   folder = functools.partial(_folder, experiment, options, devices[0])
   return [
-    task._replace(folder=folder(task.config, task.label, lanes_of(task)))
-    for task in tasks
+    task._replace(folder=folder(task.config, task.label, name, lanes_of(task)))
+    for task, name in zip(tasks, names, strict=True)
   ]
 
 
@@ -275,6 +292,8 @@ def _fitting(
   experiment: Experiment,
   config: Any,
   label: str,
+  data: Any,
+  name: program.Name,
   options: Options,
   devices: Sequence[Any],
 ) -> Task:
@@ -284,14 +303,13 @@ def _fitting(
   device has, never from what is free. Where nothing is missing, nothing is
   asked.
   """
-  data = experiment.load(config, options.data_dir)
   limit = lanes.device_memory(devices[0])
 
   @functools.cache
   def at(count: int) -> Task:
-    place = experiment, options, devices[0], config, label, count
-    program = _program(experiment, config, count, devices)
-    return Task(config, label, data, _folder(*place, create=False), program)
+    place = experiment, options, devices[0], config, label, name, count
+    computes = _program(experiment, config, name.program, count, devices)
+    return Task(config, label, data, _folder(*place, create=False), computes)
 
   @functools.cache
   def needed(count: int) -> int:
@@ -366,6 +384,7 @@ def _folder(
   device: Any,
   config: Any,
   label: str,
+  name: program.Name,
   lanes: int,
   *,
   create: bool = True,
@@ -379,6 +398,7 @@ def _folder(
     'jaxlib': jaxlib.__version__,
     'matmul_precision': options.matmul_precision,
     'dtype': experiment.dtype,
+    **name._asdict(),
   }
   return store.open_setting(
     options.out,
@@ -392,11 +412,6 @@ def _folder(
     coordinates={'step': steps} if steps else None,
     create=create,
   )
-
-
-def recorded_steps(experiment: Experiment, config: Any) -> tuple[int, ...]:
-  """The coordinates of the step axis of a setting."""
-  return (experiment.training or experiment).steps(config)
 
 
 def environment() -> dict[str, str]:
@@ -492,13 +507,15 @@ def _compute(
 def _program(
   experiment: Experiment,
   config: Any,
+  digest: str,
   lanes: int,
   devices: Sequence[Any],
 ) -> Any:
   """What computes a setting; nothing is compiled yet."""
   training = experiment.training
   if training:
-    return _trainer(training, training.program(config), lanes, tuple(devices))
+    constants = training.program(config)
+    return _trainer(training, constants, digest, lanes, tuple(devices))
   run = functools.partial(experiment.run, config)
   if not experiment.compiled:
     return parallel.uncompiled(run)
@@ -507,7 +524,16 @@ def _program(
 
 @functools.lru_cache(maxsize=8)
 def _trainer(
-  training: Training, program: Any, lanes: int, devices: tuple[Any, ...]
+  training: Training,
+  constants: Any,
+  digest: str,
+  lanes: int,
+  devices: tuple[Any, ...],
 ) -> parallel.Trainer:
-  """One for all settings that differ in nothing but traced numbers."""
-  return parallel.trainer(training, program, lanes=lanes, devices=devices)
+  """One for all settings that differ in nothing but traced numbers.
+
+  Of another digest are other programs, though of the same functions, as where a
+  scheme has been redefined in between.
+  """
+  del digest
+  return parallel.trainer(training, constants, lanes=lanes, devices=devices)

@@ -319,6 +319,7 @@ def read_options(values: flags.FlagValues, command: str) -> study.Options:
     clock=time.monotonic,
     uninterrupted=machine.uninterrupted,
     tensorboard=bool(values['tensorboard'].value),
+    from_files=machine.from_files(),
   )
 
 

@@ -1,5 +1,6 @@
 """The machine a program runs on: JAX's settings, cores, signals."""
 
+import builtins
 from collections.abc import Iterator
 import contextlib
 import hashlib
@@ -8,6 +9,7 @@ import pathlib
 import platform
 import re
 import signal
+import sys
 import threading
 from typing import Any
 import warnings
@@ -67,6 +69,14 @@ def _processor() -> str:
   text = features[0] if features else told
   digest = hashlib.sha256(text.encode()).hexdigest()
   return f'{platform.machine()}-{digest[:8]}'
+
+
+def from_files() -> bool:
+  """Whether a file has started this process, and nobody types into it."""
+  typed = hasattr(sys, 'ps1') or hasattr(builtins, '__IPYTHON__')
+  return hasattr(sys.modules['__main__'], '__file__') and not (
+    typed or sys.flags.interactive
+  )
 
 
 @contextlib.contextmanager

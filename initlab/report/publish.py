@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 import dataclasses
 import hashlib
-import importlib.metadata
 import pathlib
 import re
 import shlex
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from initlab import base
-from initlab.engine import files, lanes, study
+from initlab.engine import files, lanes, program, study
 from initlab.experiment import Experiment, Outcome, written
 from initlab.report import (
   comparison,
@@ -52,7 +51,8 @@ def _place(
 ) -> pathlib.Path:
   """The report's folder, named by what it reports and by what made it."""
   names = [task.folder.path.name for task in tasks]
-  content = [importlib.metadata.version('initlab'), *names]
+  sources = program.package_files() | program.page_files(experiment)
+  content = [program.digest(sources), *names]
   content += map(repr, experiment.panels)
   digest = hashlib.sha256('\n'.join(content).encode())
   digest.update(options.seeds.tobytes())
@@ -139,7 +139,8 @@ def publish(
   place = _place(experiment, tasks, options)
   facts = _facts(experiment, tasks, options, place)
   facts |= _replays(experiment, tasks, outcomes, options)
-  _write(experiment, outcomes, facts, place)
+  if not (options.from_files and (place / 'report.html').exists()):
+    _write(experiment, outcomes, facts, place)
   if options.tensorboard:
     folder = place / 'tensorboard'
     for path, content in tensorboard.files(outcomes):
@@ -154,10 +155,7 @@ def _write(
   facts: dict[str, str],
   place: pathlib.Path,
 ) -> None:
-  """Writes pictures, table and, last, the page; once for the same content."""
-  page = place / 'report.html'
-  if page.exists():
-    return
+  """Writes pictures, table and, last, the page."""
   vectors = []
   for panel in experiment.panels:
     figure = figures.figure(panel, outcomes)
@@ -173,4 +171,5 @@ def _write(
     files.write_text(place / f'{field}.csv', numbers)
     files.write_text(place / f'{field}.txt', text + '\n')
     files.write_text(place / f'{field}.tex', latex + '\n')
-  files.write_text(page, pages.page(experiment, outcomes, facts, vectors))
+  page = pages.page(experiment, outcomes, facts, vectors)
+  files.write_text(place / 'report.html', page)

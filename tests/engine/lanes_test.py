@@ -58,7 +58,7 @@ def _name(experiment):
 def _programs(experiment, lanes):
   """The programs of an experiment's smoke setting, traced."""
   config, devices = experiment.smoke, jax.local_devices()
-  program = study._program(experiment, config, lanes, devices)
+  program = study._program(experiment, config, '', lanes, devices)
   data = experiment.load(config, '')
   task = study.Task(config, '', data, None, program)
   return [traced for _, traced in study.programs(experiment, task, 0)]

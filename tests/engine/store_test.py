@@ -401,8 +401,9 @@ class Std(NamedTuple):
 WRITER = """
 import dataclasses, sys, typing
 import numpy as np
-from initlab import base, store
-Std = typing.NamedTuple('Std', [('std', base.PerLayer)])
+from initlab.engine import store
+from initlab.experiment import PerLayer
+Std = typing.NamedTuple('Std', [('std', PerLayer)])
 Config = dataclasses.make_dataclass('Config', [])
 setting = store.open_setting(
   sys.argv[1], 'race', 'x', Config(), {}, Std, block=8, environment={}
@@ -424,7 +425,7 @@ def test_writers_that_race_and_are_killed_leave_only_intact_shards(tmp_path):
       [sys.executable, '-W', 'error', '-c', WRITER, tmp_path, str(offset)],
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
-      cwd=pathlib.Path(store.__file__).parents[1],
+      cwd=pathlib.Path(store.__file__).parents[2],
     )
     for offset in (0, 2, 4)
   ]

@@ -1,0 +1,363 @@
+"""No stale number: a result is named by the program that computes it."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from initlab import (
+  activations,
+  datasets,
+  initializers,
+  keys,
+  losses,
+  minibatches,
+  mlp,
+  optimizers,
+  probes,
+  training,
+)
+from initlab.engine import program, study
+from initlab.experiment import Experiment, PerStep, PerStepLayer, Training, knob
+
+_ROOT = pathlib.Path(__file__).parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Config:
+  scale: float = knob(2.0, 'what the weights are multiplied with')
+  depth: int = knob(1, 'hidden layers of three units')
+
+
+class _Result(NamedTuple):
+  std: PerStepLayer
+  cost: PerStep
+
+
+def _start(config, numbers, key, data):
+  del data
+  widths = (2, *(3,) * config.depth, 2)
+  draw = initializers.SCHEMES['glorot'].make()
+  params = mlp.init(keys.stream(key, 'init'), widths, draw)
+  params = jax.tree.map(lambda x: x * numbers['scale'], params)
+  return training.start(params, optimizers.OPTIMIZERS['sgd'](0.5))
+
+
+def _advance(config, numbers, key, data, state, first, last):
+  del config, numbers, key
+  objective = training.objective(
+    activations.ACTIVATIONS['tanh'], losses.LOSSES['cross_entropy'].per_example
+  )
+  return training.advance(
+    objective,
+    optimizers.OPTIMIZERS['sgd'](0.5),
+    minibatches.whole(data),
+    state,
+    first,
+    last,
+    every=1,
+  )
+
+
+def _record(config, data, state):
+  del config
+  activation = activations.ACTIVATIONS['tanh']
+  loss = losses.LOSSES['cross_entropy'].per_example
+  signals = mlp.signals(state.params, data, activation, loss)
+  std = probes.PROBES['activation_std'](state.params, activation, signals)
+  return _Result(std, jnp.mean(signals.loss))
+
+
+_TRAINING = Training(
+  program=lambda config: dataclasses.replace(config, scale=0.0),
+  numbers=lambda config: {'scale': config.scale},
+  steps=lambda config: (0, 2),
+  start=_start,
+  advance=_advance,
+  record=_record,
+)
+
+
+def _load(config, data_dir):
+  del config
+  return datasets.DATASETS['xor'].split('train', None, data_dir)
+
+
+_TINY = Experiment(
+  name='tiny',
+  program=('-m', 'tests.tiny'),
+  doc='Trains a little.',
+  config=_Config,
+  smoke=_Config(),
+  result=_Result,
+  load=_load,
+  run=lambda config, key, data: None,
+  parameters=lambda config: 1,
+  panels=(),
+  training=_TRAINING,
+)
+
+
+def _name(experiment, config=None, data=None):
+  config = experiment.smoke if config is None else config
+  data = experiment.load(config, '') if data is None else data
+  return program.names(experiment, [config], [data], {})[0][0]
+
+
+def _options(out, **knobs):
+  knobs = {'seeds': np.arange(3), 'lanes': 1, 'devices': 1} | knobs
+  return study.Options(
+    root_seed=0,
+    matmul_precision='highest',
+    out=out,
+    data_dir='',
+    command='',
+    **knobs,
+  )
+
+
+def _study(out, experiment=_TINY, settings=(_Config(),), **knobs):
+  """The outcomes, and how many seeds were computed."""
+  computed = []
+
+  @contextlib.contextmanager
+  def advance(total):
+    computed.append(total)
+    yield lambda label, count: None
+
+  options = _options(out, **knobs)
+  return study.run(experiment, settings, options, advance)[0], computed[0]
+
+
+_SETTINGS = _Config(), _Config(depth=2)
+
+
+# What a program is named by.
+
+
+@pytest.fixture(scope='module')
+def name():
+  return _name(_TINY)
+
+
+def _other_initializer(patch):
+  scheme = initializers.SCHEMES['glorot']
+  twice = lambda *args: 2 * scheme.make()(*args)
+  other = scheme._replace(make=lambda: twice)
+  patch.setitem(initializers.SCHEMES, 'glorot', other)
+
+
+def _other_activation(patch):
+  other = lambda x: 1.5 * jnp.tanh(x)
+  patch.setitem(activations.ACTIVATIONS, 'tanh', other)
+
+
+def _other_probe(patch):
+  std = probes.PROBES['activation_std']
+  other = lambda *args: 3 * std(*args)
+  patch.setitem(probes.PROBES, 'activation_std', other)
+
+
+def _other_loop(patch):
+  step = training._step
+  other = lambda f, g, state, *args: step(f, g, step(f, g, state, *args), *args)
+  patch.setattr(training, '_step', other)
+
+
+def _other_join(patch):
+  first = lambda records, result_type, axis=0: jax.tree.map(
+    lambda x: x * 2, records
+  )
+  patch.setattr(training, 'over_steps', first)
+
+
+def _other_optimizer(patch):
+  sgd = optimizers.OPTIMIZERS['sgd']
+  other = lambda rate: sgd(1.01 * rate)
+  patch.setitem(optimizers.OPTIMIZERS, 'sgd', other)
+
+
+def _other_keys(patch):
+  at = keys.at
+  patch.setattr(keys, 'at', lambda key, index: at(at(key, index), 0))
+
+
+_EDITS = [
+  _other_initializer,
+  _other_activation,
+  _other_probe,
+  _other_loop,
+  _other_join,
+  _other_optimizer,
+  _other_keys,
+]
+
+
+@pytest.mark.parametrize('edit', _EDITS)
+def test_an_edit_changes_the_program(monkeypatch, name, edit):
+  edit(monkeypatch)
+  found = _name(_TINY)
+  assert found.program != name.program
+  assert found.data == name.data
+
+
+def test_what_a_program_is_given_is_named_by_its_values(name):
+  data = _load(None, '')
+  trainings = [
+    _TRAINING._replace(steps=lambda config: (0, 1, 2)),
+    _TRAINING._replace(numbers=lambda config: {'scale': 1.0}),
+  ]
+  found = [
+    _name(_TINY, data=data._replace(x=data.x.at[0, 0].set(0.5))),
+    *(_name(_TINY._replace(training=each)) for each in trainings),
+  ]
+  assert {each.program for each in found} == {name.program}
+  assert len({each.data for each in (name, *found)}) == 4
+  fewer = _name(_TINY, data=jax.tree.map(lambda x: x[:3], data))
+  assert fewer.program != name.program
+  assert fewer.data != name.data
+
+
+def test_data_are_told_apart_by_dtype_shape_and_bytes():
+  same = np.arange(6, dtype=np.float32)
+  found = [
+    same,
+    same.reshape(2, 3),
+    same.astype(np.int32),
+    jnp.asarray(same, jnp.bfloat16),
+    same.view(np.int32),
+    -same,
+    (same[:3], same[3:]),
+    np.float32(0),
+    (),
+  ]
+  assert len(set(map(program.data_digest, found))) == len(found)
+  assert program.data_digest(jnp.asarray(same)) == program.data_digest(same)
+  strided = np.stack([same, same], 1)[:, 0]
+  assert program.data_digest(strided) == program.data_digest(same)
+
+
+_PAGE = """
+{moved}
+def spread(x):
+  {comment}
+  {name} = x * {factor}
+  return {name} + 1
+
+def run(config, key, data):
+  return {{'value': jax.jit(spread)(jax.random.normal(key)) + data.sum()}}
+"""
+
+
+def _page(**edits):
+  """The name of a page of code that is written so."""
+  words = {'moved': '', 'comment': '', 'name': 'y', 'factor': 2, 'call': ''}
+  scope = {'jax': jax}
+  source = _PAGE.format(**(words | edits))
+  source = source.replace('spread', edits.get('function', 'spread'))
+  exec(compile(source, edits.get('file', 'page.py'), 'exec'), scope)
+  experiment = _TINY._replace(training=None, run=scope['run'])
+  return _name(experiment, data=np.ones(2)).program
+
+
+@pytest.mark.parametrize(
+  'edit',
+  [
+    {'name': 'z'},
+    {'comment': '# Spreads.'},
+    {'moved': 'def other():\n  pass\n\n\n'},
+    {'file': 'elsewhere.py'},
+    {'function': 'widen'},
+  ],
+)
+def test_a_refactoring_leaves_the_program(edit):
+  assert _page(**edit) == _page() != _page(factor=3)
+
+
+def test_arithmetic_is_part_of_the_program():
+  single = _page()
+  with study.arithmetic(_TINY._replace(dtype='float64')):
+    assert _page() != single
+
+
+def test_the_precision_of_products_is_part_of_the_program(name):
+  with jax.default_matmul_precision('bfloat16'):
+    assert _name(_TINY).program != name.program
+
+
+def test_lanes_and_devices_are_no_part_of_the_program(tmp_path):
+  for knobs in {}, {'lanes': 2}, {'devices': 2}:
+    _study(tmp_path, **knobs)
+  rows = pd.read_parquet(tmp_path / 'tiny')
+  assert set(rows.lanes) == {1, 2}
+  assert rows.run.nunique() == 2
+  assert rows.program.nunique() == 1
+
+
+def test_the_text_is_the_same_in_another_process(name):
+  code = """
+from tests.engine import program_test as t
+print(t._name(t._TINY).program)
+"""
+  found = subprocess.run(
+    [sys.executable, '-c', f'import tests.conftest{code}'],
+    env=os.environ | {'PYTHONHASHSEED': '7'},
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert found.stdout.strip() == name.program
+
+
+# What is stored.
+
+
+def test_an_edit_sets_aside_what_was_stored(tmp_path):
+  first, computed = _study(tmp_path, settings=_SETTINGS)
+  assert computed == 6
+  assert _study(tmp_path, settings=_SETTINGS)[1] == 0
+  (tmp_path / 'tiny' / 'notes').mkdir()
+  with pytest.MonkeyPatch.context() as patch:
+    _other_initializer(patch)
+    with pytest.warns(UserWarning) as told:
+      second, computed = _study(tmp_path, settings=_SETTINGS[:1])
+    (warning,) = (str(each.message) for each in told)
+    assert '1 settings' in warning
+    assert '1 of another program' in warning
+    assert str(tmp_path / '_earlier' / 'tiny') in warning
+    assert computed == 3
+  std = [outcomes[0].measured['std'] for outcomes in (first, second)]
+  assert not np.any(std[0] == std[1])
+  rows = pd.read_parquet(tmp_path / 'tiny')
+  assert rows.groupby('depth').program.nunique().tolist() == [1, 1]
+  assert len(rows) == 3 * (4 + 2) + 3 * (6 + 2)
+  assert rows.run.nunique() == 2
+  assert (tmp_path / 'tiny' / 'notes').exists()
+  # The first program is back, and so are its rows.
+  with pytest.warns(UserWarning, match='1 of another program'):
+    again, computed = _study(tmp_path, settings=_SETTINGS)
+  assert computed == 0
+  for one, other in zip(first, again, strict=True):
+    for field, values in one.measured.items():
+      np.testing.assert_array_equal(values, other.measured[field])
+
+
+def test_other_data_set_aside_what_was_stored(tmp_path):
+  _study(tmp_path)
+  other = lambda config, data_dir: _load(config, data_dir)._replace(
+    x=jnp.ones((4, 2))
+  )
+  with pytest.warns(UserWarning, match='1 of another data'):
+    _, computed = _study(tmp_path, _TINY._replace(load=other))
+  assert computed == 3
+  assert pd.read_parquet(tmp_path / 'tiny').run.nunique() == 1
