@@ -20,8 +20,6 @@ from . import formulas
 
 SOURCE = 'Glorot & Bengio 2010'
 
-Check = claims.Check
-
 
 # The layer Jacobian.
 

@@ -183,14 +183,19 @@ def _costs(
 
 
 def _plateau(outcomes: Sequence[Outcome]) -> Finding:
-  """No test cost is below what a constant answer costs, at any rate.
+  """The test cost at every rate, against the least cost of a constant answer.
 
-  The paper optimized the learning rate of each model, so every rate is tested:
-  the statement holds where no interval reaches below the cost of a constant
-  answer, and does not where one lies below it. It is not tested where an
-  interval holds that cost and values below it, nor where the rates with
-  intervals span less than three decades: a network that diverged has not shown
-  that it learns nothing.
+  The paper optimized the learning rate of each model, so every rate is tested.
+  One with too few finite seeds for an interval takes no part: a network that
+  diverged has not shown that it learns nothing.
+
+  Holds if no interval, of either network at any rate, reaches below the cost of
+  a constant answer.
+
+  Untested if tanh or sigmoid with standard weights is not in the run, or has no
+  rate with an interval; and, unless an interval lies below that cost, if the
+  rates with intervals span less than three decades, or an interval holds that
+  cost and values below it.
   """
   found, told = _costs(outcomes)
   floors = {
@@ -221,7 +226,7 @@ def _plateau(outcomes: Sequence[Outcome]) -> Finding:
 
 
 def _prior_entropy(outcomes: Sequence[Outcome]) -> Finding:
-  """The least cost over rates is the prior's entropy, to the labels' error.
+  """The least test cost over rates, against the entropy of the class prior.
 
   The paper's 82.61% for the sigmoid is about the error of a constant answer,
   83.33%, whose cost is the entropy of the class prior, 2.1100 nats. -ln P(y) of
@@ -229,10 +234,15 @@ def _prior_entropy(outcomes: Sequence[Outcome]) -> Finding:
   labels lies within 2.576 x 0.3934 / sqrt(N) of it with a probability of 99%.
 
   The least of the mean costs of a row lies between the least low end and the
-  least high end of its rates' intervals, where these cover together. The
-  statement holds where all of that, for each row, is as near to the entropy as
-  the test labels tell; it does not where none of it is, for a row; otherwise
-  the costs are known too badly to test it.
+  least high end of its rates' intervals, where these cover together.
+
+  Holds if both of these ends, of tanh and of sigmoid, lie as near to the
+  entropy as the test labels tell.
+
+  Untested if tanh or sigmoid with standard weights is not in the run, or has no
+  rate with an interval; or if one of the two ends, but not both on the same
+  side, lies farther from the entropy than that: the costs are not known well
+  enough.
   """
   prior = np.repeat([3, 2, 1], 3) / 18
   entropy = -np.sum(prior * np.log(prior))
@@ -263,10 +273,15 @@ def _prior_entropy(outcomes: Sequence[Outcome]) -> Finding:
 
 
 def _off(outcomes: Sequence[Outcome]) -> Finding:
-  """Every row's test cost is below that of a constant answer, by its interval.
+  """The test costs at the chosen rates, against that of a constant answer.
 
   The paper's errors of these rows, 15.6 to 16.3%, are far from the 83.33% of a
   constant answer; a shorter run can show that they are off it.
+
+  Holds if the interval of each of the three rows lies below the cost of a
+  constant answer.
+
+  Untested if one of the rows is not in the run.
   """
   holds, evidence = True, []
   for name in FREE:
@@ -320,15 +335,34 @@ def _less(
   )
 
 
-def _order(low: Sequence[str], high: Sequence[str]) -> claims_start.Check:
+def _order(low: Sequence[str], high: Sequence[str]) -> claims.Check:
   pairs = tuple(itertools.product(low, high))
-  return lambda outcomes: _less(outcomes, pairs)
-
-
-def _final_order(low: str, high: str) -> claims_start.Check:
-  """As the paper's runs end; of a short one, where they stand."""
 
   def check(outcomes: Sequence[Outcome]) -> Finding:
+    """Test errors at the chosen rates, of every pair of `low` and `high`.
+
+    Holds if in every pair that of `low` has the lower mean, with a p below
+    0.005 of the permutation test by seed.
+
+    Untested if one of the rows is not in the run, or fewer than nine seeds are
+    finite in both rows of a pair.
+    """
+    return _less(outcomes, pairs)
+
+  return check
+
+
+def _final_order(low: str, high: str) -> claims.Check:
+  def check(outcomes: Sequence[Outcome]) -> Finding:
+    """Test errors of two rows at their chosen rates, when training ends.
+
+    Holds if the first row has the lower mean, with a p below 0.005 of the
+    permutation test by seed.
+
+    Untested if one of the rows is not in the run, fewer than nine seeds are
+    finite in both, or they learn for less than a million updates: the paper
+    tells of 5 million.
+    """
     found = _less(outcomes, ((low, high),))
     row = one_row(outcomes, low).outcome
     long_enough(row, f'so far {found.evidence}')
@@ -380,7 +414,13 @@ TABLE = (
 
 
 def _four_layers(outcomes: Sequence[Outcome]) -> Finding:
-  """Four layers less five, each at its chosen rate: the interval is below 0."""
+  """The test error of four layers less that of five, at the chosen rates.
+
+  Holds if the interval of the difference, paired by seed, lies below 0.
+
+  Untested if not both depths are in the run, fewer than two seeds are finite in
+  both, or they learn for less than a million updates.
+  """
   found = {
     len(each.outcome.config.layer_widths()) - 2: each
     for each in tuning.choices(outcomes, *_TUNED)
@@ -438,7 +478,16 @@ def _by_curvature(
 
 
 def _gain(outcomes: Sequence[Outcome]) -> Finding:
-  """One of the two at least errs less than plain gradient descent."""
+  """Test errors with rates by gradient variance and by Hessian, less one rate.
+
+  All of tanh with standard weights; what is subtracted is plain gradient
+  descent, paired by seed, each at its chosen rate.
+
+  Holds if one at least of the two intervals lies below 0.
+
+  Untested if tanh is not in the run with every optimizer and both kinds of
+  weights, or fewer than two seeds are finite in both of a difference.
+  """
   less, told = _by_curvature(outcomes, ('sgd', 'standard'))
   return claims.finding(
     any(each.high < 0 for each in less),
@@ -447,7 +496,16 @@ def _gain(outcomes: Sequence[Outcome]) -> Finding:
 
 
 def _not_enough(outcomes: Sequence[Outcome]) -> Finding:
-  """Both err more than plain gradient descent with normalized weights."""
+  """Test errors with rates by gradient variance and by Hessian, less Tanh N.
+
+  The two have standard weights; what is subtracted is plain gradient descent
+  with normalized ones, paired by seed, each at its chosen rate.
+
+  Holds if both intervals lie above 0.
+
+  Untested if tanh is not in the run with every optimizer and both kinds of
+  weights, or fewer than two seeds are finite in both of a difference.
+  """
   less, told = _by_curvature(outcomes, ('sgd', 'glorot'))
   return claims.finding(
     all(each.low > 0 for each in less),

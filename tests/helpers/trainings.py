@@ -64,6 +64,44 @@ def study(errors=None, costs=None, rates=_RATES, steps=(0, 6000), spread=0.01):
   ]
 
 
+def depths(four=0.5, five=0.8, steps=(0, claims_table.LONG)):
+  """Sigmoid networks of four and of five hidden layers, with these errors."""
+  return [
+    outcome(
+      'Sigmoid',
+      steps=steps,
+      widths=(8,) * depth,
+      final_error=error,
+      final_valid_error=error,
+    )
+    for depth, error in ((4, four), (5, five))
+  ]
+
+
+def curvature(scaled=0.7, normalized=0.6):
+  """Tanh by every optimizer, with both kinds of weights.
+
+  Args:
+    scaled: error with rates by gradient variance and standard weights; by the
+      Hessian it is 0.8, as that of plain gradient descent.
+    normalized: error of plain gradient descent with normalized weights.
+  """
+  errors = {
+    ('sgd', 'Tanh'): 0.8,
+    ('sgd', 'Tanh N'): normalized,
+    ('rmsprop', 'Tanh'): scaled,
+    ('rmsprop', 'Tanh N'): 0.5,
+    ('curvature', 'Tanh'): 0.8,
+    ('curvature', 'Tanh N'): 0.5,
+  }
+  settings = []
+  for (optimizer, row), error in errors.items():
+    one = outcome(row, final_error=error, final_valid_error=error)
+    config = dataclasses.replace(one.config, optimizer=optimizer)
+    settings.append(one._replace(config=config))
+  return settings
+
+
 def holds(group, name, outcomes):
   """Whether the claim of that name holds; it must have evidence."""
   (claim,) = (each for each in group if each.name == name)

@@ -11,7 +11,6 @@ from initlab import launch, stats
 from tests.helpers import trainings
 
 _LEARNED = {'Tanh': 1.9}
-_ALIKE = dict.fromkeys(claims_table.ROWS, 0.7)
 _PRECISE = {'spread': 0.001}
 
 
@@ -37,47 +36,6 @@ def _lost(study, finite, row=None, rate=None, field=None):
   return [one(outcome) for outcome in study]
 
 
-def _mixed(outcome):
-  """Seeds in reverse: their spread is no longer that of the other settings."""
-  measured = {name: x[::-1] for name, x in outcome.measured.items()}
-  return outcome._replace(measured=measured)
-
-
-@pytest.mark.parametrize(
-  ('name', 'true', 'false'),
-  [
-    ('table 1: plateau', {}, {'costs': _LEARNED}),
-    (
-      'table 1: plateau',
-      {'costs': {'Tanh': 50.0}},
-      {'costs': {'Sigmoid': 2.0}},
-    ),
-    ('table 1: 2.110 nats', _PRECISE, {'costs': {'Tanh': 2.3}}),
-    ('table 1: 2.110 nats', _PRECISE, {'costs': {'Sigmoid': 1.9}}),
-    ('table 1: off the plateau', {}, {'costs': {'Softsign': 2.1}}),
-    (
-      'table 1: off the plateau',
-      {},
-      {'costs': {'Softsign': 2.05}, 'spread': 0.1},
-    ),
-    ('table 1: order', {}, {'errors': trainings.BETTER}),
-    ('table 1: order', {}, {'errors': _ALIKE}),
-  ],
-)
-def test_the_table(name, true, false):
-  assert (
-    trainings.holds(claims_table.TABLE, name, trainings.study(**true)) is True
-  )
-  assert (
-    trainings.holds(claims_table.TABLE, name, trainings.study(**false)) is False
-  )
-
-
-def test_the_plateau_wants_three_decades():
-  few = trainings.study(rates=(0.01, 0.1, 1.0))
-  assert trainings.holds(claims_table.TABLE, 'table 1: plateau', few) is None
-
-
 @pytest.mark.parametrize('finite', [0, 1])
 @pytest.mark.parametrize('rate', [0.001, 1.0])
 def test_what_diverged_has_not_learned_nothing(finite, rate):
@@ -97,13 +55,6 @@ def test_what_diverged_within_the_decades_takes_no_part():
     )
 
 
-def test_a_cost_that_is_hardly_known_tells_nothing_of_the_plateau():
-  """An interval of 2.12 nats plus and minus more than the 0.03 to the floor."""
-  vague = trainings.study(spread=0.1)
-  for name in ('table 1: plateau', 'table 1: 2.110 nats'):
-    assert trainings.holds(claims_table.TABLE, name, vague) is None
-
-
 def test_the_prior_entropy_wants_a_finite_rate_of_both_rows():
   name = 'table 1: 2.110 nats'
   study = trainings.study(**_PRECISE)
@@ -112,25 +63,6 @@ def test_the_prior_entropy_wants_a_finite_rate_of_both_rows():
   assert (
     trainings.holds(claims_table.TABLE, name, _lost(study, 1, 'Tanh')) is None
   )
-
-
-def test_the_least_cost_is_the_interval_of_the_least_mean():
-  """One rate a little below the entropy among others at it: it is the least."""
-  study = trainings.study(**_PRECISE)
-  below = [
-    each._replace(
-      measured={
-        **each.measured,
-        'final_cost': each.measured['final_cost'] - 0.2,
-      }
-    )
-    if claims_table.ROWS['Tanh'] == (each.config.activation, each.config.init)
-    and each.config.learning_rate == 0.01
-    else each
-    for each in study
-  ]
-  name = 'table 1: 2.110 nats'
-  assert trainings.holds(claims_table.TABLE, name, below) is False
 
 
 @pytest.mark.parametrize('finite', [0, 1])
@@ -174,106 +106,6 @@ def test_a_constant_answer_is_of_the_test_examples_that_there_are():
     for test_size in (4, 1000)
   ]
   np.testing.assert_allclose(costs, np.log(2), rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-  ('name', 'errors'),
-  [
-    ('table 1: tanh and sigmoid', {'Tanh': 0.27}),
-    ('table 1: tanh N and softsign', {'Tanh N': 0.15, 'Softsign': 0.16}),
-  ],
-)
-def test_what_only_a_long_run_shows(name, errors):
-  long = {'steps': (0, claims_table.LONG)}
-  other = dict(zip(errors, reversed(errors.values()), strict=True))
-  other = other if len(other) > 1 else {'Tanh': 0.9}
-  assert (
-    trainings.holds(claims_table.TABLE, name, trainings.study(errors, **long))
-    is True
-  )
-  assert (
-    trainings.holds(claims_table.TABLE, name, trainings.study(other, **long))
-    is False
-  )
-  assert (
-    trainings.holds(claims_table.TABLE, name, trainings.study(errors)) is None
-  )
-
-
-@pytest.mark.parametrize('name', ['figure 12: sigmoid', 'figure 12: tanh'])
-def test_figure_12(name):
-  ordered = trainings.study({'Tanh': 0.75, 'Sigmoid': 0.9})
-  assert trainings.holds(claims_table.SMALL_IMAGES, name, ordered) is True
-  assert (
-    trainings.holds(claims_table.SMALL_IMAGES, name, trainings.study(_ALIKE))
-    is False
-  )
-
-
-def test_four_layers_against_five():
-  def pair(four, five, steps):
-    return [
-      trainings.outcome(
-        'Sigmoid',
-        steps=steps,
-        widths=(8,) * depth,
-        final_error=error,
-        final_valid_error=error,
-      )
-      for depth, error in ((4, four), (5, five))
-    ]
-
-  (name,) = (each.name for each in claims_table.DEPTH)
-  long, short = (0, claims_table.LONG), (0, 6000)
-  assert trainings.holds(claims_table.DEPTH, name, pair(0.5, 0.8, long)) is True
-  assert (
-    trainings.holds(claims_table.DEPTH, name, pair(0.8, 0.5, long)) is False
-  )
-  assert (
-    trainings.holds(claims_table.DEPTH, name, pair(0.5, 0.8, short)) is None
-  )
-  assert (
-    trainings.holds(claims_table.DEPTH, name, pair(0.5, 0.8, long)[:1]) is None
-  )
-  lost = _lost(pair(0.5, 0.8, long), 1)
-  assert trainings.holds(claims_table.DEPTH, name, lost) is None
-  four, five = pair(0.798, 0.8, long)
-  assert (
-    trainings.holds(claims_table.DEPTH, name, [_mixed(four), five]) is False
-  )
-
-
-def test_rates_by_curvature():
-  def study(scaled, normalized=0.6):
-    errors = {
-      ('sgd', 'Tanh'): 0.8,
-      ('sgd', 'Tanh N'): normalized,
-      ('rmsprop', 'Tanh'): scaled,
-      ('rmsprop', 'Tanh N'): 0.5,
-      ('curvature', 'Tanh'): 0.8,
-      ('curvature', 'Tanh N'): 0.5,
-    }
-    settings = []
-    for (optimizer, row), error in errors.items():
-      one = trainings.outcome(row, final_error=error, final_valid_error=error)
-      config = dataclasses.replace(one.config, optimizer=optimizer)
-      settings.append(one._replace(config=config))
-    return settings
-
-  gain, enough = (claim.name for claim in claims_table.CURVATURE)
-  assert trainings.holds(claims_table.CURVATURE, gain, study(0.7)) is True
-  assert trainings.holds(claims_table.CURVATURE, gain, study(0.8)) is False
-  assert trainings.holds(claims_table.CURVATURE, enough, study(0.7)) is True
-  assert trainings.holds(claims_table.CURVATURE, enough, study(0.5)) is False
-  vague = [
-    _mixed(each) if each.config.optimizer == 'rmsprop' else each
-    for each in study(0.798, normalized=0.79)
-  ]
-  assert trainings.holds(claims_table.CURVATURE, gain, vague) is False
-  assert trainings.holds(claims_table.CURVATURE, enough, vague) is False
-  for name in (gain, enough):
-    for untested in (study(0.7)[:3], _lost(study(0.7), 1)):
-      assert trainings.holds(claims_table.CURVATURE, name, untested) is None
 
 
 def test_table_1_invents_nothing():
