@@ -151,7 +151,11 @@ def test_only_one_module_may(what, where):
 
 @pytest.mark.parametrize(
   ('library', 'where'),
-  [('matplotlib', 'initlab.report.plots'), ('absl', 'initlab.launch')],
+  [
+    ('matplotlib', 'initlab.report.plots'),
+    ('jinja2', 'initlab.report'),
+    ('absl', 'initlab.launch'),
+  ],
 )
 def test_only_one_room_imports(library, where):
   for name, tree in _TREES.items():

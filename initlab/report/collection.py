@@ -5,7 +5,6 @@ or drawn again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-import html
 import os
 import pathlib
 import types
@@ -184,26 +183,19 @@ def page(
   Returns:
     The HTML document.
   """
-  summary, *paragraphs = program.doc.strip().split('\n\n')
-  return report_page.filled(
+  headline, *paragraphs = program.doc.strip().split('\n\n')
+  return report_page.render(
     'collection.html',
-    name=html.escape(program.name),
-    summary=html.escape(summary),
-    introduction='\n'.join(
-      f'<p>{html.escape(each)}</p>' for each in paragraphs
-    ),
-    count=html.escape(counted(program, parts)),
-    contents='\n'.join(
-      f'<li><a href="#chapter{place}">{html.escape(part.chapter.title)}</a> '
-      f'{_found_html(program, part)}</li>'
+    name=program.name,
+    summary=headline,
+    introduction=paragraphs,
+    count=counted(program, parts),
+    tables=_tables(program, parts),
+    chapters=[
+      _chapter(f'chapter{place}', program, part, folder)
       for place, part in enumerate(parts)
-    ),
-    tables='\n'.join(map(report_page.table_html, _tables(program, parts))),
-    chapters='\n'.join(
-      _chapter_html(place, program, part, folder)
-      for place, part in enumerate(parts)
-    ),
-    facts=report_page.facts_html(facts),
+    ],
+    facts=facts,
   )
 
 
@@ -214,43 +206,28 @@ def _tables(program: Collection, parts: Sequence[Part]) -> list[tables.Table]:
   )
 
 
-def _found_html(program: Collection, part: Part) -> str:
-  return ', '.join(
-    f'{report_page.mark_html(finding, program.marks)} {html.escape(claim.name)}'
-    for claim, finding in zip(part.claims, part.findings, strict=True)
-  )
-
-
-def _chapter_html(
-  place: int, program: Collection, part: Part, folder: pathlib.Path
-) -> str:
-  chapter = part.chapter
-  parts = [f'<h2 id="chapter{place}">{html.escape(chapter.title)}</h2>']
-  if chapter.text:
-    parts.append(f'<p class="reading">{html.escape(chapter.text)}</p>')
-  parts.append(
-    report_page.claims_html(part.claims, part.findings, program.marks)
-  )
+def _chapter(
+  name: str, program: Collection, part: Part, folder: pathlib.Path
+) -> dict[str, Any]:
+  """What the template names of one chapter, whose name is unique."""
+  found: dict[str, Any] = {
+    'title': part.chapter.title,
+    'text': part.chapter.text,
+    'reason': part.reason,
+    'answers': report_page.answers(part.claims, part.findings, program.marks),
+  }
   if part.reason:
-    parts.append(f'<p>Not run: {html.escape(part.reason)}</p>')
-    return '\n'.join(parts)
+    return found
   own = pathlib.Path(part.facts['page'])
-  figures = [
-    report_page.figure_html(
-      f'chapter{place}-{panel.name}',
+  found['facts'] = part.facts
+  found['link'] = pathlib.Path(os.path.relpath(own, folder)).as_posix()
+  found['pictures'] = [
+    report_page.picture(
+      f'{name}-{panel.name}',
       panel,
       part.outcomes,
       own.with_name(f'{panel.name}.svg').read_text('utf-8'),
     )
     for panel in part.experiment.panels
   ]
-  link = pathlib.Path(os.path.relpath(own, folder)).as_posix()
-  parts += [
-    '<div class="figures">',
-    *figures,
-    '</div>',
-    f'<p class="notes"><code>{html.escape(part.facts["command"])}</code>; '
-    f'seeds {html.escape(part.facts["seeds"])}; '
-    f'<a href="{html.escape(link)}">all tables</a></p>',
-  ]
-  return '\n'.join(parts)
+  return found

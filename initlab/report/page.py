@@ -2,16 +2,43 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import html
-from importlib import resources
-import itertools
 import re
-import string
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initlab import claims
 from initlab.experiment import MARKS, Claim, Experiment, Finding, Outcome, Panel
 from initlab.report import summary, tables, text
 from initlab.report.plots import figure
+
+if TYPE_CHECKING:
+  from markupsafe import Markup
+
+
+class Answer(NamedTuple):
+  """A claim and what was found of it.
+
+  claim, finding: both of them.
+  word: the finding's mark.
+  kind: of the mark in the style sheet.
+  """
+
+  claim: Claim
+  finding: Finding
+  word: str
+  kind: str
+
+
+class Picture(NamedTuple):
+  """A figure of a page.
+
+  title: read aloud in its place.
+  svg: the element, with ids that are unique in the page.
+  caption: the text below it.
+  """
+
+  title: str
+  svg: 'Markup'
+  caption: str
 
 
 def page(
@@ -34,82 +61,93 @@ def page(
   Raises:
     ValueError: there are more or fewer figures than panels.
   """
-  pictures = [
-    figure_html(f'figure{place}', panel, outcomes, svg)
-    for place, (panel, svg) in enumerate(
-      zip(experiment.panels, figures, strict=True)
-    )
-  ]
   findings = claims.findings(experiment.claims, outcomes)
-  found = claims_html(experiment.claims, findings, MARKS)
-  return filled(
+  return render(
     'report.html',
-    name=html.escape(experiment.name),
-    summary=html.escape(summary.first_line(experiment.doc)),
-    claims=f'<h2>Claims</h2>\n{found}' if found else '',
-    introduction=f'<p>{html.escape(_question(experiment))}</p>',
-    doc=html.escape(experiment.doc.strip()),
-    verdicts='\n'.join(_verdict_html(experiment, each) for each in outcomes),
-    figures='\n'.join(pictures),
-    tables='\n'.join(map(table_html, summary.contents(experiment, outcomes))),
-    reading=html.escape(text.READING),
-    facts=facts_html(facts),
-    settings=table_html(_configs(outcomes)),
+    name=experiment.name,
+    summary=summary.first_line(experiment.doc),
+    introduction=[_question(experiment)],
+    answers=answers(experiment.claims, findings, MARKS),
+    settings=[
+      {
+        'label': each.label,
+        'seeds': summary.seeds_in_words(each),
+        'verdict': experiment.verdict(each),
+        'remarks': summary.remarks(each),
+      }
+      for each in outcomes
+    ],
+    pictures=[
+      picture(f'figure{place}', panel, outcomes, svg)
+      for place, (panel, svg) in enumerate(
+        zip(experiment.panels, figures, strict=True)
+      )
+    ],
+    reading=text.READING,
+    tables=summary.contents(experiment, outcomes),
+    configs=_configs(outcomes),
+    facts=facts,
+    doc=experiment.doc.strip(),
   )
 
 
-def filled(
-  main: str, *, name: str, summary: str, introduction: str, **parts: str
-) -> str:
-  """A page in the frame and style of all pages.
+def render(template: str, **values: Any) -> str:
+  """A page of a template, in which every text is escaped.
 
   Args:
-    main: the package's file of what is below the introduction.
-    name: of the program.
-    summary: the headline.
-    introduction: paragraphs below it.
-    **parts: what fills the main part.
+    template: a file of this package that extends `page.html`.
+    **values: what it names; one that is missing is an error.
   """
-  files = resources.files('initlab.report')
-  read = lambda file: files.joinpath(file).read_text('utf-8')
-  return string.Template(read('page.html')).substitute(
-    style=read('page.css'),
-    name=name,
-    summary=summary,
-    introduction=introduction,
-    main=string.Template(read(main)).substitute(parts),
+  import jinja2
+
+  environment = jinja2.Environment(
+    autoescape=True,
+    keep_trailing_newline=True,
+    loader=jinja2.PackageLoader('initlab.report', ''),
+    lstrip_blocks=True,
+    trim_blocks=True,
+    undefined=jinja2.StrictUndefined,
   )
+  return environment.get_template(template).render(values)
 
 
-def claims_html(
+def answers(
   stated: Sequence[Claim],
   findings: Sequence[Finding],
   marks: Sequence[str],
-) -> str:
-  """What was found of claims, as a list."""
-  items = '\n'.join(
-    f'<li>{mark_html(finding, marks)} '
-    f'<strong>{html.escape(claim.name)}</strong> {html.escape(claim.text)} '
-    f'<small>{html.escape(claim.source)}</small>'
-    f'<div class="notes">{html.escape(finding.evidence)}</div></li>'
+) -> list[Answer]:
+  """Claims with what was found of each, marked in these words."""
+  kinds = ('holds', 'fails', 'open')
+  return [
+    Answer(
+      claim, finding, claims.mark(finding, marks), claims.mark(finding, kinds)
+    )
     for claim, finding in zip(stated, findings, strict=True)
-  )
-  return f'<ul class="claims">\n{items}\n</ul>' if items else ''
+  ]
 
 
-def mark_html(finding: Finding, marks: Sequence[str]) -> str:
-  """What was found, in a word and a colour."""
-  kind = {True: 'holds', False: 'fails', None: 'open'}[finding.holds]
-  word = html.escape(claims.mark(finding, marks))
-  return f'<span class="mark {kind}">{word}</span>'
+def picture(
+  name: str, panel: Panel, outcomes: Sequence[Outcome], svg: str
+) -> Picture:
+  """A panel as a figure with its caption.
+
+  Args:
+    name: unique in the page.
+    panel: what was drawn.
+    outcomes: of which settings.
+    svg: the SVG document.
+  """
+  title = f'{panel.title}: {panel.label}'
+  caption = figure.caption(panel, outcomes)
+  return Picture(title, _inline(svg, f'{name}-'), caption)
 
 
-def facts_html(facts: Mapping[str, str]) -> str:
-  """Facts as the entries of a list of descriptions."""
-  return '\n'.join(
-    f'<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>'
-    for name, fact in facts.items()
-  )
+def _inline(svg: str, prefix: str) -> 'Markup':
+  """The <svg> element, its ids made unique within a page by the prefix."""
+  from markupsafe import Markup
+
+  element = svg[svg.index('<svg') :]
+  return Markup(re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{prefix}', element))
 
 
 def _question(experiment: Experiment) -> str:
@@ -134,66 +172,4 @@ def _configs(outcomes: Sequence[Outcome]) -> tables.Table:
   ]
   return tables.Table(
     'Every setting in full', tables.Column('', 'knob', knobs), columns
-  )
-
-
-def _verdict_html(experiment: Experiment, outcome: Outcome) -> str:
-  verdict = _items(experiment.verdict(outcome), 'verdict')
-  notes = _items(summary.remarks(outcome), 'notes')
-  return (
-    f'<section class="card"><h3>{html.escape(outcome.label)} '
-    f'<small>{summary.seeds_in_words(outcome)}</small></h3>{verdict}{notes}</section>'
-  )
-
-
-def _items(lines: Sequence[str], kind: str) -> str:
-  items = ''.join(f'<li>{html.escape(line)}</li>' for line in lines)
-  return f'<ul class="{kind}">{items}</ul>' if lines else ''
-
-
-def figure_html(
-  name: str, panel: Panel, outcomes: Sequence[Outcome], svg: str
-) -> str:
-  """One picture with its caption; the name is unique in the page."""
-  title = html.escape(f'{panel.title}: {panel.label}')
-  caption = html.escape(figure.caption(panel, outcomes))
-  return (
-    f'<figure><div class="picture" role="img" aria-label="{title}">'
-    f'{_inline(svg, f"{name}-")}</div>'
-    f'<figcaption>{caption}</figcaption></figure>'
-  )
-
-
-def _inline(svg: str, prefix: str) -> str:
-  """The <svg> element, its ids made unique within a page by the prefix."""
-  element = svg[svg.index('<svg') :]
-  return re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{prefix}', element)
-
-
-def table_html(table: tables.Table) -> str:
-  """A table that scrolls by itself where it is wider than the page."""
-  groups = itertools.groupby(table.columns, lambda each: each.group)
-  top = ''.join(
-    f'<th scope="colgroup" colspan="{len(list(columns))}">'
-    f'{html.escape(name)}</th>'
-    for name, columns in groups
-  )
-  heads = ''.join(
-    f'<th scope="col">{html.escape(each.head)}</th>' for each in table.columns
-  )
-  rows = '\n'.join(
-    f'<tr><th scope="row">{html.escape(name)}</th>'
-    + ''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)
-    + '</tr>'
-    for name, *cells in zip(
-      table.index.cells, *(each.cells for each in table.columns), strict=True
-    )
-  )
-  title = html.escape(table.title)
-  return (
-    f'<div class="scroll" role="region" tabindex="0" aria-label="{title}">'
-    f'<table>\n<caption><span>{title}</span></caption>\n'
-    '<thead><tr><th scope="col" rowspan="2">'
-    f'{html.escape(table.index.head)}</th>{top}</tr>\n'
-    f'<tr>{heads}</tr></thead>\n<tbody>{rows}</tbody>\n</table></div>'
   )

@@ -26,13 +26,25 @@ class Table(NamedTuple):
   index: Column
   columns: list[Column]
 
+  @property
+  def groups(self) -> list[list[Column]]:
+    """Columns beside each other that share a heading."""
+    groups = itertools.groupby(self.columns, lambda each: each.group)
+    return [list(columns) for _, columns in groups]
+
+  @property
+  def rows(self) -> list[tuple[str, ...]]:
+    """The cells of each row, its name first."""
+    columns = [self.index, *self.columns]
+    return list(zip(*(each.cells for each in columns), strict=True))
+
 
 def grid(table: Table, width: int) -> str:
   """The table as text, cut between groups into pieces that fit the width."""
   index = _block([table.index], str.ljust)
   pieces = [index]
-  for _, group in itertools.groupby(table.columns, lambda each: each.group):
-    block = _block(list(group), str.rjust)
+  for group in table.groups:
+    block = _block(group, str.rjust)
     if len(pieces[-1][-1]) + 3 + len(block[-1]) > width:
       pieces.append(index)
     pieces[-1] = _beside(pieces[-1], block)
@@ -88,8 +100,9 @@ def latex(table: Table) -> str:
   """
   columns = [table.index, *table.columns]
   heads = [', '.join(filter(None, (c.group, c.head))) for c in columns]
-  rows = [heads, *zip(*(column.cells for column in columns), strict=True)]
-  lines = [' & '.join(map(_escaped, row)) + r' \\' for row in rows]
+  lines = [
+    ' & '.join(map(_escaped, row)) + r' \\' for row in (heads, *table.rows)
+  ]
   return '\n'.join(
     [
       f'% {table.title}',
