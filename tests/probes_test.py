@@ -165,20 +165,32 @@ def test_singular_values_of_small_layers():
 
 
 def test_singular_values_do_not_depend_on_the_start_vectors_on_average():
-  """Over 30 matrices the error is within 4 standard errors of zero."""
+  """Over 300 matrices the error is within 4 standard errors of zero.
+
+  A control variate whose slope comes from the start vector that it corrects
+  would be 2% too high, 15 of them. Without one, a vector of signs over the root
+  of n estimates tr S / n, S^2 = J^T J, with the variance 2/n^2 times the sum of
+  S_ij^2 over i != j; the slope explains 90% of it, so that half of the
+  deviation of 8 vectors is far above what is left, and far below all.
+  """
   draws = jax.vmap(
     lambda seed: initializers.lecun_normal()(
-      keys.at(keys.root(5), seed), (48, 60)
+      keys.at(keys.root(5), seed), (8, 12)
     )
-  )(jnp.arange(30, dtype=jnp.uint32))
-  slopes = jax.random.uniform(keys.root(6), (8, 60), minval=0.3)
+  )(jnp.arange(300, dtype=jnp.uint32))
+  slopes = jax.random.uniform(keys.root(6), (8, 12), minval=0.3)
   estimate = jax.jit(
     lambda w: jax.lax.map(lambda each: _mean_singular_value(each, slopes), w)
   )(draws)
-  jacobians = np.asarray(draws)[:, None] * np.asarray(slopes)[:, None]
-  exact = np.linalg.svd(jacobians, compute_uv=False).mean((1, 2))
+  turned = np.asarray(draws, float)[:, None] * np.asarray(slopes)[:, None]
+  u, values, _ = np.linalg.svd(turned, full_matrices=False)
+  exact = values.mean((1, 2))
   error = np.asarray(estimate, float) / exact - 1
-  assert abs(error.mean()) < 4 * error.std() / len(error) ** 0.5 + 1e-3
+  assert abs(error.mean()) < 4 * error.std() / len(error) ** 0.5
+  root = np.einsum('seij,sej,sekj->seik', u, values, u)
+  off = root * (1 - np.eye(8))
+  hutchinson = 2 / 8**2 * (off**2).sum((2, 3)).mean(1) / 8
+  assert error.std() < 0.5 * np.sqrt(np.mean(hutchinson / exact**2))
 
 
 def test_singular_values_are_as_exact_as_their_quadrature():
