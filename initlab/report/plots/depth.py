@@ -81,7 +81,11 @@ def _scale_depth(axes: 'Axes', curves: Sequence[_Curve]) -> int:
 
 
 def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
-  """Sets the measured axis: from zero, or over a factor of at least six."""
+  """Sets the measured axis: over a factor of at least six, or from zero.
+
+  A linear axis spans a tenth at least: what is on one is of order one, and
+  shares and cosines that are next to nothing should look so.
+  """
   from matplotlib import ticker
 
   drawn = np.concatenate(
@@ -108,8 +112,9 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: f'{y:g}'))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
   else:
-    low, high = np.min(drawn, initial=0), np.max(drawn, initial=0)
-    high = high if high > low else 1.0
+    lows = np.concatenate([curve.estimate.low for curve in curves])
+    low = min(np.min(drawn, initial=0), np.nanmin(lows, initial=0))
+    high = max(np.max(drawn, initial=0), low + 0.1)
     axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
 
 
