@@ -2,10 +2,14 @@
 
 import contextlib
 import dataclasses
+import functools
+import importlib
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import time
 from typing import NamedTuple
 
 import jax
@@ -16,6 +20,7 @@ import pytest
 
 from initlab import (
   activations,
+  base,
   datasets,
   initializers,
   keys,
@@ -28,6 +33,7 @@ from initlab import (
 )
 from initlab.engine import program, study
 from initlab.experiment import Experiment, PerStep, PerStepLayer, Training, knob
+from tests.helpers import programs
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -107,6 +113,18 @@ _TINY = Experiment(
 )
 
 
+def _drawn(config, key, data):
+  del data
+  std = jnp.ones((2, 2)) * config.scale * jax.random.normal(key)
+  return _Result(std, std[:, 0])
+
+
+# What compiles at once, where it does not matter what is computed.
+_DRAWING = _TINY._replace(
+  training=None, run=_drawn, steps=lambda config: (0, 2)
+)
+
+
 def _name(experiment, config=None, data=None):
   config = experiment.smoke if config is None else config
   data = experiment.load(config, '') if data is None else data
@@ -138,7 +156,7 @@ def _study(out, experiment=_TINY, settings=(_Config(),), **knobs):
   return study.run(experiment, settings, options, advance)[0], computed[0]
 
 
-_SETTINGS = _Config(), _Config(depth=2)
+_SETTINGS = _Config(), _Config(scale=3.0)
 
 
 # What a program is named by.
@@ -295,8 +313,8 @@ def test_the_precision_of_products_is_part_of_the_program(name):
 
 
 def test_lanes_and_devices_are_no_part_of_the_program(tmp_path):
-  for knobs in {}, {'lanes': 2}, {'devices': 2}:
-    _study(tmp_path, **knobs)
+  for knobs in {}, {'lanes': 2, 'devices': 2}:
+    _study(tmp_path, _DRAWING, **knobs)
   rows = pd.read_parquet(tmp_path / 'tiny')
   assert set(rows.lanes) == {1, 2}
   assert rows.run.nunique() == 2
@@ -339,8 +357,8 @@ def test_an_edit_sets_aside_what_was_stored(tmp_path):
   std = [outcomes[0].measured['std'] for outcomes in (first, second)]
   assert not np.any(std[0] == std[1])
   rows = pd.read_parquet(tmp_path / 'tiny')
-  assert rows.groupby('depth').program.nunique().tolist() == [1, 1]
-  assert len(rows) == 3 * (4 + 2) + 3 * (6 + 2)
+  assert rows.groupby('scale').program.nunique().tolist() == [1, 1]
+  assert len(rows) == 2 * 3 * (4 + 2)
   assert rows.run.nunique() == 2
   assert (tmp_path / 'tiny' / 'notes').exists()
   # The first program is back, and so are its rows.
@@ -353,11 +371,147 @@ def test_an_edit_sets_aside_what_was_stored(tmp_path):
 
 
 def test_other_data_set_aside_what_was_stored(tmp_path):
-  _study(tmp_path)
+  _study(tmp_path, _DRAWING)
   other = lambda config, data_dir: _load(config, data_dir)._replace(
     x=jnp.ones((4, 2))
   )
   with pytest.warns(UserWarning, match='1 of another data'):
-    _, computed = _study(tmp_path, _TINY._replace(load=other))
+    _, computed = _study(tmp_path, _DRAWING._replace(load=other))
   assert computed == 3
   assert pd.read_parquet(tmp_path / 'tiny').run.nunique() == 1
+
+
+def test_rows_of_the_layout_without_programs_are_set_aside(tmp_path):
+  _study(tmp_path, _DRAWING)
+  (path,) = tmp_path.rglob('_setting.json')
+  recorded = json.loads(path.read_text())
+  for bit in 'program', 'data':
+    del recorded['bits'][bit]
+  path.write_text(json.dumps(recorded))
+  old = path.parent.rename(path.parent.with_name('old-0'))
+  with pytest.warns(UserWarning, match='1 without a digest of their program'):
+    assert _study(tmp_path, _DRAWING)[1] == 3
+  aside = tmp_path / '_earlier' / 'tiny' / old.name
+  assert list(aside.glob('seeds-*.parquet'))
+  assert pd.read_parquet(tmp_path / 'tiny').run.nunique() == 1
+
+
+def test_a_checkpoint_goes_with_its_program(tmp_path):
+  _study(tmp_path, _DRAWING)
+  (folder,) = (path.parent for path in tmp_path.rglob('_setting.json'))
+  (folder / '_checkpoint-0.bin').write_bytes(b'')
+  with pytest.MonkeyPatch.context() as patch:
+    _other_keys(patch)
+    with pytest.warns(UserWarning, match='earlier program'):
+      _study(tmp_path, _DRAWING)
+  (moved,) = tmp_path.rglob('_checkpoint-0.bin')
+  assert moved.parent == tmp_path / '_earlier' / 'tiny' / folder.name
+
+
+# What is remembered.
+
+
+@pytest.fixture
+def lowered(monkeypatch):
+  """Texts that were made, where all source files are older than the process."""
+  texts = []
+  text = program._text
+  monkeypatch.setattr(
+    program, '_text', lambda traced: texts.append(1) or text(traced)
+  )
+  monkeypatch.setattr(program, '_STARTED', float('inf'))
+  return texts
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+  """The file of a module that this process has imported from a user."""
+  path = tmp_path / 'initlab_test_mine.py'
+  path.write_text('FACTOR = 1')
+  monkeypatch.syspath_prepend(tmp_path)
+  module = importlib.import_module(path.stem)
+  yield path
+  del sys.modules[module.__name__]
+
+
+def test_nothing_is_lowered_twice_from_the_same_files(tmp_path, lowered, mine):
+  out = tmp_path / 'results'
+  settings = [_Config(scale=scale) for scale in (1.0, 2.0)]
+  run = functools.partial(_study, out, settings=settings, from_files=True)
+  run()
+  assert len(lowered) == 4  # start, advance, record and join, of both
+  run()
+  assert len(lowered) == 4
+  mine.write_text('FACTOR = 2')
+  run()
+  assert len(lowered) == 8
+  mine.write_text('FACTOR = 1')
+  run()
+  assert len(lowered) == 8
+  (out / 'tiny' / '_programs.json').write_text('[1')
+  with pytest.warns(UserWarning, match='_programs.json is broken'):
+    assert run()[1] == 0
+  assert len(lowered) == 12
+  assert pd.read_parquet(out / 'tiny').program.nunique() == 1
+
+
+def test_a_notebook_is_never_answered_from_memory(tmp_path, lowered):
+  _study(tmp_path, _DRAWING, from_files=True)
+  _study(tmp_path, _DRAWING)
+  assert len(lowered) == 2
+
+
+@pytest.mark.usefixtures('lowered')
+def test_a_file_that_may_be_newer_than_its_import_is_not_trusted(
+  tmp_path, mine, monkeypatch
+):
+  assert program.recall(tmp_path / 'none', 'highest').sources
+  monkeypatch.setattr(program, '_STARTED', mine.stat().st_mtime)
+  assert not program.recall(tmp_path / 'none', 'highest').sources
+  monkeypatch.setattr(program, '_STARTED', float('inf'))
+  mine.unlink()
+  assert not program.recall(tmp_path / 'none', 'highest').sources
+
+
+def test_the_launchers_files_are_no_part_of_a_program():
+  rooms = {path.parent.name for path in program.package_files(program._APART)}
+  assert {'initlab', 'engine', 'instruments'} <= rooms
+  assert not {'report', 'launch', 'plots'} & rooms
+
+
+# What is not compiled.
+
+
+def test_what_is_not_compiled_is_named_by_its_source(tmp_path, monkeypatch):
+  path = tmp_path / 'initlab_test_page.py'
+  path.write_text('class Config: pass')
+  monkeypatch.syspath_prepend(tmp_path)
+  config = importlib.import_module(path.stem).Config
+  experiment = _TINY._replace(compiled=False, training=None)
+  experiment = experiment._replace(config=config)
+  name = functools.partial(_name, experiment, _Config())
+  first = name()
+  assert first == name()
+  path.write_text('class Config: pass  # edited')
+  assert name().program != first.program
+  del sys.modules[path.stem].__file__
+  with pytest.raises(base.UserError, match='tiny is defined in no file'):
+    name()
+  del sys.modules[path.stem]
+
+
+@pytest.mark.slow
+def test_a_finished_sweep_of_200_settings_answers_within_10_s(tmp_path):
+  """The whole program, 3 s of imports and the page's check included."""
+  rates = ','.join(f'{0.1 + place / 1000:.3f}' for place in range(200))
+  flags = [
+    *('--dataset=xor', '--widths=4', '--batch_size=3', '--steps=2'),
+    *('--record_every=1', '--test_size=4', '--examples=4', '--seeds=0:2'),
+    *(f'--learning_rate={rates}', f'--out={tmp_path}'),
+    '--compile_cache=none',
+  ]
+  first = programs.finish(programs.start('learning', *flags))
+  begin = time.monotonic()
+  second = programs.finish(programs.start('learning', *flags))
+  assert time.monotonic() - begin < 10
+  assert second == first
