@@ -15,7 +15,6 @@ they are read; `scripts/fetch_data` fetches them.
 from collections.abc import Callable
 import functools
 import gzip
-import hashlib
 import math
 import os
 import zlib
@@ -24,86 +23,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import base, keys, shapeset
+from initlab import base, keys, published, shapeset
 
 SPLITS = ('train', 'valid', 'test')
-DATA_DIR = '~/.cache/initlab/data'
-
-# The folders, under the data folder, in which a set's files are looked for.
-FOLDERS = {
-  'mnist': ('mnist', 'MNIST/raw'),
-  'fashion_mnist': ('fashion_mnist', 'FashionMNIST/raw'),
-  'cifar10': ('cifar-10-batches-bin',),
-}
-
-# Digests by file name: nothing else is read. MNIST: SHA-256, packed as pinned
-# by tensorflow/haskell (tensorflow-mnist-input-data/Setup.hs) and
-# ankane/torchvision-ruby, unpacked as pinned by several public projects.
-# Fashion-MNIST: SHA-256 of the files whose MD5 its authors publish (README of
-# zalandoresearch/fashion-mnist); no digest of the unpacked ones was found in
-# public, so the packed ones are read. CIFAR-10: MD5 of the members of the
-# binary archive, as pinned by rai-project/dldataset (vision/cifar10.go).
-CHECKSUMS = {
-  'mnist': {
-    'train-images-idx3-ubyte.gz': (
-      '440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609'
-    ),
-    'train-labels-idx1-ubyte.gz': (
-      '3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c'
-    ),
-    't10k-images-idx3-ubyte.gz': (
-      '8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6'
-    ),
-    't10k-labels-idx1-ubyte.gz': (
-      'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6'
-    ),
-    'train-images-idx3-ubyte': (
-      'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db'
-    ),
-    'train-labels-idx1-ubyte': (
-      '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5'
-    ),
-    't10k-images-idx3-ubyte': (
-      '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7'
-    ),
-    't10k-labels-idx1-ubyte': (
-      'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2'
-    ),
-  },
-  'fashion_mnist': {
-    'train-images-idx3-ubyte.gz': (
-      '3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84'
-    ),
-    'train-labels-idx1-ubyte.gz': (
-      'a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845'
-    ),
-    't10k-images-idx3-ubyte.gz': (
-      '346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073'
-    ),
-    't10k-labels-idx1-ubyte.gz': (
-      '67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5'
-    ),
-  },
-  'cifar10': {
-    'data_batch_1.bin': '5dd7e06a14cb22eb9f671a540d1b7c25',
-    'data_batch_2.bin': '5ea93a67294ea407fff1d09f752e9692',
-    'data_batch_3.bin': '942cd6a4bcdd0dd3c604fbe906cb4421',
-    'data_batch_4.bin': 'ae636b3ba5c66a11e91e8cb52e771fcb',
-    'data_batch_5.bin': '53f37980c15c3d472c316c40844f3f0d',
-    'test_batch.bin': '803d5f7f4d78ea53de84dbe85f74fb6d',
-  },
-}
-
 VALID_SIZE = 10_000
 CIFAR_SIZE = 3 * 32 * 32
 GAUSSIAN_SIZE = 64
 
 _KEPT = 8  # splits of each set, as one Config or another asks for them
-
-
-def default_data_dir() -> str:
-  """$INITLAB_DATA_DIR, or else ~/.cache/initlab/data."""
-  return os.path.expanduser(os.environ.get('INITLAB_DATA_DIR') or DATA_DIR)
 
 
 # Files.
@@ -113,7 +40,7 @@ def find(dataset: str, file: str, data_dir: str) -> str:
   """The path of a file of a set, its checksum verified.
 
   Args:
-    dataset: a key of FOLDERS.
+    dataset: a key of `published.FOLDERS`.
     file: its name, without `.gz`; the packed form is looked for first.
     data_dir: the folder that holds the folder of each set.
 
@@ -124,10 +51,10 @@ def find(dataset: str, file: str, data_dir: str) -> str:
     UserError: no such file (the paths tried are named), or it is another file
       than the published one.
   """
-  digests = CHECKSUMS[dataset]
+  digests = published.CHECKSUMS[dataset]
   tried = [
     os.path.join(data_dir, folder, name)
-    for folder in FOLDERS[dataset]
+    for folder in published.FOLDERS[dataset]
     for name in (f'{file}.gz', file)
     if name in digests
   ]
@@ -147,10 +74,9 @@ def verify(path: str, expected: str) -> None:
   Raises:
     UserError: it differs, or the file cannot be read.
   """
-  algorithm = {64: 'sha256', 32: 'md5'}[len(expected)]
+  algorithm = published.algorithm(expected)
   try:
-    with open(path, 'rb') as file:
-      found = hashlib.file_digest(file, algorithm).hexdigest()
+    found = published.digest(path, algorithm)
   except OSError as error:
     raise base.UserError(f'cannot read {path}: {error.strerror}') from error
   if found != expected:

@@ -17,7 +17,7 @@ import itertools
 
 import numpy as np
 
-from initlab import claims, datasets, formatting, stats
+from initlab import claims, datasets, formatting, published, stats
 from initlab.experiment import Claim, Finding, Outcome
 from initlab.report import tables, tuning
 
@@ -619,7 +619,7 @@ def differences(
 def _missing(dataset: str) -> str:
   if dataset not in datasets.DATASETS:
     return 'not available'
-  return 'no data' if dataset in datasets.FOLDERS else 'not run'
+  return 'no data' if dataset in published.FOLDERS else 'not run'
 
 
 def _cell(row: tuning.Choice) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from initlab import base, datasets, keys
+from initlab import base, keys, published
 from initlab.engine import study
 from initlab.experiment import Chapter, Collection, Experiment, written
 from initlab.launch import machine, parsing, workers
@@ -311,7 +311,7 @@ def read_options(values: flags.FlagValues, command: str) -> study.Options:
     devices=parsing.natural('devices', value['devices'], least=1, word='all'),
     matmul_precision=precision,
     out=pathlib.Path(value['out']).expanduser(),
-    data_dir=datasets.default_data_dir() if data_dir == 'auto' else data_dir,
+    data_dir=published.default_data_dir() if data_dir == 'auto' else data_dir,
     command=command,
     checkpoint_every=parsing.seconds(
       'checkpoint_every', value['checkpoint_every']
