@@ -2,17 +2,19 @@
 
 Every function here is an ordinary elementwise JAX function; what theory asks of
 one (moments, gain, where it saturates) is computed from it by quadrature and
-automatic differentiation, so a new activation is one line in ACTIVATIONS.
+automatic differentiation, so a new activation is one line in ACTIVATIONS, or a
+function of anybody's, see `resolve`.
 """
 
 from collections.abc import Callable
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import base
+from initlab import base, functions
 
 # A unit saturates where its slope is below this share of the steepest slope.
 SATURATED_SLOPE = 0.1
@@ -167,7 +169,7 @@ def gain(activation: base.Activation | str) -> float:
   pre-activations of variance 1 in the next.
 
   Args:
-    activation: any elementwise function, or a name in ACTIVATIONS.
+    activation: any elementwise function, or what `resolve` takes.
 
   Returns:
     A Python float, also while a caller is being traced.
@@ -180,8 +182,7 @@ def gain(activation: base.Activation | str) -> float:
     >>> round(gain('tanh'), 6), round(gain(jax.nn.relu) ** 2, 6)
     (1.592537, 2.0)
   """
-  if isinstance(activation, str):
-    activation = base.lookup(ACTIVATIONS, 'activation', activation)
+  activation = resolve(activation)
   with np.errstate(over='ignore', invalid='ignore'):
     _, second, _ = moments(activation, np.ones(()))
   if not 0 < second < np.inf:
@@ -387,3 +388,78 @@ ACTIVATIONS: dict[str, base.Activation] = {
   'softplus': jax.nn.softplus,
   'sin': jnp.sin,
 }
+
+
+def resolve(activation: functions.Named) -> base.Activation:
+  """The elementwise function that a knob stands for.
+
+  Args:
+    activation: a function; or a key of `ACTIVATIONS` or the dotted path of a
+      function, with knobs, as in 'prelu:slope=0.1' or 'mylab.acts.mish'. The
+      knobs are the parameters behind the first.
+
+  Returns:
+    The function; the same one for equal texts.
+
+  Raises:
+    UserError: there is no such function, it has no such knob, or it is not
+      elementwise.
+
+  Examples:
+    >>> float(resolve('prelu:slope=0.5')(jnp.float32(-1)))
+    -0.5
+  """
+  return _named(activation)[1]
+
+
+def named(activation: functions.Named) -> functions.Named:
+  """The same with its knobs written in one way: the value of a knob.
+
+  Raises:
+    UserError: as `resolve`, or the function cannot be hashed.
+
+  Examples:
+    >>> named('prelu:slope=.1')
+    'prelu:slope=0.1'
+  """
+  return _named(activation)[0]
+
+
+def _named(
+  activation: functions.Named,
+) -> tuple[functions.Named, base.Activation]:
+  if callable(activation):
+    functions.hashable(activation)
+    return activation, _elementwise(activation, ())
+  name, given = functions.split(activation)
+  if '.' in name:
+    function = functions.imported(name)
+  else:
+    function = functions.lookup(ACTIVATIONS, 'activation', name)
+  known = functions.knobs_of(function, after=1) if given else {}
+  knobs = functions.values(name, given, known)
+  return functions.joined(name, knobs), _elementwise(
+    function, tuple(knobs.items())
+  )
+
+
+@functools.cache
+def _elementwise(
+  function: base.Activation, knobs: tuple[tuple[str, Any], ...]
+) -> base.Activation:
+  """The function with its knobs, after a look at what shape it returns."""
+  activation = functools.partial(function, **dict(knobs)) if knobs else function
+  label = functions.label(function)
+  x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+  try:
+    found = jax.eval_shape(activation, x)
+  except Exception as error:
+    kind = type(error).__name__
+    what = f'{label} is not an activation of one array: {kind}: {error}'
+    raise base.UserError(what) from error
+  if getattr(found, 'shape', None) != x.shape:
+    raise base.UserError(
+      f'{label} is not elementwise: of an array of shape {x.shape} it makes '
+      f'{found}'
+    )
+  return activation

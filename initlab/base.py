@@ -120,19 +120,36 @@ class Batch(NamedTuple):
   y: Array
 
 
+class Evidence(NamedTuple):
+  """What an estimated law rests on.
+
+  draws: how many entries were drawn.
+  low, high: ends of the 95% interval of the variance.
+  failed: the test that says why the family is 'unknown', with its numbers.
+  """
+
+  draws: int
+  low: float
+  high: float
+  failed: str = ''
+
+
 class Law(NamedTuple):
-  """The distribution that a scheme declares for the weights of one layer.
+  """The distribution of the weights of one layer, declared or estimated.
 
   family: 'uniform', 'normal', 'truncated_normal' (cut at two standard
-    deviations of the parent normal), 'orthogonal', 'sparse' or 'fixed'. Entries
-    of the first three are independent and identically distributed; a 'fixed'
-    array does not depend on the key.
+    deviations of the parent normal), 'independent', 'orthogonal', 'sparse',
+    'fixed' or 'unknown'. Entries of the first four are independent and
+    identically distributed, in 'independent' as any distribution has it; a
+    'fixed' array does not depend on the key. No scheme declares 'unknown'.
   variance: mean square of an entry, E[w^2]; the mean itself is zero in every
-    family but 'fixed'.
+    family but 'fixed' and 'unknown'.
+  evidence: of an estimated law; None for a declared one.
   """
 
   family: str
   variance: float
+  evidence: Evidence | None = None
 
 
 class Scheme(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
-from initlab import base
+from initlab import base, functions
 
 # What the fields of an experiment's Result hold, for one seed. The names of the
 # axes tell `store` which rows of the tidy table a value belongs to.
@@ -34,10 +34,25 @@ PerLayerSample = Annotated[base.Array, ('layer', 'value')]  # [L, V]
 GEOMETRIC = 'geometric'
 
 
-def knob(default: Any, help: str, choices: Iterable[str] = ()) -> Any:
-  """A field of a Config, written once: flag, sweep and table follow it."""
+def knob(
+  default: Any,
+  help: str,
+  choices: Iterable[str] = (),
+  *,
+  read: Callable[[str], Any] | None = None,
+) -> Any:
+  """A field of a Config, written once: flag, sweep and table follow it.
+
+  Args:
+    default: its value where none is given.
+    help: what `--help` says of it.
+    choices: the words it takes, if these are all or the best known.
+    read: `text -> value`, which raises UserError, where it takes more than the
+      choices, as the names of functions do.
+  """
   return dataclasses.field(
-    default=default, metadata={'help': help, 'choices': tuple(choices)}
+    default=default,
+    metadata={'help': help, 'choices': tuple(choices), 'read': read},
   )
 
 
@@ -47,7 +62,11 @@ def written(value: Any) -> str:
   Examples:
     >>> written('tanh'), written((784, 256, 256, 10))
     ('tanh', '784-256x2-10')
+    >>> written(axes_of)
+    'initlab.experiment.axes_of'
   """
+  if callable(value):
+    return functions.label(value)
   if not isinstance(value, tuple):
     return str(value)
   groups = [(w, len(list(same))) for w, same in itertools.groupby(value)]
@@ -227,11 +246,11 @@ class Experiment(NamedTuple):
     the path of a file.
   doc: the module's docstring.
   config: a frozen dataclass, one `knob` a field.
-  smoke: a Config so small that the tests run the whole program with it.
   result: a NamedTuple class, its fields annotated PerLayer and so on.
   load: `(config, data_dir) -> data`, any pytree; raises UserError.
   run: `(config, key, data) -> result`, pure, for one seed.
   parameters: `config -> int`, how many numbers one network has.
+  smoke: a Config so small that the lab's tests run the whole program with it.
   panels: what to draw.
   predict: `(config, data) -> {field: value}`, what theory says of a field, in
     the shape of the field, NaN where it says nothing.
@@ -257,12 +276,12 @@ class Experiment(NamedTuple):
   program: tuple[str, ...]
   doc: str
   config: type
-  smoke: Any
   result: type
   load: Callable[[Any, str], Any]
   run: Callable[[Any, base.Key, Any], Any]
   parameters: Callable[[Any], int]
-  panels: tuple[Panel, ...]
+  smoke: Any = None
+  panels: tuple[Panel, ...] = ()
   predict: Callable[[Any, Any], dict[str, Any]] = lambda config, data: {}
   verdict: Callable[[Outcome], list[str]] = lambda outcome: []
   training: Training | None = None
@@ -300,9 +319,9 @@ def of_module(name: str, **fields: Any) -> Experiment:
   """The experiment that a module describes under the names of a page.
 
   Args:
-    name: `__name__` of the module, which defines `Config`, `SMOKE`, `Result`,
-      `load`, `run` and `PANELS`, and may define `predict`, `verdict`, `steps`,
-      `TRAINING` and `CLAIMS`.
+    name: `__name__` of the module, which defines `Config`, `Result`, `load` and
+      `run`, and may define `PANELS`, `predict`, `verdict`, `steps`, `TRAINING`,
+      `CLAIMS` and `SMOKE`.
     **fields: of `Experiment`, in addition or instead.
   """
   module = sys.modules[name]
@@ -316,7 +335,7 @@ def of_module(name: str, **fields: Any) -> Experiment:
   found |= {
     'name': last.rpartition('.')[2] if len(program) > 1 else Path(last).stem,
     'program': program,
-    'doc': module.__doc__,
+    'doc': module.__doc__ or '',
   }
   return Experiment(**(found | fields))
 

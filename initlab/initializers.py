@@ -25,6 +25,7 @@ each initializer its name and the law that it declares.
 """
 
 from collections.abc import Callable
+import functools
 import inspect
 import math
 import numbers
@@ -33,7 +34,7 @@ from typing import Any, Unpack
 import jax
 import jax.numpy as jnp
 
-from initlab import base, kernels, keys
+from initlab import base, functions, kernels, keys
 
 
 def constant(value: float = 0.01) -> base.Initializer:
@@ -735,31 +736,53 @@ SCHEMES: dict[str, base.Scheme] = {
 }
 
 
-def resolve(name: str, distribution: str = 'default') -> base.Scheme:
-  """The scheme of that name, in the distribution wanted.
+def resolve(text: str, distribution: str = 'default') -> base.Scheme:
+  """The scheme of that name, with its knobs set, in the distribution wanted.
 
   Args:
-    name: a key of `SCHEMES`.
+    text: a key of `SCHEMES`, with knobs, as in 'sparse:nonzeros=10:std=1'. The
+      scheme returned has them set, and keeps the others as its `knobs`.
     distribution: 'default' for the scheme as it is; 'uniform', 'normal' or
       'truncated_normal' for that member of a family ('glorot', 'he', ...).
 
   Raises:
-    UserError: there is no such scheme, or it has no choice of distribution.
+    UserError: there is no such scheme, it has no such knob or no choice of
+      distribution, or a value makes no sense.
 
   Examples:
-    >>> resolve('glorot').law(300, 100)
-    Law(family='uniform', variance=0.005)
-    >>> resolve('glorot', 'normal').law(300, 100)
-    Law(family='normal', variance=0.005)
+    >>> resolve('glorot').law(300, 100).variance
+    0.005
+    >>> resolve('glorot:gain=2', 'normal').law(300, 100).family
+    'normal'
   """
-  scheme = base.lookup(SCHEMES, 'scheme', name)
-  if distribution == 'default':
+  name, given = functions.split(text)
+  scheme = functions.lookup(SCHEMES, 'scheme', name)
+  if distribution != 'default':
+    base.lookup(kernels.DISTRIBUTIONS, 'distribution', distribution)
+    if f'{name}_{distribution}' not in SCHEMES:
+      families = [name for name in SCHEMES if f'{name}_uniform' in SCHEMES]
+      raise base.UserError(
+        f'scheme {name!r} has no choice of distribution; those that have one: '
+        f'{", ".join(families)}'
+      )
+    scheme = SCHEMES[f'{name}_{distribution}']
+  if not given:
     return scheme
-  base.lookup(kernels.DISTRIBUTIONS, 'distribution', distribution)
-  if f'{name}_{distribution}' not in SCHEMES:
-    families = [name for name in SCHEMES if f'{name}_uniform' in SCHEMES]
-    raise base.UserError(
-      f'scheme {name!r} has no choice of distribution; those that have one: '
-      f'{", ".join(families)}'
-    )
-  return SCHEMES[f'{name}_{distribution}']
+  knobs = functions.values(name, given, knobs_of(scheme))
+  scheme.make(**knobs)
+  return scheme._replace(
+    make=functools.partial(scheme.make, **knobs),
+    law=functools.partial(scheme.law, **knobs),
+    knobs=tuple(knob for knob in scheme.knobs if knob not in knobs),
+  )
+
+
+def knobs_of(scheme: base.Scheme) -> dict[str, Any]:
+  """Knob -> default, of the knobs that its law knows, in their order.
+
+  Examples:
+    >>> knobs_of(SCHEMES['sparse'])
+    {'nonzeros': 15, 'std': 1.0}
+  """
+  known = functions.knobs_of(scheme.make)
+  return {knob: known[knob] for knob in scheme.knobs}

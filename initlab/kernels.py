@@ -160,6 +160,31 @@ def matrix(draw: Draw, axes: Axes) -> base.Initializer:
   return initializer(draw_kernel)
 
 
+def matrices(w: np.ndarray, **axes: Unpack[Axes]) -> np.ndarray:
+  """Kernels as the matrices that they are applied as: `matrix`, undone.
+
+  Args:
+    w: `[S, *shape]` kernels.
+    **axes: of one kernel, see `Axes`.
+
+  Returns:
+    `[N, n_in, n_out]`, N being S times the size of the batch axes. Rows are the
+    receptive field and the in axes, columns the out axes alone.
+
+  Raises:
+    UserError: the axes are ambiguous, out of range or overlapping.
+
+  Examples:
+    >>> matrices(np.zeros((8, 3, 3, 4, 20)), in_axis=-2, out_axis=-1).shape
+    (8, 36, 20)
+  """
+  shape = w.shape[1:]
+  order = _split_axes(shape, **axes)
+  rows = _size(shape, order.field + order.ins)
+  flat = w.transpose(0, *(axis + 1 for axis in sum(order, ())))
+  return flat.reshape(-1, rows, _size(shape, order.outs))
+
+
 def times(draw: base.Array, constant: float, gain: Scalar = 1.0) -> base.Array:
   """draw * (constant * gain), the same bits eager, compiled, static or traced.
 

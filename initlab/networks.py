@@ -11,20 +11,43 @@ from collections.abc import Mapping
 import dataclasses
 import itertools
 
-from initlab import activations, base, datasets, initializers, keys, losses, mlp
-from initlab.experiment import knob
+from initlab import (
+  activations,
+  base,
+  datasets,
+  functions,
+  initializers,
+  keys,
+  losses,
+  mlp,
+  schemes,
+)
+from initlab.experiment import knob, written
+
+
+def init_knob(default: str, help: str = 'the scheme that draws the weights'):
+  """The knob of a Config that names an initializer, see `schemes.resolve`."""
+  help += (
+    ', with its knobs as in normal:std=0.05; or the dotted path of your own '
+    'function, as in mylab.inits.spread:gain=1.2'
+  )
+  return knob(default, help, initializers.SCHEMES, read=schemes.named)
+
+
+def activation_knob(
+  default: str, help: str = 'the nonlinearity of the hidden layers'
+):
+  """The knob that names an activation, see `activations.resolve`."""
+  help += '; or the dotted path of your own function, as in mylab.acts.mish'
+  return knob(default, help, activations.ACTIVATIONS, read=activations.named)
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
   """A multilayer perceptron for a data set, and how it is initialized."""
 
-  init: str = knob(
-    'glorot', 'the scheme that draws the weights', initializers.SCHEMES
-  )
-  activation: str = knob(
-    'tanh', 'the nonlinearity of the hidden layers', activations.ACTIVATIONS
-  )
+  init: functions.Named = init_knob('glorot')
+  activation: functions.Named = activation_knob('tanh')
   widths: tuple[int, ...] = knob(
     (1000,) * 5, 'the hidden widths: 1000x5, or 500-1000-500'
   )
@@ -54,23 +77,34 @@ class Network:
       )
     if not 0 <= self.depth <= 1000:
       raise base.UserError(f'--depth={self.depth}: from 0 to 1000 layers')
+    for name, named in (
+      ('init', schemes.named),
+      ('activation', activations.named),
+    ):
+      value = getattr(self, name)
+      try:
+        object.__setattr__(self, name, named(value))
+      except base.UserError as error:
+        raise base.UserError(f'--{name}={written(value)}: {error}') from None
     try:
-      initializers.resolve(self.init, self.distribution)
+      scheme = self.scheme()
     except base.UserError as error:
-      where = f'--init={self.init} --distribution={self.distribution}'
+      where = f'--init={written(self.init)} --distribution={self.distribution}'
       raise base.UserError(f'{where}: {error}') from None
-    self.scheme().make(**self.knobs())
+    scheme.make(**self.knobs())
 
   def scheme(self) -> base.Scheme:
     """The scheme that draws the weights."""
-    return initializers.resolve(self.init, self.distribution)
+    return schemes.resolve(self.init, self.distribution)
 
   def knobs(self) -> dict[str, float]:
     """What is handed to the scheme beside the shape."""
     if self.gain == 'default':
       return {}
     if 'gain' not in self.scheme().knobs:
-      raise base.UserError(f'--gain={self.gain}: {self.init} has no gain')
+      raise base.UserError(
+        f'--gain={self.gain} --init={written(self.init)}: {self._no_gain()}'
+      )
     if self.gain == 'activation':
       return {'gain': activations.gain(self.activation)}
     try:
@@ -79,6 +113,17 @@ class Network:
       raise base.UserError(
         f"--gain={self.gain}: a number, 'default' or 'activation'"
       ) from None
+
+  def _no_gain(self) -> str:
+    """Why the scheme takes no gain."""
+    if callable(self.init):
+      return 'a function takes no gain beside its own'
+    name, given = functions.split(self.init)
+    if 'gain' in given:
+      return 'the gain is given twice, leave out one of the two'
+    if '.' in name:
+      return f'a function has its knobs set in its name: {name}:gain=1.2'
+    return f'{name} has no gain'
 
   def layer_widths(self) -> tuple[int, ...]:
     """`n_0, ..., n_L`, the input and the output included."""
@@ -142,7 +187,7 @@ def look(
     key: of the seed.
     batch: the examples.
   """
-  activation = activations.ACTIVATIONS[network.activation]
+  activation = activations.resolve(network.activation)
   loss = losses.LOSSES[network.loss].per_example
   params = draw(network, key, network.knobs(), network.bias)
   return params, activation, mlp.signals(params, batch, activation, loss)

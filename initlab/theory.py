@@ -54,7 +54,7 @@ class WeightLaw(NamedTuple):
   """What theory has to know of one layer.
 
   n_in, n_out: its widths.
-  weights: the law that its scheme declares.
+  weights: the law that its scheme declares, or an estimated one.
   bias_variance: of its biases, beyond their common constant.
   """
 
@@ -140,6 +140,12 @@ def predict(
 def missing(laws: Sequence[WeightLaw]) -> str:
   """Why there is no theory of these layers; empty if there is one."""
   families = {law.weights.family for law in laws}
+  for law in laws:
+    if law.weights.family == 'unknown' and law.weights.evidence:
+      return (
+        f'the estimated law of the {law.n_in} x {law.n_out} weights fails a '
+        f'test, {law.weights.evidence.failed}'
+      )
   if 'fixed' in families:
     return 'the weights are fixed, so there is nothing random to average over'
   if 'sparse' in families:
@@ -504,7 +510,7 @@ def _bisect(
   return (low + high) / 2
 
 
-_INDEPENDENT = ('uniform', 'normal', 'truncated_normal')
+_INDEPENDENT = ('uniform', 'normal', 'truncated_normal', 'independent')
 
 _SPECTRA = {
   **dict.fromkeys(_INDEPENDENT, _share_independent),
@@ -514,9 +520,7 @@ _SPECTRA = {
 # Family of a square matrix of variance 1 / n -> the geometric mean of its
 # singular values.
 _VOLUMES = {
-  'uniform': GEOMETRIC_MEAN,
-  'normal': GEOMETRIC_MEAN,
-  'truncated_normal': GEOMETRIC_MEAN,
+  **dict.fromkeys(_INDEPENDENT, GEOMETRIC_MEAN),
   'orthogonal': 1.0,
 }
 

@@ -15,13 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from initlab import base, initializers, kernels, keys
-from tests.helpers import checks
+from initlab import base, initializers, kernels, keys, testing
 
 _GAIN = 1.3
 _DENSE = (512, 64)
 _CONVOLUTION = (3, 3, 64, 32)
 _AXES: kernels.Axes = {'in_axis': -2, 'out_axis': -1}
+_MATRIX: kernels.Axes = {}
+_STACK: kernels.Axes = {**_AXES, 'batch_axis': 0}
 _DISTRIBUTIONS = tuple(kernels.DISTRIBUTIONS)
 
 
@@ -32,13 +33,13 @@ class Fault(NamedTuple):
   law: base.Law
   caught_by: str
   shape: tuple[int, ...] = _DENSE
-  matrices: checks.Matrices = lambda w: w
+  axes: kernels.Axes = _MATRIX
   entries: int = 2**16
 
   def check(self) -> None:
     """Raises AssertionError."""
-    checks.check(
-      self.initializer, self.law, self.shape, self.matrices, self.entries
+    testing.check_initializer(
+      self.initializer, self.law, self.shape, draws=self.entries, **self.axes
     )
 
 
@@ -66,7 +67,7 @@ def _independent(distribution: str) -> dict[str, Fault]:
   of = lambda change, caught_by, **more: Fault(
     _changed(right, change), law, caught_by, **more
   )
-  close = {'entries': checks.ENTRIES}
+  close = {'entries': testing.ENTRIES}
   return {
     'std doubled': of(lambda w: 2 * w, 'variance'),
     'std 1% high': of(lambda w: 1.01 * w, 'variance', **close),
@@ -100,12 +101,14 @@ def _independent(distribution: str) -> dict[str, Fault]:
       _law(distribution, 9 * 64),
       'variance',
       _CONVOLUTION,
+      _AXES,
     ),
     'receptive field as a batch': Fault(
       scaling(_GAIN, **_AXES, batch_axis=(0, 1)),
       _law(distribution, 9 * 64),
       'variance',
       _CONVOLUTION,
+      _AXES,
     ),
   }
 
@@ -233,7 +236,7 @@ _FAULTS |= {
     base.Law('orthogonal', 1 / 24),
     'independence: along axis 1',
     (4, 16, 24),
-    lambda w: w.reshape(-1, 16, 24),
+    _STACK,
     2**16,
   ),
   'orthogonal, rescaled for the rows': Fault(
@@ -250,7 +253,7 @@ _FAULTS |= {
     'keys',
   ),
   'sparse, two weights short': Fault(
-    initializers.sparse(13), _SPARSE, 'variance', entries=checks.ENTRIES
+    initializers.sparse(13), _SPARSE, 'variance', entries=testing.ENTRIES
   ),
   'sparse, on average only': Fault(
     lambda key, shape, dtype: jnp.where(
@@ -268,7 +271,7 @@ _FAULTS |= {
     _sparse(lambda kept: kept, lambda w: w.at[:, 1::2].set(w[:, ::2])),
     _SPARSE,
     'independence',
-    entries=checks.ENTRIES,
+    entries=testing.ENTRIES,
   ),
   'sparse, the same values for all units': Fault(
     _ranked, _SPARSE, 'independence'
@@ -324,7 +327,7 @@ _FAULTS |= {
     math.sqrt(15),
     'uniform',
     shape=_DENSE,
-    entries=checks.ENTRIES,
+    entries=testing.ENTRIES,
   ),
   "the random walk's 1.2 as 1.1": _fans(
     _walk(1.1), _walk(1.2), shape=(6, 64), entries=2**17
@@ -339,24 +342,25 @@ _FAULTS |= {
 class FaultsTest(parameterized.TestCase):
   @parameterized.parameters(*_DISTRIBUTIONS)
   def test_right_ones_pass(self, distribution: str):
-    checks.check(_right(distribution), _law(distribution), _DENSE)
+    testing.check_initializer(_right(distribution), _law(distribution), _DENSE)
     for dtype in (jnp.bfloat16, jnp.float16):
-      w = checks.sample(_right(distribution), _DENSE, checks.ENTRIES, dtype)
-      checks.check_low_precision(w, dtype, _law(distribution))
-    checks.check(
+      w = testing.sample(_right(distribution), _DENSE, testing.ENTRIES, dtype)
+      testing.check_low_precision(w, dtype, _law(distribution))
+    testing.check_initializer(
       initializers.variance_scaling(_GAIN, 'fan_in', distribution, **_AXES),
       _law(distribution, 9 * 64),
       _CONVOLUTION,
+      **_AXES,
     )
 
   def test_right_structures_pass(self):
-    checks.check(initializers.sparse(), _SPARSE, _DENSE)
+    testing.check_initializer(initializers.sparse(), _SPARSE, _DENSE)
     same = lambda x: x
-    checks.check(_sparse(same, same), _SPARSE, _DENSE)
+    testing.check_initializer(_sparse(same, same), _SPARSE, _DENSE)
     for shape in (_DENSE, (32, 32)):
       law = base.Law('orthogonal', 1 / max(shape))
-      checks.check(initializers.orthogonal(), law, shape)
-    checks.check(initializers.identity(), _FIXED, _DENSE)
+      testing.check_initializer(initializers.orthogonal(), law, shape)
+    testing.check_initializer(initializers.identity(), _FIXED, _DENSE)
 
   @parameterized.named_parameters(
     (name.replace(' ', '_'), name) for name in _FAULTS
@@ -372,12 +376,14 @@ class FaultsTest(parameterized.TestCase):
       right(key, shape[1:], dtype), shape
     )
     with pytest.raises(AssertionError, match='independence: along axis 1'):
-      checks.check(stack, base.Law('normal', 1 / 64), (4, 64, 32))
+      testing.check_initializer(
+        stack, base.Law('normal', 1 / 64), (4, 64, 32), **_STACK
+      )
 
   def test_chance_beside_the_key_is_caught(self):
     generator = np.random.default_rng(0)
     with pytest.raises(AssertionError, match='determinism'):
-      checks.check(
+      testing.check_initializer(
         lambda key, shape, dtype: jnp.asarray(
           generator.standard_normal(shape), dtype
         ),
@@ -410,6 +416,6 @@ class FaultsTest(parameterized.TestCase):
       (biased, 'mean'),
       (ignored, 'dtype'),
     ):
-      w = checks.sample(fault, _DENSE, checks.ENTRIES, jnp.bfloat16)
+      w = testing.sample(fault, _DENSE, testing.ENTRIES, jnp.bfloat16)
       with pytest.raises(AssertionError, match=rf'^{caught_by}'):
-        checks.check_low_precision(w, jnp.bfloat16, law)
+        testing.check_low_precision(w, jnp.bfloat16, law)

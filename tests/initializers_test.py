@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from initlab import base, initializers, kernels, keys
-from tests.helpers import checks
+from initlab import base, initializers, kernels, keys, testing
 
 
 class Kernel(NamedTuple):
@@ -25,7 +24,7 @@ class Kernel(NamedTuple):
   axes: kernels.Axes
   n_in: int
   n_out: int
-  matrices: checks.Matrices
+  matrices: testing.Matrices
 
 
 _KERNELS = {
@@ -93,7 +92,7 @@ def _draws(kernel: str, **knobs: float) -> dict[str, list[np.ndarray]]:
   """
   case = _KERNELS[kernel]
   close = kernel == 'tall'
-  return checks.sample_all(
+  return testing.sample_all(
     {
       name: scheme.make(**knobs, **case.axes)
       for name, scheme in initializers.SCHEMES.items()
@@ -144,7 +143,7 @@ class SchemesTest(parameterized.TestCase):
   def test_draws_follow_the_law(self, name: str, kernel: str):
     case = _KERNELS[kernel]
     w = _draws(kernel)[name][0]
-    checks.check_draws(w, _law(name, case), case.matrices)
+    testing.check_draws(w, _law(name, case), case.matrices)
 
   @parameterized.parameters(*_INDEPENDENT)
   def test_scale_is_exact(self, name: str):
@@ -167,14 +166,14 @@ class SchemesTest(parameterized.TestCase):
   @parameterized.parameters(*_WITH_GAIN)
   def test_gain_multiplies_the_weights(self, name: str):
     w = _draws('wide', gain=0.3)[name][0]
-    checks.check_draws(w, _law(name, _KERNELS['wide'], gain=0.3))
+    testing.check_draws(w, _law(name, _KERNELS['wide'], gain=0.3))
 
   @parameterized.parameters(*initializers.SCHEMES)
   def test_low_precision_is_neither_coarse_nor_biased(self, name: str):
     law = _law(name, _KERNELS['tall'])
     for w, dtype in zip(_draws('tall')[name], _DTYPES, strict=True):
       if dtype != jnp.float32:
-        checks.check_low_precision(w, dtype, law)
+        testing.check_low_precision(w, dtype, law)
 
   @parameterized.parameters(*initializers.SCHEMES)
   def test_casts_last(self, name: str):
@@ -335,7 +334,7 @@ class KernelsTest(parameterized.TestCase):
       'fan_avg': 108,
       'fan_geo_avg': math.sqrt(36 * 180),
     }
-    draws = checks.sample_all(
+    draws = testing.sample_all(
       {
         f'{mode} {distribution}': initializers.variance_scaling(
           1.5, mode, distribution, **case.axes
@@ -348,7 +347,7 @@ class KernelsTest(parameterized.TestCase):
     )
     for name, (w,) in draws.items():
       mode, distribution = name.split()
-      checks.check_draws(w, base.Law(distribution, 1.5**2 / fans[mode]))
+      testing.check_draws(w, base.Law(distribution, 1.5**2 / fans[mode]))
 
   @parameterized.product(
     mode=('fan_in', 'fan_out', 'fan_avg', 'fan_geo_avg'),
@@ -406,13 +405,13 @@ class StructureTest(parameterized.TestCase):
   def test_rescaled_orthogonal_keeps_the_mean_square(self, n_out: int):
     initializer = initializers.orthogonal_rescaled()
     shape = (24, n_out)
-    (w,) = checks.sample_all({'': initializer}, shape, 2**19)['']
+    (w,) = testing.sample_all({'': initializer}, shape, 2**19)['']
     x = np.linspace(-1, 2, 24)
     ratio = np.mean(np.square(x @ w), 1) / np.mean(np.square(x))
     if n_out < 24:
       # |xQ|^2 / |x|^2 is Beta(n_out / 2, (24 - n_out) / 2).
       std = scipy.stats.beta.std(n_out / 2, (24 - n_out) / 2) * 24 / n_out
-      assert abs(np.mean(ratio) - 1) < checks.Z * std / math.sqrt(len(w))
+      assert abs(np.mean(ratio) - 1) < testing.Z * std / math.sqrt(len(w))
     else:
       # Orthonormal rows keep the length of every x, draw by draw.
       np.testing.assert_allclose(ratio, 1, rtol=1e-5)
@@ -555,12 +554,12 @@ class TheoryTest(parameterized.TestCase):
     # psi_1(n/2). Without g the mean would be 1/n lower, which N layers show.
     n, layers = 8, 2048
     initializer = initializers.random_walk_linear()
-    (w,) = checks.sample_all({'': initializer}, (n, n), layers * n * n)['']
+    (w,) = testing.sample_all({'': initializer}, (n, n), layers * n * n)['']
     x = np.full(n, n**-0.5)
     steps = np.log(np.sum(np.square(x @ w), 1))
     drift = scipy.special.digamma(n / 2) + math.log(2 / n) + 1 / n
     error = math.sqrt(scipy.special.polygamma(1, n / 2) / layers)
-    assert abs(np.mean(steps) - drift) < checks.Z * error < 1 / n
+    assert abs(np.mean(steps) - drift) < testing.Z * error < 1 / n
     assert abs(drift) < 0.006
 
   def test_selu_has_its_fixed_point_at_its_variance(self):
@@ -600,11 +599,11 @@ class TheoryTest(parameterized.TestCase):
     # `equinox.nn.Linear`.
     for n_in in (3, 40):
       assert scheme.bias_variance(n_in, 1024) == pytest.approx(1 / (3 * n_in))
-      checks.check(
+      testing.check_initializer(
         lambda key, shape, dtype, n_in=n_in: bias(key, (n_in, *shape), dtype),
         base.Law('uniform', 1 / (3 * n_in)),
         (1024,),
-        entries=2**16,
+        draws=2**16,
       )
 
 

@@ -30,11 +30,13 @@ from initlab import (
   activations,
   base,
   claims,
-  initializers,
+  functions,
   keys,
   launch,
   layerwise,
   mlp,
+  networks,
+  schemes,
   stats,
   theory,
 )
@@ -50,12 +52,8 @@ _SHAPES = {'equal': (1.0,), 'unequal': (0.75, 1.5, 0.5, 1.0, 1.25)}
 class Config:
   """A network, and normal inputs and gradients to send through it."""
 
-  init: str = knob(
-    'glorot', 'the scheme that draws the weights', initializers.SCHEMES
-  )
-  activation: str = knob(
-    'tanh', 'the nonlinearity of the hidden layers', activations.ACTIVATIONS
-  )
+  init: functions.Named = networks.init_knob('glorot')
+  activation: functions.Named = networks.activation_knob('tanh')
   shape: str = knob(
     'equal', 'whether all widths are equal, the input and output too', _SHAPES
   )
@@ -120,9 +118,9 @@ def run(config: Config, key: base.Key, data: None) -> Result:
   owes nothing to the weights, as the equations assume.
   """
   del data
-  f = activations.ACTIVATIONS[config.activation]
-  make = initializers.SCHEMES[config.init].make
-  params = mlp.init(keys.stream(key, 'init'), config.widths, make())
+  f = activations.resolve(config.activation)
+  initializer = schemes.resolve(config.init).make()
+  params = mlp.init(keys.stream(key, 'init'), config.widths, initializer)
   batch = _signals(config, keys.stream(key, 'data'))
   cost = lambda s, u: jnp.sum(s * u)
   seen = mlp.signals(params, batch, f, cost)
@@ -190,11 +188,12 @@ def _errors(
 def predict(config: Config, data: None) -> dict[str, np.ndarray]:
   """Equations 4 to 7 and the factors of 8 and 9, corrected.
 
-  Nothing where the weights are fixed: the equations are averages over them.
+  Nothing where the weights are not known to be random and independent: the
+  equations are averages over them.
   """
   del data
-  laws = theory.layers(initializers.SCHEMES[config.init], config.widths)
-  if any(law.weights.family == 'fixed' for law in laws):
+  laws = theory.layers(schemes.resolve(config.init), config.widths)
+  if any(law.weights.family in ('fixed', 'unknown') for law in laws):
     return {}
   variances = [law.weights.variance for law in laws]
   forms = config.widths, variances

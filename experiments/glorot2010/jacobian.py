@@ -97,7 +97,7 @@ def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
 
 def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
   """The closed forms, with what the slopes f'(s) take of them."""
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   laws = theory.layers(config.scheme(), config.layer_widths(), **config.knobs())
   x, loss = np.asarray(batch.x), losses.LOSSES[config.loss]
   found = theory.predict(laws, x, activation, loss, bias=config.bias)

@@ -158,7 +158,7 @@ def _network(
 @functools.lru_cache(maxsize=4)
 def _trained(config: Config):
   """Compiled once: `(key, train, data, rate) -> validation and test error`."""
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   loss = losses.LOSSES[config.loss].per_example
 
   @jax.jit

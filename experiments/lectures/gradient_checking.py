@@ -32,12 +32,14 @@ from initlab import (
   base,
   claims,
   formatting,
+  functions,
   gradient_check,
   initializers,
   keys,
   launch,
   losses,
   mlp,
+  networks,
   stats,
 )
 from initlab.experiment import (
@@ -61,9 +63,7 @@ _RIGHT, _WRONG = 1e-9, 1e-3
 class Config:
   """The network whose gradient is checked."""
 
-  activation: str = knob(
-    'tanh', 'the nonlinearity of the hidden layers', activations.ACTIVATIONS
-  )
+  activation: functions.Named = networks.activation_knob('tanh')
   widths: tuple[int, ...] = knob(
     (4, 4, 4, 4), 'of all layers, from the input to the output'
   )
@@ -100,7 +100,7 @@ class Result(NamedTuple):
 def run(config: Config, key: base.Key, data: None) -> Result:
   """Checks the gradient of one network at random weights and examples."""
   del data
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   params, batch = _network(config, key)
   both = activation, without_slope(activation)
 

@@ -31,11 +31,13 @@ from initlab import (
   activations,
   base,
   claims,
+  functions,
   initializers,
   keys,
   launch,
   minibatches,
   mlp,
+  networks,
   optimizers,
   probes,
   stats,
@@ -72,9 +74,7 @@ class Config:
   epsilon: float = knob(
     0.1, 'weights and biases are uniform in [-epsilon, epsilon)'
   )
-  activation: str = knob(
-    'tanh', 'the nonlinearity of the hidden layers', activations.ACTIVATIONS
-  )
+  activation: functions.Named = networks.activation_knob('tanh')
   learning_rate: float = knob(0.5, 'of gradient descent')
   steps: int = knob(2000, 'after which a seed counts as not solved')
 
@@ -141,7 +141,7 @@ def start(
 ) -> State:
   """Draws one network and looks at it."""
   params = draw(keys.stream(key, 'init'), numbers['epsilon'])
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   signals = mlp.signals(params, data, activation, logistic)
   look = lambda name: probes.PROBES[name](params, activation, signals)
   theta = jnp.concatenate([params[0].b, params[0].w.ravel()])
@@ -167,7 +167,7 @@ def advance(
 ) -> State:
   """Takes the steps first, ..., last - 1."""
   del key
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   timed = training.advance_timed(
     training.objective(activation, logistic),
     optimizers.descent(numbers['learning_rate']),

@@ -126,7 +126,7 @@ def start(
 ) -> State:
   """Draws one network and looks at its gradients."""
   params = networks.draw(config, key, config.knobs(), config.bias)
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   loss = losses.LOSSES[config.loss].per_example
   signals = mlp.signals(params, data, activation, loss)
   weights = tuple(layer.w for layer in params)
@@ -146,7 +146,7 @@ def advance(
 ) -> State:
   """Takes the steps first, ..., last - 1."""
   del key
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   loss = losses.LOSSES[config.loss].per_example
   network = training.advance(
     training.objective(activation, loss),

@@ -27,6 +27,7 @@ from initlab import (
   base,
   claims,
   datasets,
+  functions,
   launch,
   networks,
   probes,
@@ -52,8 +53,8 @@ _ACTIVE = 0.1  # activation from which a unit counts as active
 class Config(networks.Network):
   """One network at its initialization, and the examples it is shown."""
 
-  activation: str = knob(
-    'sigmoid', 'the nonlinearity of the hidden layer', activations.ACTIVATIONS
+  activation: functions.Named = networks.activation_knob(
+    'sigmoid', 'the nonlinearity of the hidden layer'
   )
   widths: tuple[int, ...] = knob((100,), 'the width of the hidden layer')
   dataset: str = knob(
@@ -105,10 +106,10 @@ def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
   """The mean activation of s ~ N(bias, |x|^2 Var[w]), averaged over x."""
   n_in, n_out, *_ = config.layer_widths()
   law = config.scheme().law(n_in, n_out, **config.knobs())
-  if law.family == 'fixed':
+  if law.family in ('fixed', 'unknown'):
     return {}
   variances = law.variance * np.sum(np.asarray(batch.x, float) ** 2, axis=1)
-  f = activations.ACTIVATIONS[config.activation]
+  f = activations.resolve(config.activation)
   means = activations.moments(f, variances, config.bias)[0]
   return {'mean_activation': np.array(np.mean(means))}
 

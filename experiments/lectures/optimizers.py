@@ -142,7 +142,7 @@ def _program(config: Config) -> Program:
     return flatten_util.ravel_pytree(doubles)
 
   _, restore = draw(keys.root(0))
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   loss = losses.LOSSES[config.loss].per_example
 
   def cost(flat: base.Array, batch: base.Batch) -> base.Array:

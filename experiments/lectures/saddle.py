@@ -32,8 +32,8 @@ from initlab import (
   base,
   claims,
   datasets,
+  functions,
   hessian,
-  initializers,
   keys,
   launch,
   losses,
@@ -66,9 +66,7 @@ _ROUNDING = 1e-6
 class Config(networks.Network):
   """One network, and how it is trained on all examples at every step."""
 
-  init: str = knob(
-    'zeros', 'the scheme that draws the weights', initializers.SCHEMES
-  )
+  init: functions.Named = networks.init_knob('zeros')
   widths: tuple[int, ...] = knob((16,), 'the hidden widths: 16, or 32-16')
   examples: int = knob(200, 'how many it is trained on')
   optimizer: str = knob('lbfgs', 'takes the steps', optimizers.OPTIMIZERS)
@@ -171,7 +169,7 @@ def record(config: Config, data: base.Batch, state: training.State) -> Result:
 
 
 def _objective(config: Config) -> training.Objective:
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   loss = losses.LOSSES[config.loss].per_example
   return training.objective(activation, loss)
 

@@ -32,12 +32,14 @@ from initlab import (
   base,
   claims,
   datasets,
+  functions,
   initializers,
   keys,
   launch,
   losses,
   minibatches,
   mlp,
+  networks,
   optimizers,
   stats,
   training,
@@ -84,9 +86,7 @@ class Config:
     ('constant', 'random'),
   )
   scale: float = knob(1.0, 'the numbers are drawn from U(-scale, scale)')
-  activation: str = knob(
-    'tanh', 'the nonlinearity of the hidden layers', activations.ACTIVATIONS
-  )
+  activation: functions.Named = networks.activation_knob('tanh')
   depth: int = knob(1, 'how many hidden layers')
   width: int = knob(4, 'how many units a hidden layer has')
   optimizer: str = knob('adam', 'takes the steps', optimizers.OPTIMIZERS)
@@ -197,7 +197,7 @@ def _rank(w: base.Array) -> base.Array:
 
 
 def _objective(config: Config) -> training.Objective:
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   return training.objective(activation, losses.cross_entropy)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from initlab import base
+from initlab import base, functions
 
 VERSION = 1  # Of the layout above; part of the identity.
 
@@ -75,8 +75,14 @@ def constant(hint: Any, value: Any) -> tuple[type, Any]:
   """The type of a constant column, bool, int, float or else str, and its value.
 
   The type follows the hint, not the value, so that all settings of an
-  experiment have one schema; and 1 and 1.0 are one gain.
+  experiment have one schema; and 1 and 1.0 are one gain. A function stands as
+  its dotted path.
+
+  Raises:
+    UserError: no dotted path leads to the function.
   """
+  if callable(value):
+    return str, functions.path(value)
   union = typing.get_origin(hint) in (typing.Union, types.UnionType)
   kinds = set(typing.get_args(hint)) - {type(None)} if union else {hint}
   kind = kinds.pop()

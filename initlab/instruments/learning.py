@@ -216,7 +216,7 @@ def advance(
   key = keys.stream(key, 'data')
   draw = datasets.DATASETS[config.dataset].draw if config.fresh() else None
   examples = minibatches.examples(key, draw, data.train, config.batch_size)
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   loss = losses.LOSSES[config.loss].per_example
   objective = training.objective(activation, loss)
   optimizer, every = _optimizer(config, numbers), config.record_every
@@ -227,7 +227,7 @@ def advance(
 
 def record(config: Config, data: Data, state: training.State) -> Result:
   """Looks at one network."""
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   loss = losses.LOSSES[config.loss].per_example
   cost, error = training.evaluate(state.params, data.test, activation, loss)
   _, valid = training.evaluate(state.params, data.valid, activation, loss)

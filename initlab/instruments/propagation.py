@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from initlab import claims, profiles, stats, theory
-from initlab.experiment import Outcome
+from initlab.experiment import Outcome, written
 
 
 def lines(outcome: Outcome, laws: Sequence[theory.WeightLaw]) -> list[str]:
@@ -36,6 +36,7 @@ def lines(outcome: Outcome, laws: Sequence[theory.WeightLaw]) -> list[str]:
       )
   found += _alike(outcome)
   found += _weights_alone(outcome, laws[1:-1])
+  found += _estimated(laws)
   reason = theory.missing(laws)
   if reason:
     found.append(f'no theory: {reason}')
@@ -212,4 +213,28 @@ def _weights_alone(
     )
   if config.bias:
     line += f'; every bias has the constant {config.bias:g}'
-  return [f"{line}; the rest is {config.activation}'s"]
+  return [f"{line}; the rest is {written(config.activation)}'s"]
+
+
+def _estimated(laws: Sequence[theory.WeightLaw]) -> list[str]:
+  """What was found of laws that nobody declares, one line a shape."""
+  found = []
+  for law in dict.fromkeys(laws):
+    family, variance, evidence = law.weights
+    if evidence is None:
+      continue
+    value, low, high, n = map(
+      np.asarray,
+      (
+        law.n_in * variance,
+        law.n_in * evidence.low,
+        law.n_in * evidence.high,
+        evidence.draws,
+      ),
+    )
+    scaled = stats.Estimate(value, low, high, n, evidence.draws)
+    found.append(
+      f'law of {law.n_in} x {law.n_out} weights estimated from '
+      f'{evidence.draws} draws: {family}, n_in Var[w] = {claims.told(scaled)}'
+    )
+  return found

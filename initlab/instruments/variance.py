@@ -107,7 +107,7 @@ def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
   laws, x = _laws(config), np.asarray(batch.x)
   if theory.missing(laws):
     return {}
-  activation = activations.ACTIVATIONS[config.activation]
+  activation = activations.resolve(config.activation)
   loss = losses.LOSSES[config.loss]
   carried = theory.pairs(laws, batch, activation, loss, bias=config.bias)
   found = theory.predict(laws, x, activation, loss, bias=config.bias)

@@ -1,6 +1,8 @@
 """The texts of flags as values; an error names flag, text and what goes."""
 
+from collections.abc import Sequence
 import dataclasses
+import functools
 import re
 import typing
 from typing import Any
@@ -24,13 +26,13 @@ def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
   where = f'--{field.name}={word}'
   if not word:
     raise base.UserError(f'--{field.name}: there is an empty value in the list')
-  choices = field.metadata['choices']
-  if choices:
+  choices, read = field.metadata['choices'], field.metadata['read']
+  if read or choices:
+    read = read or functools.partial(_choice, field.name, choices)
     try:
-      base.lookup(dict.fromkeys(choices), field.name, word)
+      return read(word)
     except base.UserError as error:
       raise base.UserError(f'{where}: {error}') from None
-    return word
   if typing.get_origin(hint) is tuple:
     return _widths(where, word)
   kinds = {int: 'an integer', float: 'a finite number', str: 'a word'}
@@ -41,6 +43,11 @@ def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
   except ValueError:
     raise base.UserError(f'{where}: it takes {kinds[hint]}') from None
   return value
+
+
+def _choice(name: str, choices: Sequence[str], word: str) -> str:
+  base.lookup(dict.fromkeys(choices), name, word)
+  return word
 
 
 def _widths(where: str, word: str) -> tuple[int, ...]:

@@ -6,7 +6,15 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initlab import claims
-from initlab.experiment import MARKS, Claim, Experiment, Finding, Outcome, Panel
+from initlab.experiment import (
+  MARKS,
+  Claim,
+  Experiment,
+  Finding,
+  Outcome,
+  Panel,
+  written,
+)
 from initlab.report import summary, tables, text
 from initlab.report.plots import figure
 
@@ -162,7 +170,7 @@ def _configs(outcomes: Sequence[Outcome]) -> tables.Table:
   """Every knob of every setting, first those in which settings differ."""
   knobs = [each.name for each in dataclasses.fields(outcomes[0].config)]
   values = {
-    knob: [str(getattr(each.config, knob)) for each in outcomes]
+    knob: [written(getattr(each.config, knob)) for each in outcomes]
     for knob in knobs
   }
   knobs.sort(key=lambda knob: len(set(values[knob])) == 1)

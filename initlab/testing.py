@@ -1,15 +1,19 @@
-"""Checks of an initializer against the law that it declares.
+"""Is an initializer what it declares? For anybody's, of any framework.
 
-`check` takes any callable `(key, shape, dtype) -> array`, of this package or of
-another, and raises AssertionError with the name of the first check that fails.
+    print(testing.check_initializer(my_initializer, 'he_normal', (784, 256)))
+
+takes any callable `(key, shape, dtype) -> array` and raises AssertionError with
+a line for every test that fails, or says what was tested. A kernel of another
+layout says which of its axes are what, as for `kernels.Axes`: a convolution of
+PyTorch is `in_axis=1, out_axis=0`.
 
 False alarms. Every statistical test here rejects a right initializer with a
 probability of at most ALPHA = 1e-10. A check makes fewer than 22 of them, 15 of
 which are the three ways to pair slices along each of up to 5 axes; of sparse
-weights it makes one more for each input, so fewer than 550. The suite makes 270
-checks, 10 of them of sparse weights: fewer than 12,000 tests, so the
-probability that any of them raises a false alarm is below 1.2e-6. The seeds are
-fixed, so a run that passes will pass again.
+weights it makes one more for each input. The keys are fixed, so a check that
+passes will pass again. The suite of the lab makes 270 checks, 10 of them of
+sparse weights with up to 550 tests: fewer than 12,000 tests, so the probability
+that any of them raises a false alarm is below 1.2e-6.
 
 Power. Z = 6.47 standard errors.
 
@@ -26,73 +30,225 @@ Power. Z = 6.47 standard errors.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+import math
+import statistics
+from typing import Any, NamedTuple, Unpack
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 
-from initlab import base, keys
+from initlab import base, initializers, kernels, keys
 
 ALPHA = 1e-10
-Z = scipy.stats.norm.isf(ALPHA / 2)
+Z = -statistics.NormalDist().inv_cdf(ALPHA / 2)
 ENTRIES = 2**19
 _ANGLES = 2**17
 
 # Draws to matrices `[N, n_in, n_out]`, for kernels that are not one already.
 Matrices = Callable[[np.ndarray], np.ndarray]
 
-_INDEPENDENT = ('uniform', 'normal', 'truncated_normal')
+# What an initializer declares: a law, the name of a scheme of the lab with its
+# knobs, or `(n_in, n_out) -> Law`.
+Declared = base.Law | str | Callable[[int, int], base.Law]
+
+_DISTRIBUTIONS = tuple(kernels.DISTRIBUTIONS)
+
+# Name of a test -> of how many tests it consists; of exact ones, 0.
+Counts = dict[str, int]
 
 
-def check(
+class Report(NamedTuple):
+  """What was tested of an initializer that passed; `str` says it in words.
+
+  law: that the draws follow.
+  shape: of the kernel.
+  fans: (n_in, n_out), that the law is of.
+  keys: how many kernels were drawn.
+  entries: how many numbers are in these.
+  tests: name -> how many statistical tests, 0 for an exact one.
+  """
+
+  law: base.Law
+  shape: tuple[int, ...]
+  fans: tuple[int, int]
+  keys: int
+  entries: int
+  tests: Counts
+
+  @property
+  def false_alarm(self) -> float:
+    """The probability that a right initializer fails is below this."""
+    return ALPHA * sum(self.tests.values())
+
+  def __str__(self) -> str:
+    names = ', '.join(
+      f'{name} ({count} tests)' if count > 1 else name
+      for name, count in self.tests.items()
+    )
+    return (
+      f'{self.law.family}, Var[w] = {self.law.variance:.6g}, of a kernel of '
+      f'shape {self.shape} with n_in = {self.fans[0]}, n_out = {self.fans[1]}: '
+      f'passed\n{self.entries:,} entries, {self.keys:,} keys; tested: {names}\n'
+      'a right initializer fails with a probability below '
+      f'{self.false_alarm:.1g}'
+    )
+
+
+def check_initializer(
   initializer: base.Initializer,
-  law: base.Law,
-  shape: tuple[int, ...],
-  matrices: Matrices = lambda w: w,
-  entries: int = ENTRIES,
-) -> None:
-  """Raises AssertionError if the float32 draws do not follow the law.
+  law: Declared,
+  shape: base.Shape,
+  *,
+  draws: int = ENTRIES,
+  **axes: Unpack[kernels.Axes],
+) -> Report:
+  """Checks the float32 draws of an initializer against a law.
 
   Args:
-    initializer: what is checked.
-    law: what it should draw.
-    shape: of the kernel that it is asked for.
-    matrices: see `check_draws`.
-    entries: about how many to look at.
+    initializer: `(key, shape, dtype) -> array`, of JAX or of NumPy.
+    law: a Law; the name of a scheme, 'he_normal' or 'glorot:gain=2'; or
+      `(n_in, n_out) -> Law`. The fans are those of the shape and the axes; for
+      orthogonal and sparse weights n_out is that of the matrix, the receptive
+      field not counted.
+    shape: of the kernel that it is asked for. Of rank 1 only with a Law.
+    draws: about how many entries to look at. With the default, a variance that
+      is 2% off is 10 standard errors away.
+    **axes: `in_axis`, `out_axis` and `batch_axis`, see `kernels.Axes`.
+
+  Returns:
+    What was tested, and how rarely a right initializer fails.
+
+  Raises:
+    AssertionError: a line for each test that fails. A variance that is off by a
+      factor with a known cause, such as swapped fans, comes with it.
+    UserError: the axes are ambiguous, or there is no scheme of that name.
+
+  Examples:
+    >>> he = jax.nn.initializers.he_normal()
+    >>> check_initializer(he, 'he_normal', (512, 64))
+    Traceback (most recent call last):
+    AssertionError: distribution: Kolmogorov-Smirnov of the law, p = 0
+    >>> report = check_initializer(he, 'he_truncated_normal', (512, 64))
+    >>> report.fans, report.keys, report.false_alarm < 1e-8
+    ((512, 64), 16, True)
   """
-  w = sample(initializer, shape, entries)
+  shape = tuple(shape)
+  w = sample(initializer, shape, draws)
   chex.assert_shape(w, (None, *shape))
   # A fault here shows in the first draws, or it is an unlikely one.
   again = sample(initializer, shape, 1)
   assert np.array_equal(w[: len(again)], again, equal_nan=True), (
     'determinism: one key gave two arrays'
   )
-  check_draws(w, law, matrices)
+  if len(shape) > 1:
+    fans = kernels.fans(shape, **axes)
+    matrices = lambda w: kernels.matrices(w, **axes)
+  else:
+    fans, matrices = (shape[0], shape[0]), lambda w: w
+  _, *size = matrices(w).shape
+  law = _declared(law, fans, size)
+  try:
+    tests = check_draws(w, law, matrices)
+  except AssertionError as failure:
+    stack, field = math.prod(shape) / math.prod(size), fans[1] / size[-1]
+    causes = _causes(w, law, fans, stack, field)
+    raise AssertionError(f'{failure}{causes}') from None
+  return Report(law, shape, fans, len(w), w.size, {'determinism': 0} | tests)
+
+
+def _declared(
+  law: Declared, fans: tuple[int, int], size: Sequence[int]
+) -> base.Law:
+  if isinstance(law, base.Law):
+    return law
+  of = initializers.resolve(law).law if isinstance(law, str) else law
+  structured = of(*fans).family in ('orthogonal', 'sparse')
+  return of(*size) if structured else of(*fans)
+
+
+def _causes(
+  w: np.ndarray,
+  law: base.Law,
+  fans: tuple[int, int],
+  stack: float,
+  field: float,
+) -> str:
+  """What may be behind a variance that is off by a factor, a line each.
+
+  Only factors within 3 standard errors of the one found are named, and none
+  that is within these of 1.
+  """
+  found = float(np.mean(np.square(w, dtype=float))) / law.variance
+  error = 3 * found * math.sqrt(2 / w.size)
+  n_in, n_out = fans
+  cut = kernels.TRUNCATED_STD**2
+  causes = {
+    'n_in / n_out: the fans may be swapped, or n_out taken for n_in': (
+      n_in / n_out
+    ),
+    'n_out / n_in: the fans may be swapped, or n_in taken for n_out': (
+      n_out / n_in
+    ),
+    '2 n_in / (n_in + n_out): the mean of the fans may be taken for n_in': (
+      2 * n_in / (n_in + n_out)
+    ),
+    '(n_in + n_out) / (2 n_in): n_in may be taken for the mean of the fans': (
+      (n_in + n_out) / (2 * n_in)
+    ),
+    '2: a gain of sqrt(2), as for the ReLU, may be one too many': 2.0,
+    '1/2: the gain of sqrt(2) for the ReLU may be missing': 0.5,
+    '1/3: a standard deviation may be taken for the half-width of a uniform '
+    'distribution': 1 / 3,
+    '3: the half-width of a uniform distribution may be taken for its standard '
+    'deviation': 3.0,
+    '0.774: what the cut at two standard deviations takes away may not be '
+    'given back': cut,
+    '1 / 0.774: what the cut at two standard deviations takes away may be '
+    'given back twice': 1 / cut,
+    '1 / the size of the batch axes: they may be counted in a fan': 1 / stack,
+    'the receptive field: it may be left out of the fan': field,
+    '1 / the receptive field: the fan may have it twice': 1 / field,
+    'Var[w]: a variance may be taken for a standard deviation': law.variance,
+  }
+  return ''.join(
+    f'\n  variance x {factor:.4g} = {cause}'
+    for cause, factor in causes.items()
+    if abs(found - factor) < error < abs(1 - factor)
+  )
 
 
 def check_draws(
   w: np.ndarray, law: base.Law, matrices: Matrices = lambda w: w
-) -> None:
-  """Raises AssertionError, a line a failed check, if the law is not theirs.
+) -> Counts:
+  """Raises AssertionError, a line a failed test, if the law is not theirs.
 
   Args:
     w: `[S, *shape]` float32 draws, one a key, S >= 2.
     law: what they should follow.
     matrices: `[S, *shape]` draws to `[N, n_in, n_out]`, for the structured
       families, whose laws are about matrices.
+
+  Returns:
+    The tests that were made.
   """
   assert w.dtype == np.float32, f'dtype: {w.dtype} where float32 was asked'
   assert np.isfinite(w).all(), 'finite: the draws hold NaN or infinity'
   w = w.astype(np.float64)
   tests = [lambda: _check_keys(w), lambda: _check_mean(w, law)]
-  if law.family in _INDEPENDENT:
+  if law.family in _DISTRIBUTIONS:
     tests += [
       lambda: _check_variance(w, law),
-      lambda: _check_distribution(w.ravel(), _cdf(law), 'the law'),
+      lambda: _check_distribution(w.ravel(), cdf(law), 'the law'),
       lambda: _check_independence(w, law),
+    ]
+  elif law.family == 'independent':
+    tests += [
+      lambda: _check_variance(w, law),
+      lambda: _check_independence(w, law),
+      lambda: _check_lengths(w**2, 'squares'),
+      lambda: _check_lengths((w != 0).astype(float), 'nonzeros'),
     ]
   elif law.family == 'orthogonal':
     tests += [
@@ -104,18 +260,20 @@ def check_draws(
     tests += [lambda: _check_sparse(matrices(w), law)]
   else:
     tests = [lambda: _check_fixed(w, law)]
-  _run(tests)
+  return {'finite': 0} | _run(tests)
 
 
-def _run(tests: Sequence[Callable[[], None]]) -> None:
+def _run(tests: Sequence[Callable[[], Counts]]) -> Counts:
   """Runs all, and raises AssertionError with what all of them say."""
-  failures = []
+  failures, counts = [], {}
   for test in tests:
     try:
-      test()
+      for name, count in test().items():
+        counts[name] = counts.get(name, 0) + count
     except AssertionError as failure:
       failures.append(str(failure).strip())
   assert not failures, '\n'.join(failures)
+  return counts
 
 
 def check_low_precision(w: np.ndarray, dtype: Any, law: base.Law) -> None:
@@ -136,7 +294,7 @@ def check_low_precision(w: np.ndarray, dtype: Any, law: base.Law) -> None:
   name = jnp.dtype(dtype).name
   assert w.dtype == dtype, f'dtype: {w.dtype} where {name} was asked'
   assert w.size >= ENTRIES
-  if law.family in _INDEPENDENT:
+  if law.family in _DISTRIBUTIONS:
     distinct = np.count_nonzero(np.bincount(w.view(np.uint16).ravel()))
     least = 1000 if dtype == jnp.bfloat16 else 4000
     assert distinct > least, f'precision: {distinct} values in {name}'
@@ -191,56 +349,99 @@ def _keys(shape: tuple[int, ...], entries: int) -> list[base.Key]:
   ]
 
 
-def _check_fixed(w: np.ndarray, law: base.Law) -> None:
+def _check_fixed(w: np.ndarray, law: base.Law) -> Counts:
   assert (w == w[0]).all(), 'fixed: the draws depend on the key'
   # Squares of float32 numbers that were rounded once: 2^-23 relative.
   np.testing.assert_allclose(
     np.mean(w[0] ** 2), law.variance, rtol=2**-22, err_msg='variance'
   )
+  return {'fixed': 0, 'variance': 0}
 
 
-def _check_keys(w: np.ndarray) -> None:
+def _check_keys(w: np.ndarray) -> Counts:
   different = len({draw.tobytes() for draw in w})
   assert different == len(w), f'keys: {len(w)} keys, {different} arrays'
+  return {'keys': 0}
 
 
-def _check_mean(w: np.ndarray, law: base.Law) -> None:
+def _check_mean(w: np.ndarray, law: base.Law) -> Counts:
   # Uncorrelated entries of mean zero, in every family.
   z = np.mean(w) * np.sqrt(w.size / law.variance)
   assert abs(z) < Z, f'mean: {np.mean(w):.3g}, {z:.1f} standard errors from 0'
+  return {'mean': 1}
 
 
-def _check_variance(w: np.ndarray, law: base.Law) -> None:
+def _check_variance(w: np.ndarray, law: base.Law) -> Counts:
   ratio = np.mean(w**2) / law.variance
-  z = (ratio - 1) / np.sqrt((_kurtosis(law) - 1) / w.size)
+  z = (ratio - 1) / np.sqrt((_kurtosis(w, law) - 1) / w.size)
   assert abs(z) < Z, (
     f'variance: {ratio:.4f} of the law, {z:.1f} standard errors off'
   )
+  return {'variance': 1}
 
 
 def _check_distribution(
   values: np.ndarray, cdf: Callable[[np.ndarray], np.ndarray], what: str
-) -> None:
+) -> Counts:
+  import scipy.stats
+
   p = scipy.stats.kstest(values, cdf, mode='asymp').pvalue
   assert p > ALPHA, f'distribution: Kolmogorov-Smirnov of {what}, p = {p:.2g}'
+  return {'distribution': 1}
 
 
-def _check_independence(w: np.ndarray, law: base.Law) -> None:
+def _check_independence(w: np.ndarray, law: base.Law) -> Counts:
   # Haar entries within one matrix are uncorrelated, and the products of two of
   # them vary less than those of independent entries.
-  _check_uncorrelated(w, law.variance, range(w.ndim))
+  return _check_uncorrelated(w, law.variance, range(w.ndim))
 
 
 def _check_uncorrelated(
   w: np.ndarray, variance: float, axes: Sequence[int]
-) -> None:
+) -> Counts:
   # Given one of two independent entries, x, the sum of n products x y has the
   # variance `variance` times the sum of x^2, where y is not a fixed zero.
+  count = 0
   for axis in axes:
     for what, x, y in _pairs(w, axis):
+      count += 1
       spread = np.sqrt(variance * np.sum(np.where(y != 0, x, 0) ** 2))
       z = np.sum(x * y) / max(spread, np.finfo(float).tiny)
       assert abs(z) < Z, f'independence: along axis {axis}, {what}, z = {z:.1f}'
+  return {'independence': count}
+
+
+def _check_lengths(values: np.ndarray, what: str) -> Counts:
+  """Sums along an axis vary as those of independent entries do.
+
+  They vary less where the lengths of rows or columns are fixed, as those of
+  orthogonal and of sparse weights are, and more where entries share a scale. Of
+  G sums of n entries of variance v and excess kurtosis k, their mean square
+  about n E x is n v chi^2 / f with about f = 2 G / (2 + k / n) degrees of
+  freedom, exactly so as n grows. Below 50 a p of ALPHA is out of reach.
+  """
+  import scipy.stats
+
+  mean, variance = values.mean(), values.var()
+  if variance == 0:
+    return {}
+  excess = np.mean((values - mean) ** 4) / variance**2 - 3
+  count = 0
+  for axis in range(values.ndim):
+    size = values.shape[axis]
+    sums = values.sum(axis=axis) - size * mean
+    freedom = 2 * sums.size / (2 + excess / size)
+    if size < 2 or freedom < 50:
+      continue
+    count += 1
+    ratio = np.mean(sums**2) / (size * variance)
+    chi2 = scipy.stats.chi2(freedom)
+    p = 2 * min(chi2.cdf(ratio * freedom), chi2.sf(ratio * freedom))
+    assert p > ALPHA, (
+      f'independence: the sums of {what} along axis {axis} have {ratio:.3g} of '
+      f'the variance that those of independent entries have, p = {p:.2g}'
+    )
+  return {'independence': count}
 
 
 def _pairs(
@@ -259,7 +460,7 @@ def _pairs(
       yield what, w.take(start, axis), w.take(start + distance, axis)
 
 
-def _check_orthogonal(w: np.ndarray, law: base.Law) -> None:
+def _check_orthogonal(w: np.ndarray, law: base.Law) -> Counts:
   _, n_in, n_out = w.shape
   length = max(n_in, n_out)
   unit = w / np.sqrt(law.variance * length)
@@ -268,22 +469,29 @@ def _check_orthogonal(w: np.ndarray, law: base.Law) -> None:
   # Householder's Q is orthogonal to a few units of 2^-24 times its size.
   error = np.max(np.abs(gram - np.eye(min(n_in, n_out))))
   assert error < 1e-5, f'orthogonality: off by {error:.2g}'
+  return {'orthogonality': 0}
 
 
-def _check_haar(w: np.ndarray, law: base.Law) -> None:
-  length = max(w.shape[1:])
+def _check_haar(w: np.ndarray, law: base.Law) -> Counts:
+  length, tests = max(w.shape[1:]), []
   unit = w / np.sqrt(law.variance * length)
   if w.shape[1] == w.shape[2]:
-    _check_fair(np.linalg.det(unit) > 0, 'the determinants')
+    positive = np.linalg.det(unit) > 0
+    tests.append(lambda: _check_fair(positive, 'the determinants'))
   some = unit[: -(-_ANGLES // unit[0].size)]
   angles, signs = _hurwitz(some if w.shape[1] == length else some.mT)
   uniform = lambda p: p
   # LAPACK's own signs, say, show in the leading angles only.
   leading = np.concatenate([angle[:, 0] for angle in angles])
-  _check_distribution(leading, uniform, 'the leading angles, Haar')
   every = np.concatenate([angle.ravel() for angle in angles])
-  _check_distribution(every, uniform, 'all angles, Haar')
-  _check_fair(signs.ravel() > 0, 'the last signs of the columns')
+  return _run(
+    [
+      *tests,
+      lambda: _check_distribution(leading, uniform, 'the leading angles, Haar'),
+      lambda: _check_distribution(every, uniform, 'all angles, Haar'),
+      lambda: _check_fair(signs.ravel() > 0, 'the last signs of the columns'),
+    ]
+  )
 
 
 def _hurwitz(columns: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
@@ -306,6 +514,8 @@ def _hurwitz(columns: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     Hurwitz, Ueber die Erzeugung der Invarianten durch Integration, 1897.
     Mezzadri, 2007, section 4. https://arxiv.org/abs/math-ph/0609050
   """
+  import scipy.special
+
   rest, angles, signs = columns, [], []
   while rest.shape[2]:
     u = rest[:, :, 0]
@@ -325,13 +535,16 @@ def _hurwitz(columns: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
   return angles, np.stack(signs, axis=1)
 
 
-def _check_fair(coins: np.ndarray, what: str) -> None:
+def _check_fair(coins: np.ndarray, what: str) -> Counts:
+  import scipy.stats
+
   heads = np.count_nonzero(coins)
   p = scipy.stats.binomtest(heads, coins.size).pvalue
   assert p > ALPHA, f'signs: {what} are positive {heads} of {coins.size} times'
+  return {'signs': 1}
 
 
-def _check_sparse(w: np.ndarray, law: base.Law) -> None:
+def _check_sparse(w: np.ndarray, law: base.Law) -> Counts:
   size, n_in, n_out = w.shape
   kept = w != 0
   counts = np.count_nonzero(kept, axis=1)
@@ -342,10 +555,10 @@ def _check_sparse(w: np.ndarray, law: base.Law) -> None:
   # The nonzeros of every unit, in the order of its inputs.
   values = w.mT[kept.mT].reshape(size, n_out, count)
   variance = spread.variance
-  _run(
+  return _run(
     [
       lambda: _check_variance(values, spread),
-      lambda: _check_distribution(values.ravel(), _cdf(spread), 'the nonzeros'),
+      lambda: _check_distribution(values.ravel(), cdf(spread), 'the nonzeros'),
       lambda: _check_uncorrelated(w, variance, (0, 1, 2)),
       lambda: _check_uncorrelated(values, variance, (0, 1)),
       lambda: _check_kept(kept, count),
@@ -353,20 +566,25 @@ def _check_sparse(w: np.ndarray, law: base.Law) -> None:
   )
 
 
-def _check_kept(kept: np.ndarray, count: int) -> None:
+def _check_kept(kept: np.ndarray, count: int) -> Counts:
+  import scipy.stats
+
   size, n_in, n_out = kept.shape
   # How many of the units keep an input is binomial, units being independent.
   total = np.count_nonzero(kept, axis=(0, 2))
   units = scipy.stats.binom(size * n_out, count / n_in)
   p = np.minimum(units.cdf(total), units.sf(total - 1))
   assert (2 * p > ALPHA).all(), 'sparsity: some inputs are kept too often'
+  tests = n_in
   for axis in (0, 2):
     for what, x, y in _pairs(kept, axis):
+      tests += 1
       shared = np.count_nonzero(x & y, axis=1)
       p = _p_shared(shared.sum(), shared.size, n_in, count)
       assert p > ALPHA, (
         f'sparsity: {what} along axis {axis} share {shared.mean():.3g} inputs'
       )
+  return {'sparsity': tests}
 
 
 def _p_shared(shared: int, pairs: int, n_in: int, count: int) -> float:
@@ -374,26 +592,36 @@ def _p_shared(shared: int, pairs: int, n_in: int, count: int) -> float:
 
   The law of the sum is that of one pair convolved with itself.
   """
-  one = scipy.stats.hypergeom(n_in, count, count).pmf(np.arange(count + 1))
+  import scipy.stats
+
+  one = scipy.stats.hypergeom.pmf(np.arange(count + 1), n_in, count, count)
   size = pairs * count + 1
   law = np.fft.irfft(np.fft.rfft(one, size) ** pairs, size)
   return 2 * min(law[: shared + 1].sum(), law[shared:].sum())
 
 
-def _kurtosis(law: base.Law) -> float:
+def _kurtosis(w: np.ndarray, law: base.Law) -> Any:
+  """That of the law, or of the draws where the law does not say."""
+  import scipy.stats
+
   if law.family == 'truncated_normal':
-    return 3 + float(scipy.stats.truncnorm.stats(-2, 2, moments='k'))
+    return 3 + np.asarray(scipy.stats.truncnorm.stats(-2, 2, moments='k'))
+  if law.family == 'independent':
+    return float(np.mean(w**4) / np.mean(w**2) ** 2)
   return {'uniform': 1.8, 'normal': 3.0}[law.family]
 
 
-def _cdf(law: base.Law) -> Callable[[np.ndarray], np.ndarray]:
+def cdf(law: base.Law) -> Callable[[np.ndarray], np.ndarray]:
+  """The distribution function of a uniform, (truncated) normal law."""
+  from scipy import special
+
   std = np.sqrt(law.variance)
   if law.family == 'uniform':
     return lambda w: np.clip((1 + w / (std * np.sqrt(3))) / 2, 0, 1)
   if law.family == 'normal':
-    return lambda w: scipy.special.ndtr(w / std)
-  parent = std / float(scipy.stats.truncnorm.std(-2, 2))
-  tail = scipy.special.ndtr(-2)
+    return lambda w: special.ndtr(w / std)
+  parent = std / kernels.TRUNCATED_STD
+  tail = special.ndtr(-2)
   return lambda w: np.clip(
-    (scipy.special.ndtr(w / parent) - tail) / (1 - 2 * tail), 0, 1
+    (special.ndtr(w / parent) - tail) / (1 - 2 * tail), 0, 1
   )

@@ -1,0 +1,102 @@
+"""Estimated laws, of initializers that declare none."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from initlab import base, kernels, keys, testing
+
+# The relative standard error of a variance that is good enough, which normal
+# weights reach with 80,000 draws; and the draws after which it has to do.
+_ERROR = 0.005
+_FEWEST = 2**17
+_MOST = 2**22
+
+# At a p above this, a distribution is taken for what the draws follow. Which of
+# the independent families it is changes no theory.
+_LEAST_P = 1e-4
+
+_Z95 = 1.96
+
+
+@functools.lru_cache(maxsize=1024)
+def estimate(initializer: base.Initializer, n_in: int, n_out: int) -> base.Law:
+  """What an initializer draws for a `[n_in, n_out]` kernel.
+
+  As many kernels are drawn, from fixed keys, as give the variance a relative
+  standard error of 0.5%, sqrt((kurtosis - 1) / draws), or at most 4 million
+  entries, as heavy tails would ask for more. The family is the best of
+  'uniform', 'normal' and 'truncated_normal' by the Kolmogorov-Smirnov test;
+  'independent' where it is none of them; 'fixed' where no entry depends on the
+  key; and 'unknown' where entries do not have mean zero or are not independent,
+  by the tests of `testing.check_draws`.
+
+  Args:
+    initializer: `(key, shape, dtype) -> array`, traceable by JAX.
+    n_in, n_out: the shape.
+
+  Returns:
+    The law with its evidence; the same for equal arguments.
+
+  Examples:
+    >>> law = estimate(jax.nn.initializers.normal(0.1), 64, 32)
+    >>> law.family, law.evidence.draws, law.evidence.low < 0.01
+    ('normal', 131072, True)
+  """
+  draws = _FEWEST
+  while True:
+    w = _sample(initializer, (n_in, n_out), draws).astype(float)
+    square = w**2
+    variance = float(square.mean())
+    error = float(square.std()) / math.sqrt(w.size)
+    if error <= _ERROR * variance or w.size > _MOST / 2:
+      break
+    if not math.isfinite(variance):
+      break
+    draws *= 2
+  if (w == w[0]).all():
+    evidence = base.Evidence(w.size, variance, variance)
+    return base.Law('fixed', variance, evidence)
+  half = _Z95 * error
+  evidence = base.Evidence(w.size, variance - half, variance + half)
+  try:
+    draws32 = w.astype(np.float32)
+    testing.check_draws(draws32, base.Law('independent', variance))
+  except AssertionError as failure:
+    failed = str(failure).partition('\n')[0]
+    return base.Law('unknown', variance, evidence._replace(failed=failed))
+  return base.Law(_family(w.ravel(), variance), variance, evidence)
+
+
+def _sample(
+  initializer: base.Initializer, shape: tuple[int, int], draws: int
+) -> np.ndarray:
+  """`[S, n, n_out]` about as many draws of two keys or more.
+
+  Of a kernel so large that two are more than `_MOST` entries, the first n rows.
+  """
+  count = max(2, draws // math.prod(shape))
+  key = keys.stream(keys.root(0), 'law')
+  many = jax.vmap(lambda seed: keys.at(key, seed))(
+    jnp.arange(count, dtype=jnp.uint32)
+  )
+  rows = max(1, min(shape[0], _MOST // (count * shape[1])))
+  draw = lambda key: initializer(key, shape, jnp.float32)[:rows]
+  with jax.ensure_compile_time_eval():
+    return np.asarray(jax.jit(jax.vmap(draw))(many))
+
+
+def _family(w: np.ndarray, variance: float) -> str:
+  from scipy import stats
+
+  p = {
+    family: stats.kstest(
+      w, testing.cdf(base.Law(family, variance)), mode='asymp'
+    ).pvalue
+    for family in kernels.DISTRIBUTIONS
+  }
+  best = max(p, key=lambda family: p[family])
+  return best if p[best] > _LEAST_P else 'independent'
