@@ -28,7 +28,7 @@ def estimate(initializer: base.Initializer, n_in: int, n_out: int) -> base.Law:
 
   As many kernels are drawn, from fixed keys, as give the variance a relative
   standard error of 0.5%, sqrt((kurtosis - 1) / draws), or at most 4 million
-  entries, as heavy tails would ask for more. The family is the best of
+  entries, where heavy tails would need more. The family is the best of
   'uniform', 'normal' and 'truncated_normal' by the Kolmogorov-Smirnov test;
   'independent' where it is none of them; 'fixed' where no entry depends on the
   key; and 'unknown' where entries do not have mean zero or are not independent,
@@ -46,29 +46,28 @@ def estimate(initializer: base.Initializer, n_in: int, n_out: int) -> base.Law:
     >>> law.family, law.evidence.draws, law.evidence.low < 0.01
     ('normal', 131072, True)
   """
-  draws = _FEWEST
-  while True:
-    w = _sample(initializer, (n_in, n_out), draws).astype(float)
-    square = w**2
-    variance = float(square.mean())
-    error = float(square.std()) / math.sqrt(w.size)
-    if error <= _ERROR * variance or w.size > _MOST / 2:
-      break
-    if not math.isfinite(variance):
-      break
-    draws *= 2
+  shape = n_in, n_out
+  w = _sample(initializer, shape, _FEWEST)
+  if not np.isfinite(w).all():
+    evidence = base.Evidence(w.size, math.nan, math.nan, 'it is not finite')
+    return base.Law('unknown', math.nan, evidence)
+  variance, error = _variance(w)
+  if error > _ERROR * variance:
+    wanted = w.size * (error / (_ERROR * variance)) ** 2
+    w = _sample(initializer, shape, int(min(wanted, _MOST)))
+    variance, error = _variance(w)
   if (w == w[0]).all():
     evidence = base.Evidence(w.size, variance, variance)
     return base.Law('fixed', variance, evidence)
   half = _Z95 * error
-  evidence = base.Evidence(w.size, variance - half, variance + half)
+  low, high = max(0.0, variance - half), variance + half
+  evidence = base.Evidence(w.size, low, high)
   try:
-    draws32 = w.astype(np.float32)
-    testing.check_draws(draws32, base.Law('independent', variance))
+    testing.check_draws(w, base.Law('independent', variance))
   except AssertionError as failure:
     failed = str(failure).partition('\n')[0]
     return base.Law('unknown', variance, evidence._replace(failed=failed))
-  return base.Law(_family(w.ravel(), variance), variance, evidence)
+  return base.Law(_family(w.ravel()[:_FEWEST], variance), variance, evidence)
 
 
 def _sample(
@@ -87,6 +86,12 @@ def _sample(
   draw = lambda key: initializer(key, shape, jnp.float32)[:rows]
   with jax.ensure_compile_time_eval():
     return np.asarray(jax.jit(jax.vmap(draw))(many))
+
+
+def _variance(w: np.ndarray) -> tuple[float, float]:
+  """The mean square of independent entries, and its standard error."""
+  square = np.square(w, dtype=float)
+  return float(square.mean()), float(square.std() / math.sqrt(w.size))
 
 
 def _family(w: np.ndarray, variance: float) -> str:

@@ -36,7 +36,7 @@ def lines(outcome: Outcome, laws: Sequence[theory.WeightLaw]) -> list[str]:
       )
   found += _alike(outcome)
   found += _weights_alone(outcome, laws[1:-1])
-  found += _estimated(laws)
+  found += estimated(laws)
   reason = theory.missing(laws)
   if reason:
     found.append(f'no theory: {reason}')
@@ -216,7 +216,7 @@ def _weights_alone(
   return [f"{line}; the rest is {written(config.activation)}'s"]
 
 
-def _estimated(laws: Sequence[theory.WeightLaw]) -> list[str]:
+def estimated(laws: Sequence[theory.WeightLaw]) -> list[str]:
   """What was found of laws that nobody declares, one line a shape."""
   found = []
   for law in dict.fromkeys(laws):

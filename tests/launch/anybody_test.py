@@ -1,0 +1,91 @@
+"""An experiment in a folder of anybody's: it runs, resumes and replays."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pandas as pd
+
+_EXPERIMENT = '''
+"""What do my weights do to a gradient?"""
+
+from typing import NamedTuple
+
+import jax
+
+from initlab import experiment, launch, networks, probes
+
+Config = networks.Network
+
+
+class Result(NamedTuple):
+  gradient_norm: experiment.PerLayer
+  gradient_norm_ratio: experiment.PerNetwork
+
+
+def laplace(key, shape, dtype):
+  return jax.random.laplace(key, shape, dtype) / (2 * shape[0]) ** 0.5
+
+
+def load(config, data_dir):
+  return networks.test_examples(config, 4, data_dir)
+
+
+def run(config, key, batch):
+  seen = networks.look(config, key, batch)
+  return Result(*(probes.PROBES[name](*seen) for name in Result._fields))
+
+
+EXPERIMENT = experiment.of_module(
+  __name__,
+  parameters=networks.parameters,
+  compared=('gradient_norm_ratio',),
+  defaults={'init': 'exp.laplace', 'dataset': 'xor', 'widths': '6x2'},
+)
+
+if __name__ == '__main__':
+  launch.main(EXPERIMENT)
+'''
+
+
+def test_an_experiment_of_anybody_runs_resumes_and_replays(tmp_path):
+  (tmp_path / 'my').mkdir()
+  (tmp_path / 'my' / 'exp.py').write_text(_EXPERIMENT)
+
+  def python(*words):
+    done = subprocess.run(
+      [sys.executable, *words, '--compile_cache=none'],
+      cwd=tmp_path,
+      env=os.environ | {'PYTHONPATH': os.getcwd()},
+      capture_output=True,
+      text=True,
+      timeout=200,
+      check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+  first = python('my/exp.py', '--seeds=0:3')
+  rows = tmp_path / 'results' / 'exp'
+  (shard,) = rows.rglob('*.parquet')
+  written = shard.stat().st_mtime_ns
+  assert python('my/exp.py', '--seeds=0:3') == first
+  assert list(rows.rglob('*.parquet')) == [shard]
+  assert shard.stat().st_mtime_ns == written
+
+  page = next((tmp_path / 'results' / 'reports').rglob('report.html'))
+  words = re.sub(r'\s+', ' ', first)
+  replay = re.search(r'replay best python (.*?) --out=replay', words)
+  assert replay and 'exp.py' in replay[1], first
+  assert '--init=exp.laplace' in replay[1] and page.exists()
+  python(*shlex.split(replay[1]), '--out=replay')
+  before = pd.read_parquet(rows)
+  after = pd.read_parquet(tmp_path / 'replay' / 'exp')
+  seed = after.seed.iloc[0]
+  columns = ['layer', 'gradient_norm', 'gradient_norm_ratio', 'init']
+  pd.testing.assert_frame_equal(
+    before[before.seed == seed][columns].reset_index(drop=True),
+    after[columns].reset_index(drop=True),
+  )

@@ -1,0 +1,3 @@
+"""Estimated laws against declared ones, and what stands in the verdict."""
+
+
