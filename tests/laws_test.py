@@ -1,3 +1,1 @@
 """Estimated laws against declared ones, and what stands in the verdict."""
-
-
