@@ -41,6 +41,7 @@ def main() -> None:
     )
     sys.exit(2)
   del sys.argv[1]
+  sys.path.insert(0, '')  # The current folder, as `python -m` has it.
   package = _package().__name__
   runpy.run_module(f'{package}.{name}', run_name='__main__', alter_sys=True)
 
