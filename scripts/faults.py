@@ -209,8 +209,8 @@ _INITIALIZERS = (
   ),
   Fault(
     'resolve ignores the distribution',
-    "return SCHEMES[f'{name}_{distribution}']",
-    'return scheme',
+    "scheme = SCHEMES[f'{name}_{distribution}']",
+    'pass',
   ),
 )
 

@@ -143,7 +143,9 @@ def test_seeds_are_written_as_they_are_read(text):
   assert seeds.dtype == np.uint32
 
 
-def test_a_second_run_only_prints(tmp_path, capsys):
+def test_a_second_run_only_prints(tmp_path, capsys, monkeypatch):
+  # A worker of the tests is not started from a file.
+  monkeypatch.setattr(machine, 'from_files', lambda: True)
   experiment = variance.EXPERIMENT._replace(panels=variance.PANELS[::5])
   run = functools.partial(_main, experiment=experiment)
   assert run(tmp_path, '--seeds=0:3') == 0
