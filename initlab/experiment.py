@@ -184,7 +184,8 @@ class Panel(NamedTuple):
   @property
   def name(self) -> str:
     """Of its files; no two panels of an experiment share it."""
-    return f'{self.field}_{self.kind}' + '_tuned' * bool(self.tuned)
+    name = f'{self.field}_{self.kind}'
+    return f'{name}_tuned' if self.tuned else name
 
 
 class Finding(NamedTuple):

@@ -605,7 +605,8 @@ def differences(
         continue
       a, b = (found[name] for name in pair)
       p = tuning.compare(a, b, _percent).p
-      cells.append(formatting.p_value(p) + ' *' * (p < SIGNIFICANT))
+      text = formatting.p_value(p)
+      cells.append(f'{text} *' if p < SIGNIFICANT else text)
     columns.append(tables.Column(_COLUMNS[dataset], 'p', cells))
   return tables.Table(
     f'Differences of test error in table 1; * below p = {SIGNIFICANT}, which '

@@ -287,7 +287,8 @@ def check_follows(outcomes: Sequence[Outcome]) -> Finding:
     if gradient.low > 2
   ]
   text = f'{pairs - len(against)} of {pairs} pairs of settings in that order'
-  text += f', but for {"; ".join(against)}' * bool(against)
+  if against:
+    text += f', but for {"; ".join(against)}'
   if exponents:
     text += (
       f'; where the top is ahead, by the ratio of gradients to the power of '

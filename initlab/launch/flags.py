@@ -202,7 +202,8 @@ def collection_help(
     for chapter in program.chapters
   ]
   lines += ['', 'Launching:']
-  for name in ('only', *SHARED, *['full'] * bool(program.full), 'dry_run'):
+  full = ('full',) if program.full else ()
+  for name in ('only', *SHARED, *full, 'dry_run'):
     lines += _flag_help(values[name], (), width)
   return '\n'.join(lines)
 

@@ -168,7 +168,7 @@ def _collect(program: Collection, argv: Sequence[str]) -> None:
         program,
         runs,
         shlex.join(command),
-        program.name + '-full' * full,
+        f'{program.name}-full' if full else program.name,
         _progress,
         lambda line: print(line, file=sys.stderr, flush=True),
         _columns(),

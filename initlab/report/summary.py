@@ -32,7 +32,9 @@ def csv(outcomes: Sequence[Outcome]) -> str:
   """
   file = io.StringIO()
   write = csv_format.writer(file, lineterminator='\n').writerow
-  indices = ['step'] * any(each.steps for each in outcomes) + ['layer']
+  indices = ['layer']
+  if any(each.steps for each in outcomes):
+    indices = ['step', 'layer']
   numbers = ('mean', 'value', 'low', 'high', 'seeds', 'theory')
   write(('setting', 'measure', *indices, *numbers))
   for outcome in outcomes:
@@ -281,8 +283,10 @@ def seeds_in_words(outcome: Outcome) -> str:
   count = len(outcome.seeds)
   if count == 1:
     return f'seed {outcome.seeds[0]} alone, so no interval'
-  few = f'; intervals need {stats.FEWEST}' * (count < stats.FEWEST)
-  return f'{count} seeds, {outcome.seeds[0]} to {outcome.seeds[-1]}{few}'
+  text = f'{count} seeds, {outcome.seeds[0]} to {outcome.seeds[-1]}'
+  if count < stats.FEWEST:
+    text += f'; intervals need {stats.FEWEST}'
+  return text
 
 
 def first_line(doc: str) -> str:

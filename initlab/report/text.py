@@ -40,7 +40,8 @@ def text(
   parts = [f'{experiment.name}: {summary.first_line(experiment.doc)}']
   findings = claims.findings(experiment.claims, outcomes)
   found = claims_text(experiment.claims, findings, MARKS, width)
-  parts += [f'claims\n{found}'] * bool(found)
+  if found:
+    parts.append(f'claims\n{found}')
   for outcome in outcomes:
     lines = [*experiment.verdict(outcome), *summary.remarks(outcome)]
     parts.append(

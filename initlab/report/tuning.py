@@ -325,7 +325,7 @@ def differences(
   compared = [compare(b, a, _field(field)) for a, b in pairs]
   corrected = stats.holm(np.array([each.p for each in compared]))
   fewest = min((int(each.difference.n) for each in compared), default=0)
-  few = f'; below {_PAIRS} pairs p is above 0.05' * (fewest < _PAIRS)
+  few = f'; below {_PAIRS} pairs p is above 0.05' if fewest < _PAIRS else ''
   estimates = [each.difference for each in compared]
   return tables.Table(
     f'{_title(field)} at the chosen {in_words(knob)}, differences paired '

@@ -14,7 +14,7 @@ from initlab import launch
 from initlab.engine import study
 from initlab.experiment import written
 from initlab.instruments import variance
-from initlab.launch import parsing
+from initlab.launch import machine, parsing
 from initlab.launch.flags import define_flags, read_settings
 from initlab.report import publish
 from tests.helpers import programs

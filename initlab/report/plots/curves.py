@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _COLUMNS = 2  # of small pictures
 _SEEDS = 64  # single seeds that are drawn at most, evenly spread
 _LAYERS = 10  # layers up to which all are drawn
-_MARKERS = 'os^DvPX*'
 _TURN = 3  # one in so many recorded steps has bars or markers
 _FEW = 12  # recorded steps up to which all have
 
@@ -57,24 +56,26 @@ def draw(
 def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
   """What the marks of a figure mean, after what an estimate is of."""
   low = _taken_off(panel, outcomes)
-  taken = (
-    f' Taken off: {low:.5g}, the lowest of all; a seed that comes near it '
-    'leaves the picture.'
-  ) * panel.excess
+  end = ''
+  if panel.excess:
+    end = (
+      f' Taken off: {low:.5g}, the lowest of all; a seed that comes near it '
+      'leaves the picture.'
+    )
   if outcomes[0].measured[panel.field].ndim == 2:
     return (
       f'Line and band: the {stats.mean_name(outcomes[0], panel.field)} and its '
       'interval. Thin lines: single seeds. A '
-      f'seed that diverges is left out from there on.{taken}'
+      f'seed that diverges is left out from there on.{end}'
     )
   what = 'hidden layer' if panel.hidden else 'layer'
-  spread, markers = (in_words(field) for field in (panel.spread, panel.markers))
-  return (
-    f'One row a setting, one curve a {what}, with its interval as a band.'
-    + f' Bars: {spread} to both sides, its mean over seeds.' * bool(spread)
-    + f' Markers: {markers}, with intervals.' * bool(markers)
-    + f' A seed that diverges is left out from there on.{taken}'
-  )
+  text = f'One row a setting, one curve a {what}, with its interval as a band.'
+  if panel.spread:
+    spread = in_words(panel.spread)
+    text += f' Bars: {spread} to both sides, its mean over seeds.'
+  if panel.markers:
+    text += f' Markers: {in_words(panel.markers)}, with intervals.'
+  return f'{text} A seed that diverges is left out from there on.{end}'
 
 
 def _taken_off(
@@ -129,7 +130,7 @@ def _networks(
     _draw_mean(axes, outcome.steps, estimates[i], style.INK, '-', '')
   values = [each.measured[panel.field] for each in outcomes]
   # The one that comes to the lowest nears 0, and its share is left out.
-  least = panel.excess / sum(map(len, values))
+  least = 1 / sum(map(len, values)) if panel.excess else 0.0
   _scale(top, outcomes, values, panel.log, 0.995, least)
   return picture
 
@@ -146,11 +147,11 @@ def _layers(
   values = []
   for axes, outcome in zip(grid, outcomes, strict=True):
     layers = outcome.measured[panel.field].shape[2]
-    shown = max(1, layers - panel.hidden)
+    shown = max(1, layers - 1) if panel.hidden else layers
     count = shown if shown <= _LAYERS else 6
     for layer in np.linspace(0, shown - 1, count).round().astype(int).tolist():
       colour = colormaps['viridis'](0.88 * layer / max(1, shown - 1))
-      name = str(layer + 1) + ' out' * (layer == layers - 1)
+      name = f'{layer + 1} out' if layer == layers - 1 else str(layer + 1)
       values += _draw_layer(axes, panel, outcome, layer, colour, name)
     axes.set_title(_title(outcome), fontsize=8, parse_math=False)
     axes.legend(
@@ -208,7 +209,7 @@ def _draw_layer(
       np.stack([beside.value - beside.low, beside.high - beside.value])[
         :, turn
       ],
-      fmt=_MARKERS[layer % len(_MARKERS)],
+      fmt=style.MARKERS[layer % len(style.MARKERS)],
       color=colour,
       ms=3.5,
       elinewidth=0.9,
@@ -222,7 +223,9 @@ def _title(outcome: Outcome) -> str:
   """The setting, and how many of its seeds diverged, if any did."""
   steps = outcome.measured.get(DIVERGENCE[0], np.zeros(0))
   lost = int(np.isfinite(steps).sum())
-  return outcome.label + f' ({lost} of {len(steps)} diverged)' * (lost > 0)
+  if not lost:
+    return outcome.label
+  return f'{outcome.label} ({lost} of {len(steps)} diverged)'
 
 
 def _draw_mean(
@@ -269,10 +272,7 @@ def _scale(
   flat = flat[np.isfinite(flat)]
   if log and (flat > 0).any():
     lowest = np.quantile(flat[flat > 0], least)
-    low, high = np.log10(lowest), np.log10(flat.max())
-    margin = max(0.06 * (high - low), 0.2)
-    axes.set_yscale('log')
-    axes.set_ylim(10 ** (low - margin), 10 ** (high + margin))
+    style.logarithmic(axes, np.array([lowest, flat.max()]), 0.2)
     axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
   else:
@@ -281,7 +281,7 @@ def _scale(
     low = low if 2 * low > high else min(0.0, low)  # zero, unless far below
     axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
     margin = 0.06 * (high - low) or 0.5
-    axes.set_ylim(low - margin * (low != 0), high + margin)
+    axes.set_ylim(low - margin if low else low, high + margin)
 
 
 def _last(outcomes: Sequence[Outcome]) -> int:

@@ -86,8 +86,6 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
   A linear axis spans a tenth at least: what is on one is of order one, and
   shares and cosines that are next to nothing should look so.
   """
-  from matplotlib import ticker
-
   drawn = np.concatenate(
     [
       part
@@ -101,16 +99,9 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
   drawn = drawn[np.isfinite(drawn)]
   positive = drawn[drawn > 0]
   if log and positive.size:
-    low, high = np.log10(positive.min()), np.log10(positive.max())
-    margin = max(0.06 * (high - low), 0.5 * (np.log10(6) - (high - low)))
-    floor = 0.1 * (high - low + 2 * margin) if (drawn == 0).any() else 0.0
-    axes.set_yscale('log')
-    axes.set_ylim(10 ** (low - margin - floor), 10 ** (high + margin))
-    span = high - low
-    steps = (1, 2, 5) if span < 2 else (1, 3) if span < 4 else (1,)
-    axes.yaxis.set_major_locator(ticker.LogLocator(subs=steps, numticks=8))
-    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: f'{y:g}'))
-    axes.yaxis.set_minor_locator(ticker.NullLocator())
+    spare = np.log10(6) - np.ptp(np.log10(positive))
+    decades = style.logarithmic(axes, positive, spare / 2, (drawn == 0).any())
+    style.plain_numbers(axes.yaxis, decades, thirds=4)
   else:
     lows = np.concatenate([curve.estimate.low for curve in curves])
     low = min(np.min(drawn, initial=0), np.nanmin(lows, initial=0))
@@ -198,7 +189,9 @@ def _draw_labels(axes: 'Axes', curves: Sequence[_Curve], gap: float) -> None:
   """Names every curve beside its right end, in rows at least `gap` apart."""
   heights = [_heights(axes, curve) for curve in curves]
   for curve, place in zip(curves, _spread(heights, gap), strict=True):
-    silent = not np.isfinite(curve.estimate.value).any()
+    label = curve.label
+    if not np.isfinite(curve.estimate.value).any():
+      label += ' (no finite value)'
     axes.plot(
       1.03,
       place,
@@ -212,7 +205,7 @@ def _draw_labels(axes: 'Axes', curves: Sequence[_Curve], gap: float) -> None:
     axes.text(
       1.06,
       place,
-      curve.label + ' (no finite value)' * silent,
+      label,
       va='center',
       fontsize=8,
       parse_math=False,

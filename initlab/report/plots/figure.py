@@ -108,12 +108,11 @@ def _caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
       f'{curves.caption(panel, outcomes)}'
     )
   theory = any(panel.field in outcome.predicted for outcome in outcomes)
-  return (
+  text = (
     f'{panel.title}: {panel.label} against depth, from the input at the left '
     f'to the output. Marks: {seeds}.'
-    + ' Dashed line: what theory predicts.'
-    * theory
   )
+  return f'{text} Dashed line: what theory predicts.' if theory else text
 
 
 def _drawn(panel: Panel, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:

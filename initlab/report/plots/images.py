@@ -12,6 +12,7 @@ import numpy as np
 
 from initlab import base
 from initlab.experiment import Outcome, Panel
+from initlab.report.plots import style
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -21,9 +22,6 @@ KINDS = ('image', 'surface')
 
 _SHOWN = 12  # images a setting
 _ROW = 6  # images side by side
-# Of surfaces, in the order of the settings: those of figure 5 of Glorot &
-# Bengio 2010, where there are two.
-_COLOURS = ('#222222', '#D5001C', '#0072B2', '#009E73', '#E69F00')
 
 
 def draw(panel: Panel, outcomes: Sequence[Outcome], width: float) -> 'Figure':
@@ -51,7 +49,8 @@ def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
       'the grid is a seed.'
     )
   names = ', '.join(
-    f'{each.label} {_words(place)}' for place, each in enumerate(outcomes)
+    f'{each.label} in {_colour(place)[0]}'
+    for place, each in enumerate(outcomes)
   )
   return (
     f'{panel.label[:1].upper()}{panel.label[1:]} over two weights, of seed '
@@ -109,7 +108,7 @@ def _surfaces(
       first,
       second,
       outcome.measured[panel.field][0].reshape(side, side),
-      color=_COLOURS[place % len(_COLOURS)],
+      color=_colour(place)[1],
       linewidth=0.4,
     )
   axes.set_xlabel('W1, first layer')
@@ -118,7 +117,7 @@ def _surfaces(
   axes.view_init(elev=18, azim=-60)
   axes.legend(
     handles=[
-      Line2D([], [], color=_COLOURS[i % len(_COLOURS)], label=each.label)
+      Line2D([], [], color=_colour(i)[1], label=each.label)
       for i, each in enumerate(outcomes)
     ],
     loc='upper left',
@@ -139,6 +138,7 @@ def _first(seeds: np.ndarray, count: int) -> str:
   return f'{shown[0]} to {shown[-1]}' if len(shown) > 1 else str(shown[0])
 
 
-def _words(place: int) -> str:
-  names = ('black', 'red', 'blue', 'green', 'orange')
-  return f'in {names[place % len(names)]}'
+def _colour(place: int) -> tuple[str, str]:
+  """The name and the colour of a surface, in the order of the settings."""
+  surfaces = tuple(style.SURFACES.items())
+  return surfaces[place % len(surfaces)]

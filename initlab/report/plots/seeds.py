@@ -103,8 +103,9 @@ def _draw_seeds(
 
 def _row(label: str, values: np.ndarray) -> str:
   finite = int(np.isfinite(values).sum())
-  lost = f'\n({len(values) - finite} of {len(values)} not finite)'
-  return label + lost * (finite < len(values))
+  if finite == len(values):
+    return label
+  return f'{label}\n({len(values) - finite} of {len(values)} not finite)'
 
 
 def _scatter(count: int) -> np.ndarray:

@@ -27,14 +27,43 @@ class Pens(NamedTuple):
   width: float
 
 
-def plain_numbers(axis: Any, decades: float) -> None:
-  """Ticks of a logarithmic axis, written without powers."""
+def plain_numbers(axis: Any, decades: float, thirds: float = 3.5) -> None:
+  """Ticks of a logarithmic axis, written without powers.
+
+  Args:
+    axis: of matplotlib, in logarithmic scale.
+    decades: that are in sight.
+    thirds: decades from which there is one tick a decade; below, 1 and 3.
+  """
   from matplotlib import ticker
 
-  steps = (1, 2, 5) if decades < 2 else (1, 3) if decades < 3.5 else (1,)
+  steps = (1, 2, 5) if decades < 2 else (1, 3) if decades < thirds else (1,)
   axis.set_major_locator(ticker.LogLocator(subs=steps, numticks=8))
   axis.set_major_formatter(ticker.FuncFormatter(lambda x, _: f'{x:g}'))
   axis.set_minor_locator(ticker.NullLocator())
+
+
+def logarithmic(
+  axes: 'Axes', positive: np.ndarray, margin: float, zeros: bool = False
+) -> float:
+  """Makes the vertical axis logarithmic, with a margin around the values.
+
+  Args:
+    axes: whose ticks are left as matplotlib has them, see `plain_numbers`.
+    positive: what must be in sight, at least one value.
+    margin: in decades, at least; 6% of the decades of the values where that is
+      more.
+    zeros: whether to leave a tenth of the axis free below, for zeros.
+
+  Returns:
+    The decades that the values span.
+  """
+  low, high = np.log10(positive.min()), np.log10(positive.max())
+  margin = max(0.06 * (high - low), margin)
+  floor = 0.1 * (high - low + 2 * margin) if zeros else 0.0
+  axes.set_yscale('log')
+  axes.set_ylim(10 ** (low - margin - floor), 10 ** (high + margin))
+  return float(high - low)
 
 
 # Within.
@@ -91,6 +120,15 @@ COLOURS = (
 )
 MARKERS = 'os^DvPX*'  # one more than colours: the pairs repeat after 56
 INK = '#222222'
+# Of surfaces, by name; the first two are those of figure 5 of Glorot & Bengio
+# 2010.
+SURFACES = {
+  'black': INK,
+  'red': '#D5001C',
+  'blue': COLOURS[0],
+  'green': COLOURS[2],
+  'orange': COLOURS[5],
+}
 WIDTH = 4.8  # inches; at a column of 3.3 inches, 9 points print as 6
 MARK = 5.5  # points across
 STYLE = {

@@ -198,11 +198,8 @@ def _scale_measure(axes: 'Axes', log: bool, lines: Sequence[_Line]) -> None:
   drawn = drawn[np.isfinite(drawn)]
   positive = drawn[drawn > 0]
   if log and positive.size:
-    low, high = np.log10(positive.min()), np.log10(positive.max())
-    margin = max(0.06 * (high - low), 0.2)
-    axes.set_yscale('log')
-    axes.set_ylim(10 ** (low - margin), 10 ** (high + margin))
-    style.plain_numbers(axes.yaxis, high - low)
+    decades = style.logarithmic(axes, positive, 0.2)
+    style.plain_numbers(axes.yaxis, decades)
     return
   low, high = np.min(drawn, initial=0), np.max(drawn, initial=0)
   margin = 0.05 * (high - low) or 0.5
