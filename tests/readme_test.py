@@ -25,6 +25,16 @@ _COMMANDS = re.findall(
 )
 
 
+@pytest.fixture
+def mylab(tmp_path, monkeypatch):
+  """The reader's own module, as the README has it."""
+  (code,) = re.findall(r'```python\n# mylab/inits\.py\n(.*?)```', _TEXT, re.S)
+  (tmp_path / 'mylab').mkdir()
+  (tmp_path / 'mylab' / 'inits.py').write_text(code)
+  monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures('mylab')
 @pytest.mark.parametrize(('name', 'flags'), _COMMANDS)
 def test_commands_are_accepted(name, flags):
   module = programs.module(name)
