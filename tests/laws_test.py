@@ -69,6 +69,7 @@ def test_a_draw_without_a_key_is_fixed():
   assert law.variance == law.evidence.low == law.evidence.high == 1 / 64
 
 
+@pytest.mark.slow
 def test_theory_of_an_estimated_law_is_that_of_its_variance():
   """Mean field knows the variance only, so it says the same of any family."""
   found = theory.layers(schemes.resolve(_laplace), (30, 20, 3))

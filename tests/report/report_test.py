@@ -120,7 +120,7 @@ def test_the_page_nests_and_says_everything(page, outcomes):
   assert 'Is variance preserved, and is 1 < 2 & "so on"?' in said
   for name, fact in FACTS.items():
     assert name in said and fact in said
-  for knob in ('init', 'widths', 'bias', '(1000, 1000, 1000, 1000, 1000)'):
+  for knob in ('init', 'widths', 'bias', '1000x5'):
     assert knob in said
   assert said.count('mean of 32 seeds, 95% interval') >= 4
 

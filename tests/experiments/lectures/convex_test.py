@@ -18,6 +18,7 @@ def outcomes(tmp_path_factory):
   )
 
 
+@pytest.mark.slow
 def test_every_claim_holds(outcomes):
   assert set(studies.holds(convex.EXPERIMENT, outcomes).values()) == {True}
 

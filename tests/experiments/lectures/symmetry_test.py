@@ -20,10 +20,12 @@ def outcomes(tmp_path_factory):
   )
 
 
+@pytest.mark.slow
 def test_every_claim_holds(outcomes):
   assert set(studies.holds(symmetry.EXPERIMENT, outcomes).values()) == {True}
 
 
+@pytest.mark.slow
 def test_units_of_a_constant_start_are_alike_to_the_last_bit(outcomes):
   constant = [each for each in outcomes if each.config.init == 'constant']
   assert {each.config.depth for each in constant} == {1, 3}
