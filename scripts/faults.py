@@ -44,6 +44,8 @@ TESTS = {
     'tests/stats_test.py',
   ),
   'theory': ('tests/theory_faults_test.py', 'tests/theory_test.py'),
+  'losses': ('tests/losses_test.py', 'tests/theory_faults_test.py'),
+  'grams': ('tests/grams_test.py', 'tests/theory_test.py'),
   'training': ('tests/training_test.py',),
   'minibatches': ('initlab/minibatches.py', 'tests/training_test.py'),
   'optimizers': ('tests/training_test.py',),
@@ -447,6 +449,11 @@ _PROBES = (
 
 _STATS = (
   Fault(
+    'an interquartile mean that is cut at .30',
+    'cut = n // 4',
+    'cut = int(0.3 * n)',
+  ),
+  Fault(
     'Bonferroni for Holm',
     'p[order] * np.arange(p.size, 0, -1)',
     'p[order] * p.size',
@@ -509,6 +516,36 @@ _STATS = (
 
 _THEORY = (
   Fault(
+    'the variance of biases is not handed up',
+    'below.second + law.bias_variance',
+    'below.second',
+  ),
+  Fault(
+    'saturation without the constant bias',
+    'activations.saturated_share(activation, q, bias)',
+    'activations.saturated_share(activation, q)',
+  ),
+  Fault(
+    'a deviation of activations that keeps the mean',
+    'np.sqrt(np.mean(m.second) - np.mean(m.first) ** 2)',
+    'np.sqrt(np.mean(m.second))',
+  ),
+  Fault(
+    'a deviation of gradients that keeps the mean',
+    'np.sqrt(np.mean(g) - mean**2)',
+    'np.sqrt(np.mean(g))',
+  ),
+  Fault(
+    'random biases tell examples apart',
+    'pre = pre.shifted(law.bias_variance)',
+    'pre = pre.scaled(1 + law.bias_variance / pre.square.mean())',
+  ),
+  Fault(
+    'a finite width without the odd part of f^2',
+    '+ odd**2 * 2 / np.pi * signed',
+    '',
+  ),
+  Fault(
     'no variance of biases',
     'scheme.bias_variance(n_in, n_out),',
     '0.0,',
@@ -544,6 +581,52 @@ _THEORY = (
     'return 2.02 / np.pi * scale * share',
   ),
   Fault('a table of 8 values', '_TABULATED = 64', '_TABULATED = 8'),
+)
+
+_LOSSES = (
+  Fault(
+    "squared error's gradient loses its cross term",
+    'variance + mean**2 + (1 - 2 * mean) / size,',
+    'variance + mean**2 + 1 / size,',
+  ),
+  Fault(
+    "squared error's mean gradient is the bias",
+    'gradient_mean=lambda mean, size: mean - 1 / size,',
+    'gradient_mean=lambda mean, size: mean,',
+  ),
+  Fault(
+    'labels do not tell gradients apart',
+    '_pairs(p) / (_DRAWS * size) + 2 / size * _different(label)',
+    '_pairs(p) / (_DRAWS * size)',
+  ),
+  Fault(
+    'a large loss grows with the deviation',
+    'return largest * deviation + excess',
+    'return value * deviation / _ONE_HOT',
+  ),
+)
+
+_GRAMS = (
+  Fault(
+    'signs agree for all examples',
+    '4 * b**2 / np.pi * theta',
+    '0 * theta',
+  ),
+  Fault(
+    'a kink is lost on examples',
+    'np.sin(theta) - theta * np.cos(theta)',
+    'np.sin(theta)',
+  ),
+  Fault(
+    'the rest of an expansion is dropped',
+    '_distance(of_values, apart) + _rest(rest, order, apart)',
+    '_distance(of_values, apart)',
+  ),
+  Fault(
+    'a jump of the slope is not taken in full',
+    'slope_distance = slope_distance + jump**2 * missed',
+    'slope_distance = slope_distance + 0 * missed',
+  ),
 )
 
 _TRAINING = (
@@ -651,6 +734,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
   'probes': _PROBES,
   'stats': _STATS,
   'theory': _THEORY,
+  'losses': _LOSSES,
+  'grams': _GRAMS,
   'training': _TRAINING,
   'minibatches': _MINIBATCHES,
   'optimizers': _OPTIMIZERS,
