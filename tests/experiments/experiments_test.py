@@ -27,7 +27,6 @@ _WHOLE = (
   'learning',
   'lectures.descent',
   'lectures.optimizers',
-  'glorot2010.shapeset_samples',
   'glorot2010.surface',
 )
 _HEADINGS = ('Question', 'Paper', 'Run', 'Takes', 'Expect')

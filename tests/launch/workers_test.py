@@ -127,6 +127,7 @@ def test_two_workers_at_once_write_what_one_process_writes(alone):
   assert _times(out) == before
 
 
+@pytest.mark.slow
 def test_two_processes_of_one_program_write_what_one_process_writes(alone):
   """Each has as many CPU devices as this machine has cores, at least two."""
   expected, printed = alone

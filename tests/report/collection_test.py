@@ -98,6 +98,7 @@ def _links(page, title):
   return [part.partition('"')[0] for part in chapter.split('<a href="')[1:]]
 
 
+@pytest.mark.slow
 def test_one_chapter_at_its_full_size(tmp_path, capsys):
   assert _run(tmp_path, '--only=first', '--full', '--seeds=0:2') == 0
   assert '1 pass, 1 fail\n' in capsys.readouterr().out

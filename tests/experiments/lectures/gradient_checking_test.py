@@ -28,6 +28,7 @@ def outcomes(tmp_path_factory):
   )
 
 
+@pytest.mark.slow
 def test_all_claims_but_the_lectures_threshold_hold(outcomes):
   assert studies.holds(gradient_checking.EXPERIMENT, outcomes) == _FOUND
 
