@@ -38,6 +38,20 @@ def test_averages_over_random_logits(name, size, variance):
     assert abs(drawn.mean() - exact) < 5 * error + slack * exact
 
 
+@pytest.mark.parametrize('deviation', [20.0, 300.0])
+def test_the_loss_of_large_logits_is_that_of_the_largest(deviation):
+  """E log(1 + exp(d)) for two logits, d ~ N(0, 2 sigma^2).
+
+  It is E max(d, 0) = sigma / sqrt(pi), and E log(1 + exp(-|d|)), which to first
+  order in 1 / sigma is twice the density of d at 0 times pi^2 / 12. Terms of
+  third order are below (12 / sigma)^3 / 12^3 of the whole.
+  """
+  found = losses.expected_cross_entropy(np.asarray(deviation**2), 0.0, 2)
+  density = 1 / np.sqrt(4 * np.pi) / deviation
+  expected = deviation / np.sqrt(np.pi) + 2 * density * np.pi**2 / 12
+  np.testing.assert_allclose(found, expected, rtol=2e-4)
+
+
 @pytest.mark.parametrize('mean', [0.0, 1.5])
 @pytest.mark.parametrize('name', losses.LOSSES)
 def test_gradients_of_pairs_of_examples(name, mean):
