@@ -207,6 +207,19 @@ def test_a_deep_sigmoid_network_loses_examples_and_keeps_offsets():
   )
 
 
+def test_random_biases_are_the_same_for_all_examples():
+  """They add Var[b] to every product, and nothing to a distance."""
+  x = np.array([[1.0, 2.0, 0.5], [0.3, -1.0, 0.0]])
+  laws = theory.layers(initializers.SCHEMES['torch'], (3, 4, 2))
+  batch = base.Batch(x, np.array([0, 1]))
+  carried = theory.pairs(laws, batch, activations.identity, _COST)
+  first, second = (pre.products() for pre in carried.pre)
+  # torch: n_in Var[w] = 1/3, Var[b] = 1 / (3 n_in).
+  expected = x @ x.T / 3 / 3 + 1 / 9
+  np.testing.assert_allclose(first, expected, rtol=1e-12)
+  np.testing.assert_allclose(second, expected / 3 + 1 / 12, rtol=1e-12)
+
+
 def test_examples_beyond_512_are_thinned_out():
   x = np.random.default_rng(0).normal(size=(1100, 30))
   laws = theory.layers(initializers.SCHEMES['glorot'], (30, 40, 3))
