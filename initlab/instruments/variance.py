@@ -93,7 +93,8 @@ def load(config: Config, data_dir: str) -> base.Batch:
 def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
   """Draws one network and looks at it."""
   seen = networks.look(config, key, batch)
-  return Result(*(probes.PROBES[name](*seen) for name in Result._fields))
+  measured = {name: probes.PROBES[name](*seen) for name in Result._fields}
+  return Result(**measured)
 
 
 def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
