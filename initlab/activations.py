@@ -1,13 +1,13 @@
-"""The nonlinearities, and the Gaussian averages that theory needs of them.
+"""Activation functions, and the Gaussian averages that theory needs of them.
 
-Every function here is an ordinary elementwise JAX function; what theory asks of
-one (moments, gain, where it saturates) is computed from it by quadrature and
-automatic differentiation, so a new activation is one line in ACTIVATIONS, or a
-function of anybody's, see `resolve`.
+Every activation is an ordinary elementwise JAX function. Its moments, gain and
+saturation are computed by quadrature and automatic differentiation, so a new
+activation is one line in ACTIVATIONS, or a user's function, see `resolve`.
 """
 
 from collections.abc import Callable
 import functools
+import math
 from typing import Any
 
 import jax
@@ -16,13 +16,13 @@ import numpy as np
 
 from initlab import base, functions
 
-# A unit saturates where its slope is below this share of the steepest slope.
+# A unit is saturated where its slope is below this share of the steepest slope.
 SATURATED_SLOPE = 0.1
 
-_REACH = 12.0  # standard deviations that an average covers: beyond lies 4e-33
-_AGREED = 1e-10  # of an integral: where two rules agree
+_REACH = 12.0  # standard deviations covered; the mass beyond is 4e-33
+_AGREED = 1e-10  # largest relative difference of two rules that agree
 _MOST_PIECES = 4000
-_HALVINGS = 40  # of a piece, at most
+_HALVINGS = 40  # most bisections of an interval
 
 
 def identity(x: base.Array) -> base.Array:
@@ -48,6 +48,16 @@ def prelu(x: base.Array, slope: float = 0.25) -> base.Array:
   return jnp.where(x > 0, x, slope * x)
 
 
+def erf(x: base.Array) -> base.Array:
+  """f(x) = erf(sqrt(pi) x / 2), with f'(0) = 1: its averages are closed forms.
+
+  References:
+    Pennington, Schoenholz & Ganguli, The emergence of spectral universality in
+    deep networks, 2018.
+  """
+  return jax.lax.erf(x * (math.pi**0.5 / 2))
+
+
 def derivative(activation: base.Activation) -> base.Activation:
   """The elementwise derivative f', for arrays of any shape."""
 
@@ -66,8 +76,7 @@ def moments(
 
   By Gauss-Legendre quadrature in double precision over 12 standard deviations
   on either side, split at s = 0, where piecewise activations have their kink.
-  Where two such rules disagree, pieces are halved until each agrees with its
-  halves.
+  If two such rules disagree, intervals are bisected adaptively.
 
   Args:
     activation: elementwise function f.
@@ -75,12 +84,12 @@ def moments(
     mean: of s.
 
   Returns:
-    Three `[...]` float64 arrays, off by less than 1e-8 of sqrt(E f^2), E f^2
-    and E f'^2. NaN where 4,000 pieces do not achieve that, as of sin at a
+    Three `[...]` float64 arrays, with errors below 1e-8 of sqrt(E f^2), E f^2
+    and E f'^2. NaN if 4,000 intervals do not achieve that, as for sin at a
     standard deviation of 10,000.
 
   Examples:
-    The fixed point of SELU: mean 0 and variance 1 go over into themselves.
+    Mean 0 and variance 1 are a fixed point of SELU.
 
     >>> first, second, _ = moments(jax.nn.selu, np.ones(()))
     >>> bool(abs(first) < 1e-14), bool(abs(second - 1) < 1e-14)
@@ -115,7 +124,7 @@ def _averages(
 def _agree(
   coarse: np.ndarray, fine: np.ndarray, whole: np.ndarray
 ) -> np.ndarray:
-  """Whether two rules differ by less than 1e-10 of the integrals, `[N]`."""
+  """Whether two rules agree to a relative 1e-10, `[N]`."""
   with np.errstate(invalid='ignore'):
     scale = np.stack([np.sqrt(whole[1]), whole[1], whole[2]])
     near = np.abs(fine - coarse) <= _AGREED * scale
@@ -125,17 +134,17 @@ def _agree(
 def _adaptive(
   activation: base.Activation, variance: float, mean: float
 ) -> np.ndarray:
-  """E f, E f^2 and E f'^2 by pieces of [-12, 12] that are halved, `[3]`."""
+  """E f, E f^2 and E f'^2 by adaptive bisection of [-12, 12], `[3]`."""
   deviation = np.sqrt(variance)
   low, high = _graded_edges(np.asarray([variance]), mean)
   low, high = low[0], high[0]
 
   def integrals(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    # As many pieces as a power of two, for the compiler's sake.
+    # Pad to a power of two, so that few shapes are compiled.
     count = len(low)
     size = 1 << max(count - 1, 1).bit_length()
     edges = (np.resize(low, size), np.resize(high, size))
-    rule = _gauss(*edges, 16)
+    rule = gauss_rule(*edges, 16)
     return _averages(activation, mean, deviation, *rule)[:, :count]
 
   open_ = integrals(low, high)
@@ -158,7 +167,7 @@ def _adaptive(
       np.concatenate([middle[rest], high[rest]]),
     )
     open_ = np.concatenate([left[:, rest], right[:, rest]], axis=1)
-  # What is left are jumps, in pieces of less than 12 * 2^-40.
+  # The remaining intervals contain jumps and are shorter than 12 * 2^-40.
   return found + open_.sum(axis=1)
 
 
@@ -172,11 +181,11 @@ def gain(activation: base.Activation | str) -> float:
     activation: any elementwise function, or what `resolve` takes.
 
   Returns:
-    A Python float, also while a caller is being traced.
+    A Python float, also under tracing.
 
   Raises:
-    UserError: an unknown name, or an activation whose mean square is zero or
-      infinite.
+    UserError: the name is unknown, or the mean square of the activation is zero
+      or infinite.
 
   Examples:
     >>> round(gain('tanh'), 6), round(gain(jax.nn.relu) ** 2, 6)
@@ -200,14 +209,14 @@ def squared(activation: base.Activation) -> base.Activation:
 def homogeneous_slopes(
   activation: base.Activation,
 ) -> tuple[float, float] | None:
-  """Slopes above and below zero if f(s) = |s| f(sign s), as of the ReLU.
+  """Slopes above and below zero if f(s) = |s| f(sign s), as for the ReLU.
 
   Args:
     activation: elementwise function f.
 
   Returns:
-    f(1) and -f(-1), or None: decided in double precision at 25 sizes of s from
-    1e-6 to 1e6.
+    f(1) and -f(-1), or None. Tested in double precision at 25 values of |s|
+    from 1e-6 to 1e6.
   """
   size = np.geomspace(1e-6, 1e6, 25)
   up = evaluate(activation, size)[0] / size
@@ -218,7 +227,7 @@ def homogeneous_slopes(
 
 @functools.cache
 def slope_jump(activation: base.Activation) -> float:
-  """f'(0+) - f'(0-), as 1 for the ReLU; 0 where it is below 1e-6."""
+  """f'(0+) - f'(0-), e.g. 1 for the ReLU; 0 if it is below 1e-6."""
   above, below = evaluate(activation, np.array([1e-9, -1e-9]))[1]
   jump = float(above - below)
   return jump if abs(jump) > 1e-6 else 0.0
@@ -255,13 +264,13 @@ def saturated_share(
 
 
 def gaussian_nodes(
-  variance: np.ndarray, mean: float = 0.0
+  variance: np.ndarray, mean: float | np.ndarray = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
   """Nodes and weights whose weighted sum of f is E f(s), s ~ N(mean, variance).
 
   Args:
     variance: `[...]` variances of s; zero gives a point mass.
-    mean: of s.
+    mean: of s, a number or `[..., 1]`.
 
   Returns:
     Nodes and weights, each `[..., 512]`.
@@ -271,13 +280,13 @@ def gaussian_nodes(
 
 
 def standard_nodes(
-  variance: np.ndarray, mean: float = 0.0
+  variance: np.ndarray, mean: float | np.ndarray = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The same for z of E f(mean + sqrt(variance) z), z ~ N(0, 1)."""
+  """The same for E f(mean + sqrt(variance) z), with nodes z, z ~ N(0, 1)."""
   return _two_pieces(np.asarray(variance, float), mean)
 
 
-def _kink(variance: np.ndarray, mean: float) -> np.ndarray:
+def _kink(variance: np.ndarray, mean: float | np.ndarray) -> np.ndarray:
   """The z at which s = 0, within [-12, 12], `[..., 1]`."""
   with np.errstate(divide='ignore', invalid='ignore'):
     kink = -mean / np.sqrt(variance)[..., None]
@@ -285,7 +294,7 @@ def _kink(variance: np.ndarray, mean: float) -> np.ndarray:
 
 
 def _two_pieces(
-  variance: np.ndarray, mean: float
+  variance: np.ndarray, mean: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
   """A rule of 256 nodes on either side of the kink, `[..., 512]`."""
   kink = _kink(variance, mean)
@@ -293,20 +302,20 @@ def _two_pieces(
   low, high = (
     np.concatenate(each, axis=-1) for each in ((-ends, kink), (kink, ends))
   )
-  return _flat(*_gauss(low, high, 256))
+  return _flat(*gauss_rule(low, high, 256))
 
 
 def _graded_pieces(
   variance: np.ndarray, mean: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """A rule of 16 nodes on pieces that halve towards the kink, `[..., 672]`."""
-  return _flat(*_gauss(*_graded_edges(variance, mean), 16))
+  """16 nodes on intervals that halve towards the kink, `[..., 672]`."""
+  return _flat(*gauss_rule(*_graded_edges(variance, mean), 16))
 
 
 def _graded_edges(
   variance: np.ndarray, mean: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Both ends of 21 pieces on either side of the kink, `[..., 42]` each."""
+  """Both ends of 21 intervals on either side of the kink, `[..., 42]` each."""
   kink = _kink(variance, mean)
   far = 0.5 ** np.arange(21)
   near = np.append(far[1:], 0.0)
@@ -318,10 +327,18 @@ def _graded_edges(
   return np.minimum(*ends), np.maximum(*ends)
 
 
-def _gauss(
+def gauss_rule(
   low: np.ndarray, high: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Gauss-Legendre nodes of each piece; weights times the normal density."""
+  """Gauss-Legendre nodes of each interval; weights times the normal density.
+
+  Args:
+    low, high: `[...]` ends of the intervals.
+    count: nodes per interval.
+
+  Returns:
+    Nodes z and weights, `[..., count]` each.
+  """
   nodes, weights = _legendre(count)
   half = (high - low)[..., None] / 2
   z = low[..., None] + half * (nodes + 1)
@@ -339,7 +356,7 @@ def _flat(z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def evaluate(
   activation: base.Activation, x: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """f(x) and f'(x) in double precision, also while a caller is being traced."""
+  """f(x) and f'(x) in double precision, also under tracing."""
   with jax.enable_x64(True), jax.ensure_compile_time_eval():
     values, slopes = _value_and_slope(activation)(jnp.asarray(x, jnp.float64))
     return np.asarray(values), np.asarray(slopes)
@@ -391,18 +408,18 @@ ACTIVATIONS: dict[str, base.Activation] = {
 
 
 def resolve(activation: functions.Named) -> base.Activation:
-  """The elementwise function that a knob stands for.
+  """The elementwise function named by a knob.
 
   Args:
     activation: a function; or a key of `ACTIVATIONS` or the dotted path of a
       function, with knobs, as in 'prelu:slope=0.1' or 'mylab.acts.mish'. The
-      knobs are the parameters behind the first.
+      knobs are all parameters but the first.
 
   Returns:
-    The function; the same one for equal texts.
+    The function; the same object for equal texts.
 
   Raises:
-    UserError: there is no such function, it has no such knob, or it is not
+    UserError: the function or the knob does not exist, or the function is not
       elementwise.
 
   Examples:
@@ -413,7 +430,7 @@ def resolve(activation: functions.Named) -> base.Activation:
 
 
 def named(activation: functions.Named) -> functions.Named:
-  """The same with its knobs written in one way: the value of a knob.
+  """The same with its knobs in canonical form.
 
   Raises:
     UserError: as `resolve`, or the function cannot be hashed.
@@ -447,7 +464,7 @@ def _named(
 def _elementwise(
   function: base.Activation, knobs: tuple[tuple[str, Any], ...]
 ) -> base.Activation:
-  """The function with its knobs, after a look at what shape it returns."""
+  """The function with its knobs, after checking the shape of its result."""
   activation = functools.partial(function, **dict(knobs)) if knobs else function
   label = functions.label(function)
   x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
@@ -459,7 +476,7 @@ def _elementwise(
     raise base.UserError(what) from error
   if getattr(found, 'shape', None) != x.shape:
     raise base.UserError(
-      f'{label} is not elementwise: of an array of shape {x.shape} it makes '
+      f'{label} is not elementwise: for an array of shape {x.shape} it returns '
       f'{found}'
     )
   return activation

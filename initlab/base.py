@@ -1,4 +1,4 @@
-"""The vocabulary: every type that crosses a module boundary.
+"""Shared types: everything that crosses a module boundary.
 
 Letters, used in every shape of this package: `B` batch, `L` layers (of weights,
 the output layer included), `n_l` width of layer l, `S` seeds, `T` recorded
@@ -21,12 +21,12 @@ Axes = int | tuple[int, ...]
 # The elementwise nonlinearity of a network, and its inputs' common name `pre`.
 Activation = Callable[[Array], Array]
 
-# The cost of one example: `(logits [K], label []) -> []`.
+# The loss of one example: `(logits [K], label []) -> []`.
 ExampleLoss = Callable[[Array, Array], Array]
 
 
 class UserError(ValueError):
-  """A mistake of the person at the keyboard, told in one clear sentence.
+  """A user's mistake, explained in one clear sentence.
 
   Library functions raise it for bad arguments; `launch` prints its message as
   the only line and exits with status 1.
@@ -34,15 +34,15 @@ class UserError(ValueError):
 
 
 def lookup(table: Mapping[str, Any], what: str, name: str) -> Any:
-  """The entry of that name.
+  """Looks up a name in a table.
 
   Args:
     table: one of the package's tables.
-    what: its entries are called, for the message: 'activation'.
-    name: the key wanted.
+    what: the kind of its entries, for the message: 'activation'.
+    name: the key.
 
   Raises:
-    UserError: there is none; the message says what is near and what there is.
+    UserError: the name is unknown; the message suggests and lists valid names.
 
   Examples:
     >>> lookup({'tanh': 1, 'relu': 2}, 'activation', 'tahn')
@@ -58,7 +58,7 @@ def lookup(table: Mapping[str, Any], what: str, name: str) -> Any:
 
 
 class Initializer(Protocol):
-  """Draws one array: JAX's own protocol, so Flax, Haiku and Equinox take it."""
+  """Draws one array; JAX's own protocol, which Flax and Equinox accept."""
 
   def __call__(self, key: Key, shape: Shape, dtype: Any = ..., /) -> Array: ...
 
@@ -78,11 +78,11 @@ Params = tuple[Layer, ...]
 
 
 class Trace(NamedTuple):
-  """Everything a forward pass computes, one entry a layer.
+  """The values of a forward pass, one entry per layer.
 
-  pre: `L` arrays `[B, n_l]`, the nonlinearity's inputs (`s` in the papers).
-  post: `L` arrays `[B, n_l]`, its outputs (`z`); the last layer is linear, so
-    its `post` is its `pre`: the logits.
+  pre: `L` arrays `[B, n_l]`, the pre-activations (`s` in the papers).
+  post: `L` arrays `[B, n_l]`, the activations (`z`); the last layer is linear,
+    so its `post` is its `pre`: the logits.
   """
 
   pre: tuple[Array, ...]
@@ -90,12 +90,12 @@ class Trace(NamedTuple):
 
 
 class Signals(NamedTuple):
-  """What goes up and what comes down a network, for one batch.
+  """The values of a forward and a backward pass, for one batch.
 
   x: `[B, n_0]` the inputs, z_0.
   pre, post: as in Trace.
-  gradient: `L` arrays `[B, n_l]`, dC/ds_l of each example's own cost.
-  loss: `[B]`, each example's cost.
+  gradient: `L` arrays `[B, n_l]`, dC/ds_l of each example's own loss C.
+  loss: `[B]`, each example's loss.
   """
 
   x: Array
@@ -105,7 +105,7 @@ class Signals(NamedTuple):
   loss: Array
 
 
-# A pure measurement of a network: `[L]`, one number a layer, or `[]`.
+# A pure measurement of a network: `[L]`, one number per layer, or `[]`.
 Probe = Callable[[Params, Activation, Signals], Array]
 
 
@@ -121,11 +121,11 @@ class Batch(NamedTuple):
 
 
 class Evidence(NamedTuple):
-  """What an estimated law rests on.
+  """The evidence for an estimated law.
 
-  draws: how many entries were drawn.
+  draws: the number of entries drawn.
   low, high: ends of the 95% interval of the variance.
-  failed: the test that says why the family is 'unknown', with its numbers.
+  failed: the test that made the family 'unknown', with its numbers.
   """
 
   draws: int
@@ -139,12 +139,14 @@ class Law(NamedTuple):
 
   family: 'uniform', 'normal', 'truncated_normal' (cut at two standard
     deviations of the parent normal), 'independent', 'orthogonal', 'sparse',
-    'fixed' or 'unknown'. Entries of the first four are independent and
-    identically distributed, in 'independent' as any distribution has it; a
-    'fixed' array does not depend on the key. No scheme declares 'unknown'.
+    'mirrored' ([[V, -V], [-V, V]] of an orthogonal V), 'near_identity' (the
+    identity and normal noise), 'fixed' or 'unknown'. Entries of the first four
+    are independent and identically distributed, in 'independent' with any
+    distribution; a 'fixed' array does not depend on the key. No scheme declares
+    'unknown'.
   variance: mean square of an entry, E[w^2]; the mean itself is zero in every
-    family but 'fixed' and 'unknown'.
-  evidence: of an estimated law; None for a declared one.
+    family but 'near_identity', 'fixed' and 'unknown'.
+  evidence: for an estimated law; None for a declared one.
   """
 
   family: str
@@ -153,14 +155,16 @@ class Law(NamedTuple):
 
 
 class Scheme(NamedTuple):
-  """A named initializer with what it declares about itself.
+  """A named initializer with its declared law.
 
-  make: factory `(**knobs) -> Initializer`; knobs it does not have are refused.
+  make: factory `(**knobs) -> Initializer`; unknown knobs are refused.
   law: `(n_in, n_out, **knobs) -> Law` of a dense `[n_in, n_out]` kernel.
   knobs: names of the knobs that both of the above take.
   bias: None for zero biases; otherwise a factory `() -> (key, (n_in, n_out),
-    dtype) -> [n_out]` for schemes that reproduce a framework's whole layer.
-  bias_variance: `(n_in, n_out) -> float`, the variance of those biases.
+    dtype) -> [n_out]` for schemes of a whole layer. Knobs that it has are those
+    of `make`, and `initializers.resolve` sets both.
+  bias_variance: `(n_in, n_out) -> float`, the variance of those biases, with
+    the same knobs.
   source: paper and equation, or framework and version.
   """
 
@@ -168,21 +172,21 @@ class Scheme(NamedTuple):
   law: Callable[..., Law]
   knobs: tuple[str, ...]
   source: str
-  bias: Callable[[], Initializer] | None = None
-  bias_variance: Callable[[int, int], float] = lambda n_in, n_out: 0.0
+  bias: Callable[..., Initializer] | None = None
+  bias_variance: Callable[..., float] = lambda n_in, n_out: 0.0
 
 
 class Dataset(NamedTuple):
-  """Something that can be trained on.
+  """A data set.
 
   input_size: `n_0`.
   num_classes: the number of labels.
   split: `(name, size, data_dir) -> Batch`, the first `size` examples (all of
     them for None; refused for generated sets) of the fixed split 'train',
-    'valid' or 'test'. A split is a fact, like a file: no seed enters it.
+    'valid' or 'test'. Splits do not depend on the seed.
   draw: `(key, size) -> Batch` of fresh examples, traceable by `jit` and
-    `vmap`; None for sets of a finite size.
-  doc: one line for `--help`: what it is, its inputs' range, its source.
+    `vmap`; None for finite sets.
+  doc: one line for `--help`: description, range of inputs, source.
   """
 
   input_size: int

@@ -26,6 +26,7 @@ def test_keeps_shape_and_dtype(name):
     chex.assert_tree_all_finite(y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', _ALL)
 def test_moments_agree_with_adaptive_quadrature(name):
   f = activations.ACTIVATIONS[name]
