@@ -1,8 +1,8 @@
 """The programs of the laboratory: `python -m experiments.<name>`.
 
-A program's process silences what XLA logs of its own accord, below fatal: every
-program loaded from the compilation cache would print a page of CPU features.
-That has to be said before JAX is imported. Python errors are not affected.
+XLA's own log messages below fatal are disabled: every program loaded from the
+compilation cache would print a page of CPU features. This must be set before
+JAX is imported. Python errors are not affected.
 """
 
 import os

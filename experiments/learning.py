@@ -1,6 +1,6 @@
-"""How well a network learns from the weights it was given.
+"""How well a network learns from its initial weights.
 
-The page is `initlab.instruments.learning`; this starts it.
+Runs `initlab.instruments.learning`.
 """
 
 from initlab import experiment, launch

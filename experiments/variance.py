@@ -1,6 +1,6 @@
 """What an initialization does to the signal going up and the gradient down.
 
-The page is `initlab.instruments.variance`; this starts it.
+Runs `initlab.instruments.variance`.
 """
 
 from initlab import experiment, launch

@@ -4,14 +4,18 @@ The rooms, each of which imports only those before it:
 
     science       the modules of this package and `instruments`: initializers,
                   networks, probes, theory, statistics, trainings, experiments
-    engine        seeds to lanes, devices, workers and disk
-    report        outcomes to tables, text, pages and figures
-    launch        what a shell starts
+    engine        runs seeds over lanes, devices and workers, and stores them
+    report        tables, text, pages and figures of outcomes
+    launch        the command line
     experiments   the programs (installed as `initlab.experiments`)
 
-`import initlab` loads the science, and no more than JAX, NumPy, Optax, Chex and
-absl with it.
+A notebook calls `initlab.variance`, `initlab.learning` and `initlab.run`, see
+`initlab.lab`. `import initlab` loads only the science room, with JAX, NumPy,
+Optax, Chex and absl.
 """
+
+import importlib
+from typing import Any
 
 from initlab import (
   activations,
@@ -34,6 +38,18 @@ from initlab import (
 
 __version__ = '0.1.0'
 
+# Functions for notebooks, with the modules that they load lazily.
+_LAZY = {
+  'AuditReport': 'initlab.lab',
+  'Report': 'initlab.lab',
+  'audit': 'initlab.lab',
+  'coordinate_check': 'initlab.lab',
+  'learning': 'initlab.lab',
+  'run': 'initlab.lab',
+  'sweep': 'initlab.engine.sweep',
+  'variance': 'initlab.lab',
+}
+
 __all__ = [
   'activations',
   'base',
@@ -52,3 +68,13 @@ __all__ = [
   'theory',
   'training',
 ]
+
+
+def __getattr__(name: str) -> Any:
+  if name in _LAZY:
+    return getattr(importlib.import_module(_LAZY[name]), name)
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+  return sorted({*globals(), *_LAZY})

@@ -1,57 +1,86 @@
-"""Claims of papers and lectures, held against what a run measured.
+"""Checks claims of papers and lectures against the measurements of a run.
 
-def check(outcomes):
-  '''Holds if the interval of the mean cost lies above 2 nats.
+    @claims.claim('lecture 5, prior', 'Larochelle, Parameter initialization')
+    def prior(outcomes):
+      '''A network of zeros costs more than 2 nats.
 
-  Untested if the run has no zeros.
-  '''
-  cost = claims.mean(claims.one(outcomes, init='zeros').measured['cost'])
-  return claims.finding(cost.low > 2, f'cost {claims.told(cost)}')
+      Holds if the interval of the mean cost lies above 2 nats.
 
-The docstring of a check states its criterion, in a paragraph that begins with
-"Holds if", and what it leaves open, in one that begins with "Untested".
+      Untested if the run has no zeros.
+      '''
+      cost = claims.mean(claims.one(outcomes, init='zeros').measured['cost'])
+      return claims.finding(cost.low > 2, f'cost {cost}')
 
-Chance makes a difference that is not there, or undoes an agreement that is,
-with a probability of ALPHA at most.
+The docstring of a check states the claim in its first paragraph, the criterion
+in one that begins with "Holds if", and the runs that cannot decide it in one
+that begins with "Untested". A page's claims are those that its module defines.
 
-A difference is there if its interval lies on one side of 0, a factor if it lies
-on one side of 1; one that a run does not show counts against the claim. Where
-all of several must be there, each interval has 1 - ALPHA of its own, since the
-claim is upheld wrongly only with all of them (intersection-union; Berger,
-Technometrics 24, 1982). An agreement is there if the interval holds the value
-and is narrow enough to tell; a wider one leaves the claim open. Where several
-must agree, or one of several is chosen, one wrong interval decides: they are
-widened, by Bonferroni, to cover together. The functions below take the number
-of such intervals as `cells`.
+The probability of a wrong finding by chance, of a false difference or a missed
+agreement, is at most ALPHA.
+
+A difference is significant if its interval excludes 0, a ratio if its interval
+excludes 1; otherwise the claim fails. If all of several differences are
+required, each interval has level 1 - ALPHA (intersection-union test; Berger,
+Technometrics 24, 1982). Values agree if the interval contains the prediction
+and is narrow enough; a wider interval leaves the claim untested. If several
+values must agree, or one of several is selected, intervals are widened by
+Bonferroni's correction to cover simultaneously. The functions below take the
+number of such intervals as `cells`.
 """
 
 from collections.abc import Callable, Sequence
+import inspect
 from typing import Any
 
 import numpy as np
 
-from initlab import base, formatting, stats
+from initlab import base, stats
 from initlab.experiment import Claim, Finding, Outcome, written
 
 Check = Callable[[Sequence[Outcome]], Finding]
 
-# Probability that chance decides a claim.
+# Probability of a wrong finding by chance.
 ALPHA = 0.01
 
 
+def claim(name: str, source: str) -> Callable[[Check], Claim]:
+  """Makes a check a Claim; the first paragraph of its docstring is the claim.
+
+  Args:
+    name: 'eq. 14', 'lecture 3'; unique in its experiment.
+    source: paper and section, or lecture.
+
+  Examples:
+    >>> @claim('lecture 0', 'nobody')
+    ... def never(outcomes):
+    ...   '''Training never ends.
+    ...
+    ...   Holds if no outcome has a last step.
+    ...   '''
+    >>> never.text
+    'Training never ends.'
+  """
+
+  def made(check: Check) -> Claim:
+    text = inspect.cleandoc(check.__doc__ or '').partition('\n\n')[0]
+    return Claim(name, ' '.join(text.split()), source, check)
+
+  return made
+
+
 class Untested(Exception):
-  """A run lacks what a claim is about; its text says what."""
+  """The run cannot test a claim; the message says why."""
 
 
 def one(outcomes: Sequence[Outcome], **knobs: Any) -> Outcome:
-  """The only setting with these values of its knobs.
+  """The only setting with these values of the knobs.
 
   Args:
     outcomes: the settings of a run.
     **knobs: field of the Config -> value.
 
   Raises:
-    Untested: there is none, or there are several.
+    Untested: there is no such setting, or more than one.
   """
   found = every(outcomes, **knobs)
   if len(found) > 1:
@@ -60,10 +89,10 @@ def one(outcomes: Sequence[Outcome], **knobs: Any) -> Outcome:
 
 
 def every(outcomes: Sequence[Outcome], **knobs: Any) -> list[Outcome]:
-  """All settings with these values of their knobs, at least one.
+  """All settings with these values of the knobs, at least one.
 
   Raises:
-    Untested: there is none.
+    Untested: there is no such setting.
   """
   found = [
     outcome
@@ -77,7 +106,7 @@ def every(outcomes: Sequence[Outcome], **knobs: Any) -> list[Outcome]:
 
 
 def confidence(cells: int) -> float:
-  """Of each of so many intervals, for all to cover with 1 - ALPHA together.
+  """Level of each of `cells` intervals that together cover with 1 - ALPHA.
 
   Source: Bonferroni's inequality.
 
@@ -89,14 +118,14 @@ def confidence(cells: int) -> float:
 
 
 def mean(values: base.ArrayLike, cells: int = 1) -> stats.Estimate:
-  """`stats.mean` over seeds, with intervals that cover together.
+  """`stats.mean` over seeds, with simultaneous intervals.
 
   Args:
     values: `[S, ...]`.
-    cells: how many intervals must all cover.
+    cells: the number of intervals that must all cover.
 
   Raises:
-    Untested: fewer than two seeds are finite, which have no interval.
+    Untested: fewer than two seeds are finite.
   """
   return _known(stats.mean(values, confidence(cells)))
 
@@ -104,12 +133,12 @@ def mean(values: base.ArrayLike, cells: int = 1) -> stats.Estimate:
 def ratio(
   a: base.ArrayLike, b: base.ArrayLike, cells: int = 1
 ) -> stats.Estimate:
-  """`stats.paired_ratio` of a to b, with intervals that cover together.
+  """`stats.paired_ratio` of a to b, with simultaneous intervals.
 
   Args:
     a: `[S, ...]`, positive.
     b: `[S, ...]`, the same seeds in the same order.
-    cells: how many intervals must all cover.
+    cells: the number of intervals that must all cover.
 
   Raises:
     Untested: fewer than two seeds have a ratio.
@@ -118,18 +147,18 @@ def ratio(
 
 
 def share(successes: base.ArrayLike, cells: int = 1) -> stats.Estimate:
-  """`stats.share` of the seeds that succeed, covering together.
+  """`stats.share` of the seeds that succeed, with simultaneous intervals.
 
   Args:
     successes: `[S]` truth values.
-    cells: how many intervals must all cover.
+    cells: the number of intervals that must all cover.
 
   Raises:
     Untested: there are fewer than two seeds.
   """
   successes = np.asarray(successes, bool)
   if successes.size < 2:
-    raise Untested('a single seed is no share of many')
+    raise Untested('one seed is too few for a share')
   return stats.share(int(successes.sum()), successes.size, confidence(cells))
 
 
@@ -149,17 +178,18 @@ def agrees(
   within: float | np.ndarray,
   slack: float | np.ndarray = 0.0,
 ) -> bool | None:
-  """Whether all intervals hold a value and are narrow enough to tell.
+  """Whether all intervals contain their predictions and are narrow enough.
 
   Args:
     estimate: `[...]`.
-    value: `[...]` what is predicted.
-    within: half an interval is at most this, so that a value off by twice as
-      much would be excluded.
-    slack: how far the prediction itself may be off.
+    value: `[...]` the predictions.
+    within: the largest half interval, so that a prediction off by twice as much
+      would be excluded.
+    slack: the error of the prediction itself.
 
   Returns:
-    False if an interval excludes its value, or else None if one is wider.
+    False if an interval excludes its prediction; otherwise None if one is too
+    wide, else True.
 
   Examples:
     >>> found = stats.Estimate(1.0, 0.9, 1.1, 8, 8)
@@ -175,7 +205,7 @@ def agrees(
 
 
 def together(parts: Sequence[bool | np.bool_ | None]) -> bool | None:
-  """Whether all parts of a claim hold: no if one fails, open if one is open.
+  """Whether all parts of a claim hold; None if one is untested and none fails.
 
   Examples:
     >>> print(together([True, None, False]), together([True, None]))
@@ -186,40 +216,24 @@ def together(parts: Sequence[bool | np.bool_ | None]) -> bool | None:
   return None if any(part is None for part in parts) else True
 
 
-def finding(holds: bool | np.bool_ | None, evidence: str) -> Finding:
-  """What was found, of a NumPy truth value, too.
+def finding(
+  holds: bool | np.bool_ | np.ndarray | None, evidence: str
+) -> Finding:
+  """The finding of a claim; `holds` may be a NumPy bool.
 
   Args:
-    holds: None where the intervals are too wide to tell, see `agrees`.
-    evidence: the numbers that decide.
+    holds: None if the intervals are too wide, see `agrees`.
+    evidence: the decisive numbers.
   """
   if holds is None:
-    return Finding(None, f'intervals too wide to tell: {evidence}')
+    return Finding(None, f'intervals too wide: {evidence}')
   return Finding(bool(holds), evidence)
-
-
-def told(estimate: stats.Estimate, unit: str = '') -> str:
-  """An estimate with its interval, as text: see `tables.cell`.
-
-  Args:
-    estimate: of one number.
-    unit: '%' for a share that is printed as a percentage.
-
-  Examples:
-    >>> told(stats.Estimate(0.51234, 0.5, 0.525, 32, 32))
-    '0.512 [0.500, 0.525]'
-    >>> told(stats.mean(np.array([0.5])), '%')
-    '50%'
-    >>> told(stats.mean(np.array([np.nan])))
-    'unknown'
-  """
-  return formatting.estimate(estimate, unit=unit) if estimate.n else 'unknown'
 
 
 def findings(
   claims: Sequence[Claim], outcomes: Sequence[Outcome]
 ) -> list[Finding]:
-  """One a claim: of what the run cannot tell, why not."""
+  """One finding per claim; an untested one has the reason as its evidence."""
   return [_checked(claim, outcomes) for claim in claims]
 
 
@@ -231,7 +245,7 @@ def _checked(claim: Claim, outcomes: Sequence[Outcome]) -> Finding:
 
 
 def mark(finding: Finding, marks: Sequence[str]) -> str:
-  """Its word: of one that holds, one that does not, one that is open."""
+  """The label of a finding; `marks` are those of holds, fails, untested."""
   if finding.holds is None:
     return marks[2]
   return marks[0] if finding.holds else marks[1]

@@ -1,15 +1,15 @@
-"""Everything that can be trained on. Table `DATASETS`; nothing is downloaded.
+"""Data sets: table `DATASETS`. Nothing is downloaded.
 
 Pixels of every image set lie in [-1, 1], 2 v / v_max - 1, as in Shapeset's own
 program; Glorot & Bengio state no normalization for the others. Colour images
 are red, green, blue planes in a row.
 
-Splits are facts: those of generated sets are drawn from a root key of this
+Splits are fixed: those of generated sets are drawn from a root key of this
 module, those of files are the first and last parts of the files, as in Glorot &
 Bengio 2010, section 2.1 (the last 10,000 training images validate).
 
-Files are looked for under a data folder and their checksum is compared before
-they are read; `scripts/fetch_data` fetches them.
+Files are searched under a data folder and verified by checksum before they are
+read; `scripts/fetch_data` downloads them.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ VALID_SIZE = 10_000
 CIFAR_SIZE = 3 * 32 * 32
 GAUSSIAN_SIZE = 64
 
-_KEPT = 8  # splits of each set, as one Config or another asks for them
+_KEPT = 8  # cached splits per data set
 
 
 # Files.
@@ -41,15 +41,15 @@ def find(dataset: str, file: str, data_dir: str) -> str:
 
   Args:
     dataset: a key of `published.FOLDERS`.
-    file: its name, without `.gz`; the packed form is looked for first.
+    file: its name, without `.gz`; the packed file is tried first.
     data_dir: the folder that holds the folder of each set.
 
   Returns:
     A path.
 
   Raises:
-    UserError: no such file (the paths tried are named), or it is another file
-      than the published one.
+    UserError: the file is missing (the message lists the paths tried), or
+      differs from the published one.
   """
   digests = published.CHECKSUMS[dataset]
   tried = [
@@ -72,7 +72,7 @@ def verify(path: str, expected: str) -> None:
   """Compares a file's SHA-256 (64 digits) or MD5 (32 digits).
 
   Raises:
-    UserError: it differs, or the file cannot be read.
+    UserError: the checksum differs, or the file cannot be read.
   """
   algorithm = published.algorithm(expected)
   try:
@@ -96,8 +96,8 @@ def read_idx(path: str) -> np.ndarray:
     A uint8 array of the shape that the file declares.
 
   Raises:
-    UserError: the file cannot be read, is no such file, or is shorter or longer
-      than it declares.
+    UserError: the file cannot be read, has another format, or is shorter or
+      longer than it declares.
   """
   data = _read(path)
   if len(data) < 4 or data[:3] != b'\0\0\x08':
@@ -121,8 +121,8 @@ def read_cifar(path: str) -> tuple[np.ndarray, np.ndarray]:
     uint8 arrays, pixels `[N, 3072]` and labels `[N]`.
 
   Raises:
-    UserError: the file cannot be read, or is not a whole number of records, or
-      holds a label above 9.
+    UserError: the file cannot be read, contains incomplete records, or a label
+      above 9.
   """
   data = np.frombuffer(_read(path), np.uint8)
   if not data.size or data.size % (1 + CIFAR_SIZE):
@@ -174,11 +174,12 @@ def _cifar10(split: str, data_dir: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _digits(split: str, data_dir: str) -> tuple[np.ndarray, np.ndarray]:
-  """A fixed shuffle, dealt out class by class.
+  """A fixed shuffle, with the classes interleaved.
 
-  The first 300 images of the deal test, the next 300 validate (30 a class
-  each), and 1197 train (114 to 123 a class), so that any first part of a split
-  is balanced, too, but for the last examples of the training split.
+  The first 300 images are the test split, the next 300 the validation split (30
+  per class each), and 1197 the training split (114 to 123 per class). The first
+  examples of any split are balanced, too, except near the end of the training
+  split.
   """
   del data_dir
   try:
@@ -188,7 +189,7 @@ def _digits(split: str, data_dir: str) -> tuple[np.ndarray, np.ndarray]:
       'digits come with scikit-learn: pip install initlab[data]'
     ) from None
   images, labels = sklearn_datasets.load_digits(return_X_y=True)
-  # Of numpy's generators, the one whose numbers are promised never to change.
+  # NumPy guarantees the stream of RandomState never to change.
   order = np.random.RandomState(0).permutation(len(labels))
   rank = np.zeros(len(labels), int)
   for label in range(10):
@@ -228,12 +229,12 @@ def _gaussian(key: base.Key, size: int) -> base.Batch:
 
 
 def _constant(dataset: str, name: str) -> base.Key:
-  """A key of this module alone: no seed of a run leads to it."""
+  """A key of this module, independent of the seeds of a run."""
   root = keys.stream(keys.root(2010), 'datasets')
   return keys.stream(keys.stream(root, dataset), name)
 
 
-# Splits: what is asked for again is not read, or drawn, again.
+# Splits, cached.
 
 
 def _finite(dataset: str, load: Callable) -> Callable:
@@ -260,7 +261,7 @@ def _generated(dataset: str, draw: Callable) -> Callable:
     del data_dir
     _check(dataset, name, size)
     if size is None:
-      raise base.UserError(f'{dataset} is endless: say how many examples')
+      raise base.UserError(f'{dataset} is endless: give a number of examples')
     return drawn(_constant(dataset, name), size)
 
   return split

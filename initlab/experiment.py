@@ -1,25 +1,32 @@
-"""What an experiment is made of.
+"""The parts of an experiment.
 
-An experiment is one page of code: a Config of knobs, a Result whose fields say
-along which axes they extend, what is measured, what is predicted, what is drawn
-and what is claimed. A collection makes one page of several experiments. Nothing
-here computes: the engine runs an experiment, the report shows its outcomes.
+An experiment is one page of code: a Config of knobs, a Result whose fields are
+annotated with their axes, the measurement, the predictions, the panels and the
+claims. A collection joins several experiments on one page. Nothing here
+computes: the engine runs an experiment, the report shows its outcomes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import functools
 import itertools
+import math
 from pathlib import Path
 import sys
 import types
-from typing import Annotated, Any, NamedTuple, get_type_hints
+import typing
+from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
+import jax
 import numpy as np
 
 from initlab import base, functions
+from initlab.panels import Panel
 
-# What the fields of an experiment's Result hold, for one seed. The names of the
-# axes tell `store` which rows of the tidy table a value belongs to.
+T = TypeVar('T')
+
+# Annotations of the fields of a Result, for one seed. The names of the axes
+# determine the rows of a value in the tidy table, see `store`.
 PerNetwork = Annotated[base.Array, ()]  # []
 PerNetworkSample = Annotated[base.Array, ('value',)]  # [V]
 PerLayer = Annotated[base.Array, ('layer',)]  # [L]
@@ -28,9 +35,9 @@ PerStepLayer = Annotated[base.Array, ('step', 'layer')]  # [T, L]
 PerLayerSample = Annotated[base.Array, ('layer', 'value')]  # [L, V]
 
 
-# Beside its axes, as in `Annotated[PerLayer, GEOMETRIC]`: a field is positive
-# and ranges over decades, as standard deviations, norms and their ratios do, so
-# its mean over seeds is the geometric one.
+# In addition to the axes, as in `Annotated[PerLayer, GEOMETRIC]`: the field is
+# positive and spans decades, like standard deviations, norms and their ratios,
+# so its mean over seeds is the geometric one.
 GEOMETRIC = 'geometric'
 
 
@@ -39,25 +46,158 @@ def knob(
   help: str,
   choices: Iterable[str] = (),
   *,
-  read: Callable[[str], Any] | None = None,
+  least: float | None = None,
+  most: float | None = None,
+  above: float | None = None,
+  traced: bool = False,
+  read: Callable[[Any], Any] | None = None,
 ) -> Any:
-  """A field of a Config, written once: flag, sweep and table follow it.
+  """A field of a Config; flag, sweep and table follow from it.
 
   Args:
-    default: its value where none is given.
-    help: what `--help` says of it.
-    choices: the words it takes, if these are all or the best known.
-    read: `text -> value`, which raises UserError, where it takes more than the
-      choices, as the names of functions do.
+    default: the value if none is given.
+    help: its text in `--help`.
+    choices: the allowed words, or the most common ones if `read` is given.
+    least: the smallest allowed number; for a tuple, of each entry.
+    most: the largest.
+    above: an exclusive lower bound.
+    traced: whether a number enters the compiled program as an argument, so that
+      settings which differ only in it share one program.
+    read: `value -> value`, parses a text or a value and raises UserError, for
+      knobs that accept more than the choices, such as names of functions. It is
+      idempotent.
   """
   return dataclasses.field(
     default=default,
-    metadata={'help': help, 'choices': tuple(choices), 'read': read},
+    metadata={
+      'help': help,
+      'choices': tuple(choices),
+      'least': least,
+      'most': most,
+      'above': above,
+      'traced': traced,
+      'read': read,
+    },
   )
 
 
+@typing.dataclass_transform(frozen_default=True)
+def config(cls: type[T]) -> type[T]:
+  """Makes a class of knobs a Config: a frozen dataclass that is a pytree.
+
+  The leaves of a Config are the numbers of its traced knobs; everything else is
+  static, so JAX compiles one program for all settings that differ only in
+  traced numbers. The constructor checks every knob; then the method `check`, if
+  defined, refuses contradictory knobs.
+
+  Raises:
+    UserError: from the Config's constructor, with the flag, its value and what
+      is allowed.
+
+  Examples:
+    >>> @config
+    ... class Config:
+    ...   steps: int = knob(10, 'how many steps are taken', least=1)
+    ...   rate: float = knob(0.1, 'the learning rate', above=0, traced=True)
+    >>> jax.tree.leaves(Config(rate=0.5))
+    [0.5]
+    >>> Config(steps=0)
+    Traceback (most recent call last):
+    initlab.base.UserError: --steps=0: at least 1
+  """
+  cls.__post_init__ = _check  # pyrefly: ignore[missing-attribute]
+  made = dataclasses.dataclass(frozen=True)(cls)
+  jax.tree_util.register_pytree_with_keys(
+    made,
+    lambda self: (
+      [(jax.tree_util.GetAttrKey(k), v) for k, v in numbers(self).items()],
+      _static(self),
+    ),
+    functools.partial(_restored, made),
+    lambda self: (numbers(self).values(), _static(self)),
+  )
+  return made
+
+
+def numbers(config: Any) -> dict[str, Any]:
+  """The traced knobs of a Config whose value is a number, not a word."""
+  return {
+    field.name: getattr(config, field.name)
+    for field in dataclasses.fields(config)
+    if field.metadata['traced']
+    and not isinstance(getattr(config, field.name), str)
+  }
+
+
+def _static(config: Any) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
+  """Names of the traced numbers, and names and values of all other fields."""
+  traced = tuple(numbers(config))
+  rest = [(k, v) for k, v in vars(config).items() if k not in traced]
+  return traced, tuple(rest)
+
+
+def _restored(cls: type[T], static: Any, leaves: Iterable[Any]) -> T:
+  """A Config with any leaves, without checks."""
+  traced, rest = static
+  self = object.__new__(cls)
+  for name, value in (*zip(traced, leaves, strict=True), *rest):
+    object.__setattr__(self, name, value)
+  return self
+
+
+def _check(self: Any) -> None:
+  for field in dataclasses.fields(self):
+    value = _checked(field, getattr(self, field.name))
+    object.__setattr__(self, field.name, value)
+  if hasattr(self, 'check'):
+    self.check()
+
+
+def _checked(field: dataclasses.Field, value: Any) -> Any:
+  """The parsed value of a knob, within its bounds."""
+  read, choices = field.metadata['read'], field.metadata['choices']
+  where = f'--{field.name}={written(value)}'
+  if read or choices:
+    try:
+      if read:
+        value = read(value)
+      else:
+        base.lookup(dict.fromkeys(choices), field.name, value)
+    except base.UserError as error:
+      raise base.UserError(f'{where}: {error}') from None
+  if isinstance(value, tuple) and not value:
+    raise base.UserError(f'{where}: at least one number')
+  least, most, above = (field.metadata[k] for k in ('least', 'most', 'above'))
+  for each in value if isinstance(value, tuple) else (value,):
+    if not isinstance(each, int | float):
+      continue
+    if not math.isfinite(each):
+      raise base.UserError(f'{where}: it takes a finite number')
+    if not (
+      (least is None or each >= least)
+      and (most is None or each <= most)
+      and (above is None or each > above)
+    ):
+      raise base.UserError(f'{where}: {_bounds(least, most, above)}')
+  return value
+
+
+def _bounds(
+  least: float | None, most: float | None, above: float | None
+) -> str:
+  """
+  Examples:
+    >>> _bounds(1, 100, None), _bounds(None, 2, 0), _bounds(0, None, None)
+    ('from 1 to 100', 'above 0, at most 2', 'at least 0')
+  """
+  if least is not None and most is not None:
+    return f'from {least} to {most}'
+  words = {'at least': least, 'above': above, 'at most': most}
+  return ', '.join(f'{k} {v}' for k, v in words.items() if v is not None)
+
+
 def written(value: Any) -> str:
-  """A knob's value as its flag takes it.
+  """A knob's value in the syntax of its flag.
 
   Examples:
     >>> written('tanh'), written((784, 256, 256, 10))
@@ -74,12 +214,12 @@ def written(value: Any) -> str:
 
 
 def in_words(name: str) -> str:
-  """A field or a knob, as people read it: 'final error'."""
+  """The name of a field or knob in words: 'final error'."""
   return name.replace('_', ' ')
 
 
-# Fields of the Result of every training, PerNetwork: the step at which a seed
-# diverged, NaN for one that did not, and its last finite cost.
+# PerNetwork fields of every training: the step at which a seed diverged, NaN if
+# it did not, and its last finite loss.
 DIVERGENCE = ('diverged_step', 'last_cost')
 
 
@@ -113,17 +253,17 @@ def geometric(result_type: type) -> frozenset[str]:
 
 
 class Outcome(NamedTuple):
-  """One setting with what was measured over its seeds and what theory says.
+  """One setting with the measurements of its seeds and the predictions.
 
   config: the setting, an instance of the experiment's Config.
-  label: what tells it from the other settings of the sweep ('glorot, relu').
+  label: distinguishes it from other settings of the sweep ('glorot, relu').
   seeds: `[S]` the seeds, ascending.
   measured: field of Result -> `[S, ...]` float array.
   predicted: field -> `[...]` float array; fields without a theory are absent.
-  steps: `[T]` the recorded steps of a training, ascending; none without one.
-  axes: field -> the names of its axes, the seeds' not counted; where absent,
-    what there is of layer and value.
-  geometric: the fields whose mean over seeds is the geometric one.
+  steps: `[T]` the recorded steps of a training, ascending; otherwise empty.
+  axes: field -> the names of its axes, without that of seeds; if absent, layer
+    and value as far as there are axes.
+  geometric: the fields with a geometric mean over seeds.
   """
 
   config: Any
@@ -136,63 +276,11 @@ class Outcome(NamedTuple):
   geometric: frozenset[str] = frozenset()
 
 
-class Panel(NamedTuple):
-  """One picture of an experiment, as data.
-
-  field: the field of Result to draw.
-  title: what the reader sees, a full phrase.
-  label: of the measured axis, with the unit.
-  kind: 'depth' draws a per-layer measure against depth with an interval over
-    seeds and the theory as a line; 'histogram' draws the distribution of a
-    PerLayerSample field, one small picture a setting, one curve a layer;
-    'curve' draws a PerStep or PerStepLayer measure against the recorded steps,
-    the single seeds thin behind, one small picture a layer. The others draw a
-    PerNetwork measure: 'sweep' against a knob, one line for each combination of
-    the other knobs that vary, with an interval over seeds (of the share, where
-    every seed says 0 or 1) and the theory dashed; 'seeds' seed by seed, one row
-    a setting, with the median and its interval; 'best' the lowest of k seeds,
-    in the median over all choices of them, against k.
-    A PerNetworkSample field that is a square, row by row, is drawn by 'image',
-    the first seeds side by side, and by 'surface', of the first seed of every
-    setting, in three dimensions.
-  log: whether the measured axis is logarithmic; of a histogram, the density.
-  spread: of a 'curve' of layers, the field that says how far the bars reach to
-    both sides of it.
-  markers: of a 'curve' of layers, a field that is drawn as markers beside it.
-  hidden: of a 'curve' of layers, whether the output layer is left out.
-  tuned: a knob and a field, as for an Experiment: of settings that differ in
-    that knob alone, the chosen one is drawn.
-  excess: of a 'curve', whether the lowest value of all settings, seeds and
-    steps is taken off, as of a cost whose minimum nobody knows.
-  over: of a 'curve', what its steps are; of a 'sweep', the knob, whose values
-    are numbers: on a logarithmic axis where they are positive and span a factor
-    of 30; of a 'surface', the knob that says how far both axes reach.
-  """
-
-  field: str
-  title: str
-  label: str
-  kind: str = 'depth'
-  log: bool = False
-  over: str = 'step'
-  spread: str = ''
-  markers: str = ''
-  hidden: bool = False
-  tuned: tuple[str, str] | None = None
-  excess: bool = False
-
-  @property
-  def name(self) -> str:
-    """Of its files; no two panels of an experiment share it."""
-    name = f'{self.field}_{self.kind}'
-    return f'{name}_tuned' if self.tuned else name
-
-
 class Finding(NamedTuple):
-  """What a run found of a claim.
+  """The result of checking a claim on a run.
 
-  holds: whether it is so; None where the run cannot tell.
-  evidence: the number, with its interval, that decides; or what is missing.
+  holds: None if the run cannot decide.
+  evidence: the decisive number with its interval, or what is missing.
   """
 
   holds: bool | None
@@ -202,11 +290,11 @@ class Finding(NamedTuple):
 class Claim(NamedTuple):
   """A statement that a run can refute.
 
-  name: what it is called, 'eq. 14', 'lecture 3'; unique in its experiment.
+  name: 'eq. 14', 'lecture 3'; unique in its experiment.
   text: the statement, one sentence.
-  source: who says it, and where.
-  check: `outcomes -> finding`; it raises `claims.Untested` where the settings
-    of the run are not those that the statement is about.
+  source: paper and section, or lecture.
+  check: `outcomes -> finding`; it raises `claims.Untested` if the run lacks the
+    settings that the statement is about.
   """
 
   name: str
@@ -216,61 +304,57 @@ class Claim(NamedTuple):
 
 
 class Training(NamedTuple):
-  """A run in pieces, so that it may be long; every function is of one seed.
+  """A long run, split into steps; every function is for one seed.
 
-  A config here is without its `numbers`, which are handed over traced: settings
-  that differ in nothing else share one compiled program.
-
-  program: `config -> config` with its numbers replaced by constants.
-  numbers: `config -> {name: float}`, the same names for equal programs.
+  result: the annotated Result class.
   steps: `config -> [T]` the recorded steps: ascending, from 0 to the last.
-  start: `(config, numbers, key, data) -> state`, a pytree of arrays.
-  advance: `(config, numbers, key, data, state, first, last) -> state` after the
-    steps first, ..., last - 1; both are traced.
-  record: `(config, data, state) -> result` of this moment, without step axes;
-    of a field that has none, the last record's value counts.
+  start: `(config, key, data) -> state`, a pytree of arrays.
+  advance: `(config, key, data, state, first, last) -> state` after the steps
+    first, ..., last - 1; both are traced.
+  record: `(config, data, state) -> result` of the current step, without step
+    axes. Of a field without a step axis the last record is stored.
   """
 
-  program: Callable[[Any], Any]
-  numbers: Callable[[Any], dict[str, float]]
+  result: type
   steps: Callable[[Any], tuple[int, ...]]
-  start: Callable[[Any, dict[str, base.Array], base.Key, Any], Any]
+  start: Callable[[Any, base.Key, Any], Any]
   advance: Callable[..., Any]
   record: Callable[[Any, Any, Any], Any]
 
 
 class Experiment(NamedTuple):
-  """All that `launch` needs to turn one page of code into a program.
+  """Everything that `launch` needs to run a page of code.
 
   name: the last part of its module's name.
-  program: what starts it, behind `python`: `('-m', 'experiments.variance')`, or
-    the path of a file.
+  program: the arguments of `python` that start it, `('-m',
+    'experiments.variance')` or the path of a file.
   doc: the module's docstring.
-  config: a frozen dataclass, one `knob` a field.
+  config: a class decorated by `config`, with one `knob` per field. Its optional
+    method `draw`, `key -> pytree of arrays`, draws the initial parameters; the
+    engine chooses the vmap width by their size (1 without it).
   result: a NamedTuple class, its fields annotated PerLayer and so on.
-  load: `(config, data_dir) -> data`, any pytree; raises UserError.
-  run: `(config, key, data) -> result`, pure, for one seed.
-  parameters: `config -> int`, how many numbers one network has.
-  smoke: a Config so small that the lab's tests run the whole program with it.
-  panels: what to draw.
-  predict: `(config, data) -> {field: value}`, what theory says of a field, in
-    the shape of the field, NaN where it says nothing.
+  load: `(config, data_dir) -> data`, any pytree; raises UserError. None for an
+    experiment that loads nothing.
+  run: `(config, key, data) -> result`, pure, for one seed; None for a training.
+  smoke: a small Config, with which the tests run the whole program.
+  panels: the figures.
+  predict: `(config, data) -> {field: value}`, the predictions of theory in the
+    shape of each field, NaN where unknown.
   verdict: `outcome -> lines`, the answer in words and numbers.
-  training: what `run` consists of, where it trains.
-  compared: PerNetwork fields, lower the better, whose settings are compared by
-    tests paired by seed.
-  tuned: a knob and a PerNetwork field of validation examples, the lower the
-    better: settings that differ in that knob alone are also compared at the
-    value that is best by that field, see `report.tuning`.
-  claims: what sources say of the settings that run by default.
-  defaults: flag -> what it is where it is not given, in place of the knob's or
-    the launcher's own default: a sweep, a number of seeds.
-  steps: `config -> [T]`, the coordinates of the step axis where nothing is
-    trained.
-  dtype: 'float32' or 'float64', of everything that is computed. Results are
-    stored in float32 all the same.
-  compiled: whether `run` is JAX code, to be compiled; if not, it is called for
-    one seed after the other, as what hands the work to SciPy or scikit-learn.
+  training: replaces `run`.
+  compared: PerNetwork fields, lower is better; settings are compared by tests
+    paired by seed.
+  tuned: a knob and a PerNetwork field of validation examples, lower is better:
+    settings that differ only in that knob are also compared at its best value,
+    see `report.tuning`.
+  claims: about the settings that run by default.
+  defaults: flag -> its default here, instead of the knob's or the launcher's: a
+    sweep, a number of seeds.
+  steps: `config -> [T]`, the coordinates of the step axis without a training.
+  dtype: 'float32' or 'float64', of the computation. Results are stored in
+    float32.
+  compiled: whether `run` is JAX code. If not, it is called seed by seed, as for
+    SciPy or scikit-learn.
   """
 
   name: str
@@ -278,9 +362,8 @@ class Experiment(NamedTuple):
   doc: str
   config: type
   result: type
-  load: Callable[[Any, str], Any]
-  run: Callable[[Any, base.Key, Any], Any]
-  parameters: Callable[[Any], int]
+  load: Callable[[Any, str], Any] = lambda config, data_dir: None
+  run: Callable[[Any, base.Key, Any], Any] | None = None
   smoke: Any = None
   panels: tuple[Panel, ...] = ()
   predict: Callable[[Any, Any], dict[str, Any]] = lambda config, data: {}
@@ -300,7 +383,7 @@ def recorded_steps(experiment: Experiment, config: Any) -> tuple[int, ...]:
   return (experiment.training or experiment).steps(config)
 
 
-# What a page may define -> the field of its Experiment.
+# Names that a page may define -> the field of its Experiment.
 _OF_A_PAGE = {
   'Config': 'config',
   'SMOKE': 'smoke',
@@ -312,18 +395,17 @@ _OF_A_PAGE = {
   'steps': 'steps',
   'PANELS': 'panels',
   'TRAINING': 'training',
-  'CLAIMS': 'claims',
 }
 
 
 def of_module(name: str, **fields: Any) -> Experiment:
-  """The experiment that a module describes under the names of a page.
+  """The experiment that a module defines.
 
   Args:
-    name: `__name__` of the module, which defines `Config`, `Result`, `load` and
-      `run`, and may define `PANELS`, `predict`, `verdict`, `steps`, `TRAINING`,
-      `CLAIMS` and `SMOKE`.
-    **fields: of `Experiment`, in addition or instead.
+    name: `__name__` of the module, which defines `Config`, `Result` and either
+      `run` or `TRAINING`, and may define `SMOKE`, `load`, `predict`, `verdict`,
+      `steps`, `PANELS`, claims, and `SWEEP`: knob -> its default values.
+    **fields: further fields of `Experiment`, which take precedence.
   """
   module = sys.modules[name]
   found = {
@@ -331,6 +413,15 @@ def of_module(name: str, **fields: Any) -> Experiment:
     for word, field in _OF_A_PAGE.items()
     if hasattr(module, word)
   }
+  found['claims'] = tuple(
+    each for each in vars(module).values() if isinstance(each, Claim)
+  )
+  sweep = getattr(module, 'SWEEP', {})
+  found['defaults'] = fields.pop('defaults', {}) | {
+    name: ','.join(map(written, values)) for name, values in sweep.items()
+  }
+  if 'training' in found:
+    found['result'] = found['training'].result
   program = program_of(name)
   last = program[-1]
   found |= {
@@ -342,14 +433,13 @@ def of_module(name: str, **fields: Any) -> Experiment:
 
 
 def program_of(name: str) -> tuple[str, ...]:
-  """What starts a module, behind `python`.
+  """The arguments of `python` that start a module.
 
   Args:
-    name: `__name__` of the module, '__main__' included.
+    name: `__name__` of the module, possibly '__main__'.
 
   Returns:
-    `('-m', module)` of what can be imported by its name, or the path of a file
-    that was started as such.
+    `('-m', module)` if it can be imported, or the path of a script.
   """
   module = sys.modules[name]
   spec = module.__spec__
@@ -358,21 +448,21 @@ def program_of(name: str) -> tuple[str, ...]:
   return ('-m', spec.name.removesuffix('.__main__'))
 
 
-# What a claim that holds, one that does not and an open one are called.
+# Labels for: holds, fails, untested.
 MARKS = ('pass', 'fail', 'not tested')
 
 
 class Chapter(NamedTuple):
-  """One experiment of a collection, as it runs there.
+  """One experiment of a collection.
 
-  experiment: what is run.
+  experiment: of the chapter.
   title: of the chapter; unique in its collection.
-  flags: beside the experiment's own defaults.
-  full: more of them, at the full size of a collection that has one.
-  text: what the source shows, for the reader to compare.
-  panels: names of the pictures to show, in order, and further pictures; all of
-    the experiment's if empty.
-  claims: what is checked; the experiment's own if None.
+  flags: added to the experiment's defaults.
+  full: further flags for --full.
+  text: the result of the source, for comparison.
+  panels: names of panels to show, in order, or further panels; all panels of
+    the experiment if empty.
+  claims: those to check; the experiment's own if None.
   """
 
   experiment: Experiment
@@ -385,17 +475,17 @@ class Chapter(NamedTuple):
 
 
 class Collection(NamedTuple):
-  """Experiments that make one page together.
+  """Experiments on one page.
 
   name: of its page.
-  program: as of an Experiment.
+  program: as for an Experiment.
   doc: the module's docstring.
   chapters: in the order of the page.
-  full: help of the switch --full, with which chapters run at their full size;
-    empty where they have one size.
-  marks: what its claims are called in place of MARKS.
-  tables: `{title of a chapter: outcomes} -> [tables.Table]`, of all chapters
-    together; those that could not be run are absent.
+  full: help text of --full, which runs chapters at full size; '' if there is no
+    full size.
+  marks: labels of its findings instead of MARKS.
+  tables: `{title of a chapter: outcomes} -> [tables.Table]`, over all chapters
+    that could be run.
   """
 
   name: str

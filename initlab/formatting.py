@@ -1,4 +1,4 @@
-"""Numbers and estimates as text: the only place that rounds for a reader."""
+"""Formats numbers and estimates; the only place where output is rounded."""
 
 from collections.abc import Sequence
 import decimal
@@ -7,19 +7,17 @@ import math
 
 import numpy as np
 
-from initlab import stats
-
 _SCALES = {'': 1, '%': 100}
 _SIGNIFICANT = 4  # digits of a number without an interval
 _MOST = 6  # digits of one with an interval, which float32 has
 
 
 def number(value: float, unit: str = '') -> str:
-  """A number without an interval, to four digits; a dash for none.
+  """A number without an interval, to four digits; a dash for NaN.
 
   Args:
     value: any.
-    unit: '%' for a share that is printed as a percentage.
+    unit: '%' to print a share as a percentage.
 
   Examples:
     >>> number(0.0734124), number(0.0734124, '%'), number(np.nan)
@@ -30,31 +28,30 @@ def number(value: float, unit: str = '') -> str:
   return f'{value * _SCALES[unit]:.{_SIGNIFICANT}g}{unit}'
 
 
-def estimate(found: stats.Estimate, *place: int, unit: str = '') -> str:
-  """A value of it with the ends of its interval; a dash for none.
+def interval(value: float, low: float, high: float, unit: str = '') -> str:
+  """A value with the ends of its interval; a dash for NaN.
 
-  The digits follow the interval: its width is printed to two digits, but no end
-  to more than six. The low end is rounded down and the high end up, so that the
-  printed interval holds the computed one, by less than one unit of the last
-  digit more at each end; the value is rounded to the same digit.
+  The interval determines the digits: its width has two, but no end has more
+  than six. The low end is rounded down and the high end up, so the printed
+  interval contains the computed one; the value is rounded to the same digit.
 
   Args:
-    found: of any shape.
-    place: of the value.
-    unit: '%' for shares that are printed as percentages.
+    value: the estimate.
+    low: lower end of its interval, NaN for none.
+    high: upper end.
+    unit: '%' to print shares as percentages.
 
   Examples:
-    >>> estimate(stats.Estimate(0.07341, 0.07328, 0.07353, 32, 32))
+    >>> interval(0.07341, 0.07328, 0.07353)
     '0.07341 [0.07328, 0.07353]'
-    >>> estimate(stats.mean(np.array([[7.3e-6], [7.4e-6]] * 4)), 0)
+    >>> interval(7.350e-6, 7.3051e-6, 7.3949e-6)
     '7.350e-06 [7.305e-06, 7.395e-06]'
-    >>> estimate(stats.mean(np.array([0.07341])), unit='%')
+    >>> interval(0.07341, np.nan, np.nan, '%')
     '7.341%'
   """
-  value, low, high = (float(np.asarray(part)[place]) for part in found[:3])
   if not np.isfinite(value) or np.isnan(low) or np.isnan(high):
     return number(value, unit)
-  # Of the shortest decimals that are these floats: 0.07 is 7%, not more.
+  # Shortest decimals that round to these floats, so that 0.07 is exactly 7%.
   exact = [
     fractions.Fraction(repr(each)) * _SCALES[unit]
     if np.isfinite(each)
@@ -77,9 +74,9 @@ def estimate(found: stats.Estimate, *place: int, unit: str = '') -> str:
 def _digits(numbers: Sequence[fractions.Fraction]) -> tuple[int, int]:
   """Powers of ten of the largest number's first digit and of the last printed.
 
-  The last is the second digit of the width, but none behind the sixth of the
-  largest number; the fourth where there is no width. Without an exponent, all
-  digits before the point are printed.
+  The last is the second digit of the width, at most the sixth of the largest
+  number; without a width, the fourth. Without an exponent, all digits before
+  the decimal point are printed.
   """
   if not any(numbers):
     return 0, 0
@@ -91,7 +88,7 @@ def _digits(numbers: Sequence[fractions.Fraction]) -> tuple[int, int]:
 
 
 def _power(number: fractions.Fraction) -> int:
-  """Of ten, of the first digit; 0 for 0."""
+  """The power of ten of the first digit; 0 for 0."""
   if not number:
     return 0
   power = math.floor(math.log10(number))
@@ -103,12 +100,12 @@ def _power(number: fractions.Fraction) -> int:
 
 
 def _written(count: int, last: int, size: int) -> str:
-  """So many steps of 10^last; in the notation of numbers of that size."""
+  """`count` 10^last, in the notation of numbers of size 10^size."""
   if -4 < size < 5:
     return f'{decimal.Decimal(count).scaleb(last):f}'
   return f'{decimal.Decimal(count).scaleb(last - size):f}e{size:+03d}'
 
 
 def p_value(p: float) -> str:
-  """To two digits; a dash where there is none."""
+  """A p-value to two digits; a dash for NaN."""
   return f'{p:.2g}' if np.isfinite(p) else '-'

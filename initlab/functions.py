@@ -1,13 +1,12 @@
-"""Functions by their names: what a flag such as `--init` accepts as text.
+"""Functions by name: the syntax of flags such as `--init`.
 
-    normal:std=0.05               a name of the lab, with one of its knobs set
-    trunc:std=1:cut=2             several knobs are separated by colons
-    mylab.inits.spread:gain=1.2   a dotted path is imported
+    normal:std=0.05               a name of the lab, with one knob set
+    trunc:std=1:cut=2             several knobs, separated by colons
+    mylab.inits.spread:gain=1.2   a dotted path, which is imported
 
-A dotted path is imported as Python imports any module: `python -m` and the
-command `initlab` look into the current folder first, `python my/exp.py` into
-that of the script. What the running script defines itself has the script's
-name: `exp.spread`. Nothing here knows what the functions are for.
+Dotted paths follow Python's import rules: `python -m` and the command `initlab`
+search the current folder first, `python my/exp.py` that of the script.
+Functions of the running script itself have its name: `exp.spread`.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,12 +22,12 @@ from typing import Any
 
 from initlab import base
 
-# A function by its name, with its knobs, or the function itself.
+# A function, or its name with knobs.
 Named = str | Callable[..., Any]
 
 
 def split(text: str) -> tuple[str, dict[str, str]]:
-  """The name and the texts of the knobs.
+  """Splits a text into the name and the texts of the knobs.
 
   Raises:
     UserError: a part is not `knob=value`, or a knob is set twice.
@@ -53,7 +52,7 @@ def split(text: str) -> tuple[str, dict[str, str]]:
 
 
 def joined(name: str, knobs: Mapping[str, Any]) -> str:
-  """The text of a name with its knobs, which `split` takes apart.
+  """The inverse of `split`.
 
   Examples:
     >>> joined('sparse', {'nonzeros': 10, 'std': 1.0})
@@ -65,15 +64,15 @@ def joined(name: str, knobs: Mapping[str, Any]) -> str:
 def values(
   name: str, given: Mapping[str, str], known: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """The texts of knobs as values, in the order in which they are known.
+  """Parses the texts of knobs, in the order of `known`.
 
   Args:
     name: of the function, for messages.
     given: knob -> text.
-    known: knob -> its default. Where that is a float, a whole number is one.
+    known: knob -> its default; if that is a float, integers are converted.
 
   Raises:
-    UserError: a knob that is not known, or a number that is not finite.
+    UserError: a knob is unknown, or a number is not finite.
 
   Examples:
     >>> values('sparse', {'std': '2', 'nonzeros': '10'},
@@ -102,17 +101,17 @@ def _value(knob: str, text: str, default: Any) -> Any:
   except ValueError:
     return _WORDS.get(text, text)
   if not math.isfinite(number):
-    raise base.UserError(f'{knob}={text}: a number is finite')
+    raise base.UserError(f'{knob}={text}: it takes a finite number')
   whole = re.fullmatch(r'[+-]?\d+', text) and not isinstance(default, float)
   return int(text) if whole else number
 
 
 def knobs_of(function: Callable[..., Any], after: int = 0) -> dict[str, Any]:
-  """Knob -> default, of the parameters that can be set by name.
+  """Knob -> default, for the parameters that can be set by name.
 
   Args:
-    function: its signature is read.
-    after: how many parameters come before the first knob.
+    function: any callable.
+    after: the number of parameters before the first knob.
   """
   parameters = list(signature(function).parameters.values())[after:]
   variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -127,18 +126,18 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
   """The signature.
 
   Raises:
-    UserError: Python does not know it, as of some functions written in C.
+    UserError: it is unknown, as for some functions written in C.
   """
   try:
     return inspect.signature(function)
   except (TypeError, ValueError):
     raise base.UserError(
-      f'{label(function)} does not tell its parameters: wrap it in a function'
+      f'{label(function)} has no signature: wrap it in a function'
     ) from None
 
 
 def lookup(table: Mapping[str, Any], what: str, name: str) -> Any:
-  """`base.lookup`, for what a dotted path may name as well."""
+  """`base.lookup`, with a hint at dotted paths."""
   try:
     return base.lookup(table, what, name)
   except base.UserError as error:
@@ -154,8 +153,8 @@ def imported(path: str) -> Callable[..., Any]:
     path: module and attributes, `mylab.inits.spread`.
 
   Raises:
-    UserError: there is no such module, it fails to import, it has no such
-      attribute, or that cannot be called.
+    UserError: the module is missing or fails to import, or the attribute is
+      missing or not callable.
   """
   parts = path.split('.')
   if not all(part.isidentifier() for part in parts):
@@ -183,12 +182,12 @@ def imported(path: str) -> Callable[..., Any]:
 
 
 def _searched() -> str:
-  """The first folder that modules are looked for in."""
+  """The first folder of the module search path."""
   return sys.path[0] or str(pathlib.Path.cwd())
 
 
 def _module(name: str) -> types.ModuleType | None:
-  """The module, None if there is none; the running script is not run again."""
+  """The module, None if it is missing; the running script is reused."""
   if name == _name_of_main():
     return sys.modules['__main__']
   try:
@@ -202,7 +201,7 @@ def _module(name: str) -> types.ModuleType | None:
 
 
 def _name_of_main() -> str:
-  """What imports the running script; empty in a notebook or a shell."""
+  """The import name of the running script; '' in a notebook or a shell."""
   main = sys.modules['__main__']
   spec = getattr(main, '__spec__', None)
   if spec is not None:
@@ -224,11 +223,11 @@ def label(function: Callable[..., Any]) -> str:
 
 
 def path(function: Callable[..., Any]) -> str:
-  """The dotted path that `imported` takes.
+  """The dotted path for `imported`.
 
   Raises:
-    UserError: no path leads to the function: it is a lambda, a function inside
-      a function, a partial one, or defined in a notebook.
+    UserError: the function has no path: it is a lambda, nested, a partial, or
+      defined in a notebook.
   """
   module, name = getattr(function, '__module__', None), _own_name(function)
   module = _name_of_main() if module == '__main__' else module

@@ -1,4 +1,4 @@
-"""Whether a gradient is right: against differences of the loss itself.
+"""Checks a gradient against finite differences of the loss.
 
     with jax.enable_x64(True):
       error = gradient_check.relative_error(loss, params)
@@ -7,18 +7,18 @@ The difference on both sides of a parameter, over a step epsilon,
 
     d_i = (f(p + epsilon e_i) - f(p - epsilon e_i)) / (2 epsilon),
 
-is off by epsilon^2 f'''/6, as Taylor's series has it, and by about u |f| /
-epsilon of rounding, u = 1.1e-16 in float64: at epsilon = 1e-5, near the cube
-root of u, where both are about the same, by 2e-11 f''' and 1e-11 |f|. A right
-gradient so differs from it in the tenth digit, one with a mistake in it in the
-first. At the 1e-4 of the lecture it is the eighth or ninth, for weights that
-are not small. In float32 there are three digits at best, so it is refused.
+has a truncation error of epsilon^2 f'''/6 and a rounding error of about
+u |f| / epsilon, u = 1.1e-16 in float64. At epsilon = 1e-5, near the cube root
+of u, the two are 2e-11 f''' and 1e-11 |f|. A right gradient then agrees to
+about ten digits, a wrong one to none; at epsilon = 1e-4, as in the lecture, a
+right one agrees to eight or nine. In float32 three digits are the best, so it
+is refused.
 
-Not at a kink: where a step crosses one, as relu's at zero, the difference is a
-mean of two slopes, and neither is wrong.
+If a step crosses a kink, such as that of the ReLU at zero, the difference is a
+mean of two slopes, and the check says nothing.
 
-It costs two evaluations of the loss a parameter. That is for checking, not for
-training; of a large network, check some coordinates.
+The cost is two evaluations of the loss per parameter; for a large network,
+check a sample of the coordinates.
 """
 
 from collections.abc import Callable
@@ -40,26 +40,25 @@ def relative_error(
   epsilon: float | base.Array = EPSILON,
   coordinates: base.ArrayLike | None = None,
 ) -> base.Array:
-  """How far the gradient is from two-sided differences.
+  """The distance of the gradient from two-sided differences.
 
       |a - d| / |a + d|, a the gradient, d the differences, in Euclidean norm:
 
-  half the relative error of small ones, 0 where both are zero, 1 where one of
-  them is.
+  half the relative error if that is small, 0 if both are zero, 1 if one is.
 
   Args:
     loss: `params -> [...]`, one loss or several, differentiable by
       `jax.jacrev`.
     params: any pytree of float64 arrays.
     epsilon: the step to either side.
-    coordinates: `[N]` integers, which of the parameters in the order of
-      `jax.tree.leaves`, each raveled; all of them if None. `sample` draws some.
+    coordinates: `[N]` integers, which parameters to check, in the order of
+      `jax.tree.leaves`, each raveled; all of them if None. See `sample`.
 
   Returns:
-    `[...]`, one a loss.
+    `[...]`, one per loss.
 
   Raises:
-    UserError: the parameters are not of float64.
+    UserError: the parameters are not float64.
 
   References:
     Andrew Ng, Machine Learning, Gradient checking; the relative form is that of
@@ -92,10 +91,10 @@ def differences(
     coordinates: as for `relative_error`.
 
   Returns:
-    `[N, ...]`, one a coordinate.
+    `[N, ...]`, one per coordinate.
 
   Raises:
-    UserError: the parameters are not of float64.
+    UserError: the parameters are not float64.
   """
   flat, restore = flatten_util.ravel_pytree(params)
   if flat.dtype != jnp.float64:
@@ -115,12 +114,12 @@ def differences(
 
 
 def sample(key: base.Key, params: Any, count: int) -> base.Array:
-  """Coordinates to check where there are too many to check all.
+  """Draws coordinates to check.
 
   Args:
     key: it is consumed.
     params: as for `relative_error`.
-    count: how many, all different; all of them where there are no more.
+    count: how many, without repetition; at most all of them are returned.
 
   Returns:
     `[N]` integers.

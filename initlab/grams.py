@@ -1,14 +1,15 @@
-"""The Gram matrix of a batch, and what a layer makes of it.
+"""The Gram matrix of a batch, and how a layer maps it.
 
-Two examples x and y that enter a wide network give a unit of layer l two
-Gaussian pre-activations, of variances q_x and q_y and correlation rho. How the
-images of examples approach or leave each other is in the second moments
+In a wide network, two examples x and y give the units of layer l jointly
+Gaussian pre-activations, with variances q_x and q_y and correlation rho.
+Whether the representations of examples converge or diverge is determined by the
+second moments
 
     E z_x z_y = E f(s_x) f(s_y),
 
-the dual of the activation f. As examples become alike the differences drown in
-the rounding of E z_x z_y, so a `Gram` holds E (z_x - z_y)^2 beside E z_x^2, and
-everything here is written in terms that are small where the examples are alike.
+the dual of the activation f. When examples become alike, their differences are
+lost in the rounding of E z_x z_y. A `Gram` therefore stores E (z_x - z_y)^2
+beside E z_x^2, and all formulas use terms that are small for alike examples.
 
 References:
   Poole, Lahiri, Raghu, Sohl-Dickstein & Ganguli, Exponential expressivity in
@@ -25,7 +26,7 @@ import numpy as np
 from initlab import activations, base
 
 _MOST_TERMS = 128  # of a Hermite expansion
-_NEGLIGIBLE = 1e-13  # share of E f^2 that an expansion may leave out
+_NEGLIGIBLE = 1e-13  # share of E f^2 that an expansion may omit
 
 
 class Gram(NamedTuple):
@@ -63,15 +64,15 @@ class Gram(NamedTuple):
       return float((cosines.sum() - np.trace(cosines)) / (size * (size - 1)))
 
   def scaled(self, factor: float) -> 'Gram':
-    """That of sqrt(factor) z."""
+    """The Gram of sqrt(factor) z."""
     return Gram(factor * self.square, factor * self.distance)
 
   def shifted(self, square: float) -> 'Gram':
-    """That of z + c, c independent of z and the same for all examples."""
+    """The Gram of z + c, c independent of z and equal for all examples."""
     return Gram(self.square + square, self.distance)
 
   def times(self, other: 'Gram') -> 'Gram':
-    """That of the product of two independent layers, unit by unit.
+    """The Gram of the product of two independent layers, unit by unit.
 
     With a, b the means and d, e half the differences of the two examples'
     squares, and D, E the distances, the product's distance is
@@ -103,22 +104,22 @@ def dual(
 ) -> tuple[Gram, Gram]:
   """The Grams of f(s) and of f'(s), s jointly Gaussian over the examples.
 
-  In closed form for a positively homogeneous f with mean 0, that is the ReLU
-  and its leaky kin. Otherwise by the Hermite expansion of z -> f(mean +
-  sqrt(q) z) at each example's own q,
+  In closed form for a positively homogeneous f with mean 0, i.e. ReLU and leaky
+  ReLU. Otherwise by the Hermite expansion of z -> f(mean + sqrt(q) z) at each
+  example's own q,
 
       E f(s_x) f(s_y) = sum_m a_m(x) a_m(y) rho^m,
 
-  of at most 128 terms. What these leave of E f^2 and E f'^2 is counted as one
-  more term, of the order that also gives E f'^2 right, so that both ends, equal
-  examples and unrelated ones, are exact. For smooth activations the rest is
-  nothing; a kink of f at zero leaves a relative error below 1% in the distance
-  of near examples. A jump of f' at zero (ReLU with a bias, SELU) is taken in
-  full, by the exact probability that s_x and s_y lie on two sides of it.
+  with at most 128 terms. The remainder of E f^2 and E f'^2 is treated as one
+  more term, of the order that matches both, so that the limits of equal and of
+  unrelated examples are exact. For smooth activations the remainder is
+  negligible; a kink of f at zero causes a relative error below 1% in the
+  distance of near examples. A jump of f' at zero (ReLU with a bias, SELU) is
+  included exactly, by the probability that s_x and s_y differ in sign.
 
   Args:
     activation: elementwise function f.
-    pre: of s - mean.
+    pre: the Gram of s - mean.
     mean: of s.
 
   Returns:
@@ -131,7 +132,7 @@ def dual(
 
 
 def unlikeness(pre: Gram) -> np.ndarray:
-  """1 - rho of every pair, `[B, B]`, from 0 to 2; 0 where s has no variance.
+  """1 - rho of every pair, `[B, B]`, from 0 to 2; 0 if s has no variance.
 
   1 - rho = (E (s_x - s_y)^2 - (sqrt(q_x) - sqrt(q_y))^2) / (2 sqrt(q_x q_y)).
   """
@@ -149,7 +150,7 @@ def angles(pre: Gram) -> np.ndarray:
 
 
 def _homogeneous(up: float, down: float, pre: Gram) -> tuple[Gram, Gram]:
-  """Of f(s) = up s for s > 0 and down s below: a s + b |s|.
+  """`dual` of f(s) = up s for s > 0 and down s below: a s + b |s|.
 
   With theta = arccos rho, E |s_x||s_y| = sqrt(q_x q_y) (2/pi) (sin theta +
   (pi/2 - theta) cos theta), E s_x |s_y| = 0, and of the signs E = 1 - 2 theta /
@@ -179,8 +180,8 @@ def _expanded(
   of_values = _coefficients(values, weights, z, square)
   of_slopes = _coefficients(slopes, weights, z, slope_square)
   apart = unlikeness(pre)
-  # Each term of order m adds m a_m^2 to q E f'^2: what is left of that, over
-  # what is left of E f^2, is the order of the rest.
+  # Each term of order m adds m a_m^2 to q E f'^2, so the remainder of that over
+  # the remainder of E f^2 is the order of the remainder.
   orders = np.arange(of_values.shape[1])
   rest = _left(square - np.sum(of_values**2, 1), square)
   weight = pre.square * slope_square - np.sum(orders * of_values**2, 1)
@@ -204,7 +205,7 @@ def _expanded(
 def _beyond_jump(
   pre: Gram, mean: float, apart: np.ndarray, terms: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """What an expansion leaves of the step H(s) = [s > 0], and of its distance.
+  """The remainder of an expansion of the step H(s) = [s > 0].
 
   With h = -mean / sqrt(q), H has the coefficients phi(h) h_{m-1}(h) / sqrt(m),
   and the probability that s_x and s_y differ in sign is 2 T(h, a) + 2 T(k, b),
@@ -279,14 +280,14 @@ def _distance(coefficients: np.ndarray, apart: np.ndarray) -> np.ndarray:
 
 
 def _left(rest: np.ndarray, square: np.ndarray) -> np.ndarray:
-  """The rest, without what is negligible: rounding would set examples apart."""
+  """The remainder, 0 if negligible: rounding would separate equal examples."""
   return np.where(rest > 10 * _NEGLIGIBLE * square, rest, 0.0)
 
 
 def _rest(
   square: np.ndarray, order: np.ndarray, apart: np.ndarray
 ) -> np.ndarray:
-  """The same of one term, whose order is the geometric mean of two, `[B]`."""
+  """The distance due to one term; its order is the geometric mean of two."""
   root = np.sqrt(square)
   order = np.sqrt(order[:, None] * order[None, :])
   with np.errstate(divide='ignore'):

@@ -1,9 +1,10 @@
-"""The Hessian of a loss, by its products with vectors.
+"""Hessian-vector products of a loss, and extreme eigenvalues.
 
     H v = d/dt grad f(p + t v) at t = 0,
 
-forward through backward differentiation (`jax.jvp` of `jax.grad`), at the cost
-of a few gradients; the matrix itself is never there.
+forward over reverse mode (`jax.jvp` of `jax.grad`), at the cost of a few
+gradients and without forming the matrix. At weights of zero the smallest
+eigenvalue is known in closed form.
 
 References:
   Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6,
@@ -16,6 +17,7 @@ from typing import Any
 import jax
 from jax import flatten_util
 import jax.numpy as jnp
+import numpy as np
 
 from initlab import base
 
@@ -23,7 +25,7 @@ STEPS = 30
 
 
 def product(loss: Callable[[Any], base.Array], params: Any, vector: Any) -> Any:
-  """H v, like the parameters.
+  """H v, a pytree like the parameters.
 
   Args:
     loss: `params -> []`, twice differentiable.
@@ -40,18 +42,18 @@ def extremes(
   *,
   steps: int = STEPS,
 ) -> base.Array:
-  """Smallest and largest eigenvalue, from within.
+  """Smallest and largest eigenvalue by the Lanczos algorithm.
 
-  The extreme eigenvalues of H on the span of v, H v, H^2 v, ..., v random: no
-  smaller one is below the smallest of H, up to rounding, so one that is
-  negative proves that H has one. They approach those of H fastest where these
-  lie apart from the rest.
+  Returns the extreme Ritz values of H on the span of v, H v, H^2 v, ..., v
+  random. They lie between the extreme eigenvalues of H, up to rounding, so a
+  negative one proves that H has a negative eigenvalue. Convergence is fastest
+  for well-separated eigenvalues.
 
   Args:
     loss: `params -> []`, twice differentiable.
     params: any pytree of floating arrays of one type.
     key: of v; it is consumed.
-    steps: products with H, each vector made orthogonal to all before it.
+    steps: products with H, with full reorthogonalization.
 
   Returns:
     `[2]`.
@@ -69,7 +71,7 @@ def extremes(
     for _ in range(2):
       image = image - (vectors @ image) @ vectors
     beta = jnp.linalg.norm(image)
-    # Where the span is used up, beta is rounding, and cuts off what follows.
+    # In an exhausted Krylov space beta is rounding and decouples the rest.
     v = image / jnp.maximum(beta, jnp.finfo(flat.dtype).tiny)
     return (vectors, v), (alpha, beta)
 
@@ -81,3 +83,29 @@ def extremes(
   off = jnp.diag(beta[:-1], 1)
   eigenvalues = jnp.linalg.eigvalsh(jnp.diag(alpha) + off + off.T)
   return eigenvalues[jnp.array([0, -1])]
+
+
+def lowest_at_zeros(batch: base.Batch, classes: int, hidden: int) -> float:
+  """The smallest eigenvalue of the mean cross-entropy at weights of zero.
+
+  For a network with f(0) = 0 and f'(0) = 1, such as tanh, whose last bias makes
+  the outputs p equal to the class frequencies. With one hidden layer the
+  Hessian couples w_1 only to w_2, an entry of w_1 (input i, unit j) to one of
+  w_2 (unit j, class k) by
+
+      C_ik = mean over the examples of x_i (p_k - y_k).
+
+  so its eigenvalues are plus and minus the singular values of C, once per unit,
+  zeros, and those of the last bias, which are not negative. With more hidden
+  layers only the latter and zeros remain.
+
+  Args:
+    batch: `[B, n_0]` inputs and `[B]` labels.
+    classes: K, the number of logits.
+    hidden: the number of hidden layers, at least 1.
+  """
+  if hidden > 1:
+    return 0.0
+  x, y = np.asarray(batch.x, float), np.eye(classes)[np.asarray(batch.y)]
+  coupling = x.T @ (y.mean(0) - y) / len(x)
+  return -float(np.linalg.norm(coupling, 2))

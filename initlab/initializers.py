@@ -1,27 +1,27 @@
 """Initializers: factories of functions that draw the weights of one layer.
 
-Every public factory takes its knobs once and returns JAX's own
+Every public factory takes its knobs and returns JAX's own
 
     initializer(key, shape, dtype=jnp.float32) -> Array
 
-which Flax and Equinox take as it is, and Haiku through
+which Flax and Equinox accept as it is, and Haiku through
 `lambda shape, dtype: initializer(hk.next_rng_key(), shape, dtype)`. Keys may be
 typed or raw; a key is consumed, and deterministic initializers ignore theirs.
 
-What holds for all of them:
+Common to all of them:
 
-* Draws are made in float32 (in float64 where that is asked and enabled) and
-  cast last: a bfloat16 array is the float32 array of the same key, rounded.
-* The result is bit for bit the same alone, compiled and under `vmap`.
-* `gain` multiplies the weights, so the variance goes with its square. It may be
-  a traced scalar, so that settings can share one compiled program: a gain gives
-  the same bits traced or not.
-* Arrays without entries are returned as such. Shapes, dtypes and knobs that
-  make no sense raise `base.UserError`.
+* Draws are made in float32 (float64 if requested and enabled) and cast last: a
+  bfloat16 array is the float32 array of the same key, rounded.
+* The result is bitwise identical eager, compiled and under `vmap`.
+* `gain` multiplies the weights, so the variance scales with its square. It may
+  be a traced scalar, so that settings can share one compiled program; the bits
+  are the same traced or not.
+* Empty arrays are allowed. Invalid shapes, dtypes and knobs raise
+  `base.UserError`.
 
-Kernels are stored `[n_in, n_out]` and applied as `x @ w`. What other kernels
-mean by fan-in and fan-out is told by `kernels.Axes`. The table `SCHEMES` gives
-each initializer its name and the law that it declares.
+Kernels are stored `[n_in, n_out]` and applied as `x @ w`. For other layouts,
+`kernels.Axes` defines fan-in and fan-out. The table `SCHEMES` gives each
+initializer a name and its declared law.
 """
 
 from collections.abc import Callable
@@ -33,8 +33,9 @@ from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from initlab import base, functions, kernels, keys
+from initlab import base, finite_width, functions, kernels, keys, meanfield
 
 
 def constant(value: float = 0.01) -> base.Initializer:
@@ -151,7 +152,7 @@ def _scaled(
   distribution: str,
   axes: kernels.Axes,
 ) -> base.Initializer:
-  """`variance_scaling` by a number that is part of the scheme, and the gain."""
+  """`variance_scaling` by the scheme's own constant times the gain."""
   gain = kernels.number(gain, 'gain')
   fan = base.lookup(_MODES, 'mode', mode)
   std = lambda n_in, n_out: constant * fan(n_in, n_out) ** -0.5
@@ -298,7 +299,7 @@ def _prelu_gain(slope: float) -> float:
 def selu(**axes: Unpack[kernels.Axes]) -> base.Initializer:
   """Normal with Var[w] = 1 / n_in, and no gain.
 
-  It alone makes mean 0 and variance 1 a fixed point of SELU layers.
+  Only this variance makes mean 0 and variance 1 a fixed point of SELU layers.
 
   References:
     Klambauer, Unterthiner, Mayr & Hochreiter, 2017, Self-Normalizing Neural
@@ -345,6 +346,96 @@ def random_walk_linear(
     gain,
     axes,
   )
+
+
+def random_walk_exact(
+  gain: float = 1.0, **axes: Unpack[kernels.Axes]
+) -> base.Initializer:
+  """Normal of std gain g / sqrt(n_in), g exactly drift-free for ReLU networks.
+
+  `random_walk` uses a fit of it, with a drift of log |h|^2 of -0.08 / n_in per
+  layer. See `finite_width.unbiased_gain`.
+  """
+  gain = kernels.number(gain, 'gain')
+  return kernels.fan_scaled(
+    'normal',
+    lambda n_in, n_out: n_in**-0.5 * finite_width.unbiased_gain(n_in),
+    gain,
+    axes,
+  )
+
+
+def critical(
+  activation: functions.Named = 'tanh',
+  q: float = 0.05,
+  **axes: Unpack[kernels.Axes],
+) -> base.Initializer:
+  """Normal weights at the critical point whose variance has the fixed point q.
+
+  Var[w] = sw2 / n_in, and normal biases of variance sb2, see `critical_bias`:
+  gradients keep their size (chi_1 = 1) and so does a signal of variance q. A
+  small q makes a tanh network nearly linear; Xiao et al. take 1 / L.
+
+  Args:
+    activation: of the network, or its name.
+    q: variance of the pre-activations, positive.
+    **axes: see `kernels.Axes`.
+
+  Returns:
+    An initializer for kernels of rank 2 or more.
+
+  Raises:
+    UserError: no biases make q a critical fixed point of the activation; or
+      bad knobs.
+
+  References:
+    Pennington, Schoenholz & Ganguli, 2017: sw2 and sb2 as functions of q.
+    https://arxiv.org/abs/1711.04735
+    Xiao et al., 2018. https://arxiv.org/abs/1806.05393
+  """
+  point = _critical_point(activation, q)
+  return _scaled(point.gain, 1.0, 'fan_in', 'normal', axes)
+
+
+def critical_orthogonal(
+  activation: functions.Named = 'tanh',
+  q: float = 0.05,
+  **axes: Unpack[kernels.Axes],
+) -> base.Initializer:
+  """`critical` with orthogonal weights, E[w^2] = sw2 / n_in.
+
+  With tanh and q -> 0 it alone keeps all singular values of the Jacobian of a
+  deep network near 1 (Pennington et al., 2017), see `spectra`.
+  """
+  return orthogonal_rescaled(_critical_point(activation, q).gain, **axes)
+
+
+def critical_bias(
+  activation: functions.Named = 'tanh', q: float = 0.05
+) -> base.Initializer:
+  """b ~ N(0, sb2), of `critical`.
+
+  It takes the shape of the kernel, (n_in, n_out), and returns `[n_out]`.
+  """
+  std = _critical_point(activation, q).bias_variance ** 0.5
+
+  def bias(
+    key: base.Key, shape: base.Shape, dtype: Any = jnp.float32
+  ) -> base.Array:
+    _, n_out = kernels.exactly(2, shape)
+    return normal(std)(key, (n_out,), dtype)
+
+  return bias
+
+
+def _critical_point(
+  activation: functions.Named, q: float
+) -> meanfield.Critical:
+  if not (isinstance(activation, str) or callable(activation)):
+    raise base.UserError(
+      f'activation must be a name or a function, not {activation!r}'
+    )
+  return meanfield.critical_point(activation, kernels.number(q, 'q'))
 
 
 def orthogonal(
@@ -452,14 +543,100 @@ def identity(gain: float = 1.0) -> base.Initializer:
   return kernels.initializer(draw)
 
 
+def near_identity(alpha: float = 0.085) -> base.Initializer:
+  """The identity plus noise, for tanh networks of any depth.
+
+  w = D + Z for a `[n_in, n_out]` matrix, with Z ~ N(0, alpha^2 / n_in), and
+  D_ij = 1 where i is j modulo n_in: each unit copies one input. Unit j computes
+  tanh(a x) with a close to 1, above it in some layers and below in others, and
+  its signal neither saturates nor vanishes.
+
+  The paper uses n_in in the noise; the authors' notebooks divide by
+  sqrt(n_out), which is the same for square layers.
+
+  Args:
+    alpha: size of the noise.
+
+  References:
+    Lee, Choi & Kim, Robust weight initialization for tanh neural networks with
+    fixed point analysis, 2025, section 3.2. https://arxiv.org/abs/2410.02242
+  """
+  alpha = kernels.number(alpha, 'alpha')
+
+  def draw(key: base.Key, shape: base.Shape, dtype: Any) -> base.Array:
+    n_in, n_out = kernels.exactly(2, shape)
+    rows = jnp.arange(n_in)[:, None] == jnp.arange(n_out)[None, :] % n_in
+    noise = jax.random.normal(key, shape, dtype)
+    return rows.astype(dtype) + kernels.times(noise, n_in**-0.5, alpha)
+
+  return kernels.initializer(draw)
+
+
+_SIDES = {'both': (True, True), 'in': (True, False), 'out': (False, True)}
+
+
+def looks_linear(
+  gain: float = 1.0, sides: str = 'both', **axes: Unpack[kernels.Axes]
+) -> base.Initializer:
+  """Mirrored blocks that make a ReLU network linear at the start.
+
+      w = [[V, -V], [-V, V]],      V orthogonal,
+
+  so the pre-activation of unit j + n_out / 2 is minus that of unit j, and
+  relu(s) - relu(-s) = s is passed on: if no layer narrows, the length of s is
+  preserved at every depth and for every input. With an odd number of units, the
+  last of the first half has no mirror image.
+
+  The first layer of a network, which receives data, should be mirrored only in
+  its outputs, and the last layer only in its inputs. An initializer does not
+  know which layer it draws; with 'both', the first layer depends only on the
+  differences of the two halves of its inputs.
+
+  Args:
+    gain: length of the orthogonal rows or columns of V.
+    sides: 'both', 'out' (w = [V, -V]) or 'in' (w = [[V], [-V]]).
+    **axes: see `kernels.Axes`.
+
+  Returns:
+    An initializer for kernels of rank 2 or more.
+
+  Raises:
+    UserError: at once for bad knobs, at the draw for bad shapes and axes.
+
+  References:
+    Balduzzi et al., The shattered gradients problem, 2017.
+    https://arxiv.org/abs/1702.08591
+    Burkholz & Dubatovka, Initialization of ReLUs for dynamical isometry, 2019.
+    https://arxiv.org/abs/1806.06362
+  """
+  gain = kernels.number(gain, 'gain')
+  rows, columns = base.lookup(_SIDES, 'sides', sides)
+
+  def draw(key: base.Key, shape: base.Shape, dtype: Any) -> base.Array:
+    *batch, n_in, n_out = shape
+    block = orthogonal(
+      gain, in_axis=-2, out_axis=-1, batch_axis=tuple(range(len(batch)))
+    )
+    half_in = -(-n_in // 2) if rows else n_in
+    half_out = -(-n_out // 2) if columns else n_out
+    w = block(key, (*batch, half_in, half_out), dtype)
+    if columns:
+      w = jnp.concatenate([w, -w], axis=-1)[..., :n_out]
+    if rows:
+      w = jnp.concatenate([w, -w], axis=-2)[..., :n_in, :]
+    return w
+
+  return kernels.matrix(draw, axes)
+
+
 def zero() -> base.Initializer:
-  """ZerO: the key is ignored. Not to be taken for `zeros`.
+  """ZerO: deterministic; not the same as `zeros`.
 
   A `[n_in, n_out]` kernel is the (partial) identity if n_in >= n_out. If it
   widens, it is the corner of the Hadamard matrix of the next power of two,
   w_ij = 2^(-m/2) (-1)^(number of common binary digits of i and j) with
-  m = ceil(log2 n_out), which lets the rank grow in training where a partial
-  identity would not. The factor is that of the authors' program; it makes the
+  m = ceil(log2 n_out). The rank can then grow in training, which a partial
+  identity prevents. The factor is from the authors' program; it makes the
   Hadamard matrix orthogonal.
 
   Examples:
@@ -494,7 +671,7 @@ def sparse(
   are dense.
 
   Args:
-    nonzeros: how many of the n_in weights of a unit are not zero.
+    nonzeros: the number of nonzero weights per unit.
     std: their standard deviation.
     **axes: see `kernels.Axes`.
 
@@ -549,7 +726,7 @@ def flax(**axes: Unpack[kernels.Axes]) -> base.Initializer:
 def haiku(**axes: Unpack[kernels.Axes]) -> base.Initializer:
   """`haiku.Linear`: truncated normal, parent of std 1 / sqrt(n_in); b = 0.
 
-  The variance that the cut takes away is not given back: n_in Var[w] = 0.774.
+  The variance lost by truncation is not restored: n_in Var[w] = 0.774.
   """
   return _scaled(kernels.TRUNCATED_STD, 1.0, 'fan_in', 'truncated_normal', axes)
 
@@ -576,7 +753,7 @@ def _scheme(
   source: str,
   **bias: Any,
 ) -> base.Scheme:
-  """A row of the table; the knobs are what `variance` takes beside the fans."""
+  """A row of the table; `variance` takes the fans, then the knobs."""
   _, _, *knobs = inspect.signature(variance).parameters
   law = lambda n_in, n_out, **knobs: base.Law(
     family, variance(n_in, n_out, **knobs)
@@ -584,8 +761,8 @@ def _scheme(
   return base.Scheme(make, law, tuple(knobs), source, **bias)
 
 
-# E[w^2] of each, written from its source and apart from the code that draws, so
-# that a test of one against the other can fail.
+# E[w^2] of each, written from its source, independently of the code that draws,
+# so that a test of one against the other can fail.
 _STANDARD = lambda n_in, n_out, gain=1.0: gain**2 / (3 * n_in)
 _LECUN = lambda n_in, n_out, gain=1.0: gain**2 / n_in
 _GLOROT = lambda n_in, n_out, gain=1.0: 2 * gain**2 / (n_in + n_out)
@@ -597,6 +774,10 @@ _WALK = lambda n_in, n_out, gain=1.0: (
 )
 _WALK_LINEAR = lambda n_in, n_out, gain=1.0: gain**2 * math.exp(1 / n_in) / n_in
 _ORTHOGONAL = lambda n_in, n_out, gain=1.0: gain**2 / max(n_in, n_out)
+_MIRRORED = lambda n_in, n_out, gain=1.0: (
+  gain**2 / ((max(n_in, n_out) + 1) // 2)
+)
+_NEAR_IDENTITY = lambda n_in, n_out, alpha=0.085: (1 + alpha**2) / n_in
 _SPARSE = lambda n_in, n_out, nonzeros=15, std=1.0: (
   std**2 * min(nonzeros, n_in) / n_in
 )
@@ -609,6 +790,29 @@ _NG = lambda n_in, n_out, epsilon=None: (
 _TORCH = lambda n_in, n_out: 1 / (3 * n_in)
 _KERAS = lambda n_in, n_out: 2 / (n_in + n_out)
 _HAIKU = lambda n_in, n_out: 0.7737413035499232 / n_in
+
+
+def _walk_exact(n_in: int, n_out: int, gain: float = 1.0) -> float:
+  """exp(-E log(chi^2_K / n)), K > 0 of n units active, over n."""
+  from scipy import special, stats
+
+  active = np.arange(1, n_in + 1)
+  share = stats.binom.pmf(active, n_in, 0.5)
+  log = np.sum(share * special.digamma(active / 2)) / np.sum(share)
+  return gain**2 / 2 * math.exp(-log)
+
+
+def _critical_variance(
+  n_in: int, n_out: int, activation: functions.Named = 'tanh', q: float = 0.05
+) -> float:
+  return meanfield.critical_point(activation, q).weight_variance / n_in
+
+
+def _critical_bias_variance(
+  n_in: int, n_out: int, activation: functions.Named = 'tanh', q: float = 0.05
+) -> float:
+  return meanfield.critical_point(activation, q).bias_variance
+
 
 # A name without a distribution stands for the distribution of its source.
 SCHEMES: dict[str, base.Scheme] = {
@@ -668,6 +872,25 @@ SCHEMES: dict[str, base.Scheme] = {
   'random_walk_linear': _scheme(
     random_walk_linear, 'normal', _WALK_LINEAR, 'Sussillo & Abbott 2014'
   ),
+  'random_walk_exact': _scheme(
+    random_walk_exact, 'normal', _walk_exact, 'Sussillo & Abbott 2014, exactly'
+  ),
+  'critical': _scheme(
+    critical,
+    'normal',
+    _critical_variance,
+    'Pennington et al. 2017',
+    bias=critical_bias,
+    bias_variance=_critical_bias_variance,
+  ),
+  'critical_orthogonal': _scheme(
+    critical_orthogonal,
+    'orthogonal',
+    _critical_variance,
+    'Pennington et al. 2017',
+    bias=critical_bias,
+    bias_variance=_critical_bias_variance,
+  ),
   'orthogonal': _scheme(
     orthogonal, 'orthogonal', _ORTHOGONAL, 'Saxe et al. 2014'
   ),
@@ -677,6 +900,12 @@ SCHEMES: dict[str, base.Scheme] = {
   'sparse': _scheme(sparse, 'sparse', _SPARSE, 'Martens 2010, section 5'),
   'identity': _scheme(
     identity, 'fixed', _ORTHOGONAL, 'Le, Jaitly & Hinton 2015'
+  ),
+  'near_identity': _scheme(
+    near_identity, 'near_identity', _NEAR_IDENTITY, 'Lee et al. 2025'
+  ),
+  'looks_linear': _scheme(
+    looks_linear, 'mirrored', _MIRRORED, 'Balduzzi et al. 2017'
   ),
   'zero': _scheme(zero, 'fixed', _ZERO, 'ZerO, Zhao et al. 2022, algorithm 1'),
   'zeros': _scheme(zeros, 'fixed', lambda n_in, n_out: 0.0, 'all weights 0'),
@@ -703,13 +932,13 @@ SCHEMES: dict[str, base.Scheme] = {
     lambda: uniform(0.1),
     'uniform',
     lambda n_in, n_out: 0.1**2 / 3,
-    'the norm until 2010, says 365 Data Science: U[-0.1, 0.1)',
+    'U[-0.1, 0.1), common before 2010 (365 Data Science)',
   ),
   'normal_tenth': _scheme(
     lambda: normal(0.1),
     'normal',
     lambda n_in, n_out: 0.1**2,
-    'the norm until 2010, says 365 Data Science: N(0, 0.1^2)',
+    'N(0, 0.1^2), common before 2010 (365 Data Science)',
   ),
   'ng_epsilon': _scheme(
     ng_epsilon, 'uniform', _NG, 'Ng, Machine Learning, random initialization'
@@ -737,17 +966,17 @@ SCHEMES: dict[str, base.Scheme] = {
 
 
 def resolve(text: str, distribution: str = 'default') -> base.Scheme:
-  """The scheme of that name, with its knobs set, in the distribution wanted.
+  """The scheme of a name with knobs, in a distribution.
 
   Args:
-    text: a key of `SCHEMES`, with knobs, as in 'sparse:nonzeros=10:std=1'. The
-      scheme returned has them set, and keeps the others as its `knobs`.
+    text: a key of `SCHEMES`, with knobs, as in 'sparse:nonzeros=10:std=1'. They
+      are set in the returned scheme; its `knobs` are the others.
     distribution: 'default' for the scheme as it is; 'uniform', 'normal' or
       'truncated_normal' for that member of a family ('glorot', 'he', ...).
 
   Raises:
-    UserError: there is no such scheme, it has no such knob or no choice of
-      distribution, or a value makes no sense.
+    UserError: the scheme or knob does not exist, the scheme has no choice of
+      distribution, or a value is invalid.
 
   Examples:
     >>> resolve('glorot').law(300, 100).variance
@@ -770,6 +999,14 @@ def resolve(text: str, distribution: str = 'default') -> base.Scheme:
     return scheme
   knobs = functions.values(name, given, knobs_of(scheme))
   scheme.make(**knobs)
+  if scheme.bias:
+    # Biases of frameworks have no knobs; critical ones share the weights'.
+    known = functions.knobs_of(scheme.bias)
+    of_bias = {knob: knobs[knob] for knob in knobs if knob in known}
+    scheme = scheme._replace(
+      bias=functools.partial(scheme.bias, **of_bias),
+      bias_variance=functools.partial(scheme.bias_variance, **of_bias),
+    )
   return scheme._replace(
     make=functools.partial(scheme.make, **knobs),
     law=functools.partial(scheme.law, **knobs),
@@ -778,7 +1015,7 @@ def resolve(text: str, distribution: str = 'default') -> base.Scheme:
 
 
 def knobs_of(scheme: base.Scheme) -> dict[str, Any]:
-  """Knob -> default, of the knobs that its law knows, in their order.
+  """Knob -> default, for the knobs of its law, in order.
 
   Examples:
     >>> knobs_of(SCHEMES['sparse'])

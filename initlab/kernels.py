@@ -1,7 +1,7 @@
-"""Kernels: their axes and fans, and the draws that fill them.
+"""Kernels: their axes and fans, and random draws.
 
-The parts that `initializers` is made of: what the axes of an array mean, which
-arguments make sense, and how a distribution of a given scale is drawn.
+The building blocks of `initializers`: the meaning of axes, the validation of
+arguments, and draws from a distribution of given scale.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import numpy as np
 
 from initlab import base
 
-# A number, or a traced scalar in its place.
+# A number or a traced scalar.
 Scalar = Any
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -47,8 +47,8 @@ class Axes(TypedDict, total=False):
   batch_axis: base.Axes
 
 
-class _Split(NamedTuple):
-  """All axes of a kernel, none negative, each in one place."""
+class Split(NamedTuple):
+  """All axes of a kernel, non-negative, each in one group; see `Axes`."""
 
   batch: tuple[int, ...]
   field: tuple[int, ...]
@@ -79,7 +79,7 @@ def fans(shape: base.Shape, **axes: Unpack[Axes]) -> tuple[int, int]:
     >>> fans((12, 512, 256), in_axis=-2, out_axis=-1, batch_axis=0)
     (512, 256)
   """
-  _, field, ins, outs = _split_axes(tuple(shape), **axes)
+  _, field, ins, outs = split_axes(tuple(shape), **axes)
   return _size(shape, field + ins), _size(shape, field + outs)
 
 
@@ -143,13 +143,13 @@ def fan_scaled(
 
 
 def matrix(draw: Draw, axes: Axes) -> base.Initializer:
-  """Lays `[*batch, n_in, n_out]` matrices out as the kernel's axes say."""
+  """Arranges `[*batch, n_in, n_out]` matrices by the kernel's axes."""
   _refuse_unknown(axes)
 
   def draw_kernel(
     key: base.Key, shape: tuple[int, ...], dtype: Any
   ) -> base.Array:
-    order = _split_axes(shape, **axes)
+    order = split_axes(shape, **axes)
     rows, columns = _size(shape, order.field + order.ins), order.outs
     batch = tuple(shape[axis] for axis in order.batch)
     w = draw(key, (*batch, rows, _size(shape, columns)), dtype)
@@ -161,7 +161,7 @@ def matrix(draw: Draw, axes: Axes) -> base.Initializer:
 
 
 def matrices(w: np.ndarray, **axes: Unpack[Axes]) -> np.ndarray:
-  """Kernels as the matrices that they are applied as: `matrix`, undone.
+  """Kernels as matrices: the inverse of `matrix`.
 
   Args:
     w: `[S, *shape]` kernels.
@@ -179,7 +179,7 @@ def matrices(w: np.ndarray, **axes: Unpack[Axes]) -> np.ndarray:
     (8, 36, 20)
   """
   shape = w.shape[1:]
-  order = _split_axes(shape, **axes)
+  order = split_axes(shape, **axes)
   rows = _size(shape, order.field + order.ins)
   flat = w.transpose(0, *(axis + 1 for axis in sum(order, ())))
   return flat.reshape(-1, rows, _size(shape, order.outs))
@@ -203,12 +203,17 @@ def times(draw: base.Array, constant: float, gain: Scalar = 1.0) -> base.Array:
   return jax.lax.clamp(-largest, draw * scale, largest)
 
 
-def _split_axes(
+def split_axes(
   shape: tuple[int, ...],
   in_axis: base.Axes | None = None,
   out_axis: base.Axes | None = None,
   batch_axis: base.Axes = (),
-) -> _Split:
+) -> Split:
+  """Which axes of a kernel are what; `in_axis` is -2, `out_axis` -1 at rank 2.
+
+  Raises:
+    UserError: the axes are ambiguous, out of range or overlapping.
+  """
   rank = len(at_least(2, shape))
   if rank > 2 and (in_axis is None or out_axis is None):
     raise base.UserError(
@@ -238,7 +243,7 @@ def _split_axes(
     tuple(axis for axis in owner if owner[axis] == name)
     for name in ('batch_axis', 'in_axis', 'out_axis')
   )
-  return _Split(batch, field, ins, outs)
+  return Split(batch, field, ins, outs)
 
 
 def _refuse_unknown(axes: Axes) -> None:
@@ -252,7 +257,7 @@ def _size(shape: base.Shape, axes: tuple[int, ...]) -> int:
 
 
 def number(value: Scalar, what: str, minimum: float = 0.0) -> Scalar:
-  """The knob as a float, if it is a finite one in float32; a tracer passes."""
+  """A knob as a float that is finite in float32; tracers pass unchecked."""
   if isinstance(value, jax.core.Tracer):
     return value
   try:
@@ -278,7 +283,7 @@ def _checked_shape(shape: base.Shape) -> tuple[int, ...]:
 
 
 def at_least(rank: int, shape: base.Shape) -> base.Shape:
-  """The shape, if its rank is that or more."""
+  """Checks that a shape has at least this rank."""
   if len(shape) < rank:
     raise base.UserError(
       f'shape {tuple(shape)} has rank {len(shape)}; this initializer needs a '
@@ -288,7 +293,7 @@ def at_least(rank: int, shape: base.Shape) -> base.Shape:
 
 
 def exactly(rank: int, shape: base.Shape) -> base.Shape:
-  """The shape, if its rank is that."""
+  """Checks that a shape has this rank."""
   if len(shape) != rank:
     raise base.UserError(
       f'shape {tuple(shape)} has rank {len(shape)}; this initializer needs '

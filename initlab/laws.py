@@ -1,4 +1,4 @@
-"""Estimated laws, of initializers that declare none."""
+"""Estimates the laws of initializers that declare none."""
 
 import functools
 import math
@@ -9,14 +9,14 @@ import numpy as np
 
 from initlab import base, kernels, keys, testing
 
-# The relative standard error of a variance that is good enough, which normal
-# weights reach with 80,000 draws; and the draws after which it has to do.
+# Target relative standard error of a variance, which takes 80,000 draws for
+# normal weights; and the most draws.
 _ERROR = 0.005
 _FEWEST = 2**17
 _MOST = 2**22
 
-# At a p above this, a distribution is taken for what the draws follow. Which of
-# the independent families it is changes no theory.
+# The family is accepted at a p above this. The choice between the independent
+# families does not change theory.
 _LEAST_P = 1e-4
 
 _Z95 = 1.96
@@ -24,15 +24,15 @@ _Z95 = 1.96
 
 @functools.lru_cache(maxsize=1024)
 def estimate(initializer: base.Initializer, n_in: int, n_out: int) -> base.Law:
-  """What an initializer draws for a `[n_in, n_out]` kernel.
+  """Estimates the law of an initializer for a `[n_in, n_out]` kernel.
 
-  As many kernels are drawn, from fixed keys, as give the variance a relative
-  standard error of 0.5%, sqrt((kurtosis - 1) / draws), or at most 4 million
-  entries, where heavy tails would need more. The family is the best of
-  'uniform', 'normal' and 'truncated_normal' by the Kolmogorov-Smirnov test;
-  'independent' where it is none of them; 'fixed' where no entry depends on the
-  key; and 'unknown' where entries do not have mean zero or are not independent,
-  by the tests of `testing.check_draws`.
+  Draws kernels from fixed keys until the variance has a relative standard error
+  of 0.5%, sqrt((kurtosis - 1) / draws), but at most 4 million entries, which
+  heavy tails may exceed. The family is the best of 'uniform', 'normal' and
+  'truncated_normal' by the Kolmogorov-Smirnov test; 'independent' if it is none
+  of them; 'fixed' if no entry depends on the key; and 'unknown' if entries do
+  not have mean zero or are not independent, by the tests of
+  `testing.check_draws`.
 
   Args:
     initializer: `(key, shape, dtype) -> array`, traceable by JAX.
@@ -73,9 +73,9 @@ def estimate(initializer: base.Initializer, n_in: int, n_out: int) -> base.Law:
 def _sample(
   initializer: base.Initializer, shape: tuple[int, int], draws: int
 ) -> np.ndarray:
-  """`[S, n, n_out]` about as many draws of two keys or more.
+  """`[S, n, n_out]`, about `draws` entries from at least two keys.
 
-  Of a kernel so large that two are more than `_MOST` entries, the first n rows.
+  If two kernels exceed `_MOST` entries, their first n rows.
   """
   count = max(2, draws // math.prod(shape))
   key = keys.stream(keys.root(0), 'law')

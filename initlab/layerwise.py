@@ -1,8 +1,7 @@
-"""Layers of one shape, treated alike: compiled once, whatever the depth.
+"""Loops over layers of equal shape, which bound the compile time.
 
-A program that spells out every layer takes longer to compile than to run from a
-few dozen layers on. What is the same for each layer of a shape is written here
-as one loop over those layers.
+From a few dozen layers on, an unrolled program takes longer to compile than to
+run. Computations shared by layers of one shape therefore become one loop.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -18,13 +17,13 @@ def each(
   *layers: Sequence[Any],
   static: Sequence[Hashable] = (),
 ) -> list[Any]:
-  """`function` of every layer, one loop over the layers of each shape.
+  """Maps `function` over layers, with one loop per shape.
 
   Args:
-    function: of the parts of one layer, arrays or trees of them.
-    *layers: one sequence of `L` such parts for each argument.
-    static: if given, `L` values, the first argument of `function`; layers are
-      alike only if these are equal, too.
+    function: takes the parts of one layer, arrays or trees of them.
+    *layers: one sequence of `L` parts for each argument.
+    static: if given, `L` static values, the first argument of `function`; only
+      layers with equal values share a loop.
 
   Returns:
     `L` results, in the order of the layers.
@@ -53,7 +52,7 @@ def each(
 
 
 def runs(layers: Sequence[Any]) -> list[slice]:
-  """The longest stretches of neighbours with the same shapes, in order.
+  """The longest runs of neighbours with the same shapes, in order.
 
   Examples:
     >>> runs([jnp.ones(2), jnp.ones(3), jnp.ones(3)])
@@ -65,7 +64,7 @@ def runs(layers: Sequence[Any]) -> list[slice]:
 
 
 def stack(trees: Sequence[Any]) -> Any:
-  """Trees of one structure as one tree of arrays `[len(trees), ...]`."""
+  """Stacks trees of one structure into arrays `[len(trees), ...]`."""
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 

@@ -1,4 +1,4 @@
-"""The costs a network is trained on, and what they do to random logits."""
+"""Loss functions, and their averages over random logits."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,15 +9,15 @@ import optax
 
 from initlab import base
 
-# Beyond this standard deviation of the logits a softmax is nearly one-hot, and
-# its moments follow their first-order expansion in 1 / deviation.
+# Beyond this standard deviation sigma of the logits a softmax is nearly
+# one-hot, and its moments follow their first-order expansion in 1 / sigma.
 _ONE_HOT = 12.0
 
-_DRAWS = 1000  # of the logits of a batch, for averages over pairs of examples
+_DRAWS = 1000  # draws of a batch's logits for averages over pairs of examples
 
 
 class Loss(NamedTuple):
-  """A cost of one example, and its averages over random logits.
+  """A loss of one example, and its averages over random logits.
 
   per_example: `(logits [K], label []) -> []`.
   expected: `(variance [...], mean, K) -> [...]`, E C for K logits that are
@@ -27,7 +27,7 @@ class Loss(NamedTuple):
   gradient_distance: `(covariance [B, B], label [B], K) -> [B, B]`,
     (1/K) E |dC/ds_x - dC/ds_y|^2 of two examples x and y, whose logits have
     this covariance, each of the K independently.
-  unit: of the cost.
+  unit: of the loss.
   """
 
   per_example: Callable[[base.Array, base.Array], base.Array]
@@ -63,9 +63,9 @@ def expected_cross_entropy(
 
   With S = sum_k exp(s_k), Frullani's integral gives
   E log S = int_0^inf (exp(-t) - E exp(-t S)) dt / t, one integral of one-
-  dimensional Gaussian averages. The mean cancels. Beyond a standard deviation
-  sigma of 12 it is sigma E max_k z_k, z_k independent N(0, 1), and an excess
-  that falls as 1 / sigma.
+  dimensional Gaussian averages. The mean cancels. For a standard deviation
+  sigma above 12 it is sigma E max_k z_k, z_k independent N(0, 1), plus a term
+  of order 1 / sigma.
   """
   del mean
   largest = _expected_largest(size)
@@ -110,8 +110,8 @@ def cross_entropy_gradient_distance(
   """(1/K) (E |p_x - p_y|^2 + 2 [y_x != y_y]), p = softmax(s).
 
   The mixed term is zero, since E p_k = 1/K for every k and example. The first
-  one is an average over 1,000 draws of the logits of the whole batch, always
-  the same, and so errs by about a percent of itself.
+  term is an average over 1,000 fixed draws of the batch's logits, with a
+  relative error of about 1%.
   """
   values, vectors = np.linalg.eigh(covariance)
   root = vectors * np.sqrt(np.maximum(values, 0.0))
@@ -137,7 +137,7 @@ def _different(label: np.ndarray) -> np.ndarray:
 
 
 def _expected_largest(size: int) -> float:
-  """E of the largest of so many independent N(0, 1)."""
+  """E of the maximum of `size` independent N(0, 1)."""
   from scipy import special
 
   z, step = np.linspace(-10, 10, 4001, retstep=True)
@@ -152,7 +152,7 @@ def _softmax_average(
   beyond: Callable[[float, float], float],
   variance: np.ndarray,
 ) -> np.ndarray:
-  """The integral over log t of `integrand(t, s, weights)`, a variance each."""
+  """The integral over log t of `integrand(t, s, weights)`, per variance."""
 
   def at(deviation: float) -> float:
     capped = min(deviation, _ONE_HOT)

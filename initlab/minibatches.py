@@ -1,8 +1,7 @@
-"""Where the minibatches of a training come from.
+"""Sources of minibatches.
 
-A source of minibatches is an `Examples`: it says which examples a step takes,
-as a pure function of the key and of the step, so that a training goes on after
-an interruption as if there had been none.
+An `Examples` gives the minibatch of a step as a pure function of key and step,
+so that an interrupted training resumes with the same minibatches.
 """
 
 from collections.abc import Callable
@@ -15,14 +14,14 @@ from initlab import base, keys
 
 
 class Examples(NamedTuple):
-  """Where minibatches come from.
+  """A source of minibatches.
 
-  A cursor serves a stretch of steps, in which nothing of it changes, so no loop
-  over steps copies it. Steps are int32.
+  A cursor (e.g. an epoch's permutation) is constant over a range of steps;
+  keeping it out of the inner loop avoids copying it. Steps are int32.
 
-  open: `step -> cursor` of the stretch that the step is in.
-  end: `step -> step`, the first one after that stretch.
-  turn: `(cursor, step) -> cursor` of the next stretch, which begins there.
+  open: `step -> cursor` of the range that contains the step.
+  end: `step -> step`, the first one after that range.
+  turn: `(cursor, step) -> cursor` of the next range, which starts at `step`.
   batch: `(cursor, step) -> batch`, the minibatch of a step.
   """
 
@@ -50,7 +49,7 @@ def examples(
     size: of a minibatch; 0 for all training examples.
 
   Raises:
-    UserError: neither is given, or the size is beyond the examples.
+    UserError: there are no examples, or fewer than `size`.
   """
   if draw is not None:
     return generated(key, draw, size)
@@ -62,7 +61,7 @@ def examples(
 def generated(
   key: base.Key, draw: Callable[[base.Key, int], base.Batch], size: int
 ) -> Examples:
-  """Fresh examples at every step, those of step t from `keys.at(key, t)`.
+  """Fresh examples at every step; step t draws from `keys.at(key, t)`.
 
   Args:
     key: the stream of the data; it is consumed.
@@ -78,11 +77,10 @@ def generated(
 
 
 def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
-  """Every example once an epoch, in an order of its own.
+  """Every example once per epoch, shuffled.
 
-  The epochs follow each other without a gap: a minibatch that begins near the
-  end of one takes the rest from the next. Epoch k is ordered by the permutation
-  that `keys.at(key, k)` gives.
+  A minibatch may span the end of one epoch and the start of the next. The
+  permutation of epoch k is drawn from `keys.at(key, k)`.
 
   Args:
     key: the stream of the data; it is consumed.
@@ -95,8 +93,8 @@ def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
   count = len(data.x)
   if not 1 <= size <= count:
     raise base.UserError(
-      f'batch_size={size}: there are {count} training examples; it is from 1 '
-      f'to {count}, or 0 for all of them'
+      f'batch_size={size}: it must be from 1 to {count}, the number of '
+      'training examples, or 0 for all of them'
     )
 
   def order(epoch: base.Array) -> base.Array:
@@ -129,11 +127,11 @@ def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
 
 
 def whole(data: Any) -> Examples:
-  """All examples at every step; None where the objective takes none."""
+  """All examples at every step; None if the objective takes no data."""
   return _endless(lambda cursor, step: data)
 
 
 def _endless(batch: Callable[[Any, base.Array], Any]) -> Examples:
-  """Minibatches that need no cursor: all steps are one stretch."""
+  """Minibatches without a cursor."""
   end = lambda step: jnp.full((), jnp.iinfo(jnp.int32).max, jnp.int32)
   return Examples(lambda step: (), end, lambda cursor, step: cursor, batch)

@@ -1,6 +1,6 @@
 """A multilayer perceptron: a tuple of layers, and pure functions on it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 import itertools
 import typing
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from initlab import base, keys, layerwise
 
-# Neighbouring layers of one shape up to which a network is spelled out.
+# Most adjacent layers of one shape that are unrolled.
 _UNROLLED = 16
 
 
@@ -26,26 +26,26 @@ def init(
 ) -> base.Params:
   """Draws every layer of a network.
 
-  Layer l takes its weights from `stream(at(key, l), 'w')` and its biases from
-  `stream(at(key, l), 'b')`: neither depends on the other layers, nor on depth.
+  Layer l draws its weights from `stream(at(key, l), 'w')` and its biases from
+  `stream(at(key, l), 'b')`, independently of other layers and of depth.
 
   Args:
-    key: the key is consumed.
+    key: it is consumed.
     widths: `n_0, n_1, ..., n_L`, all at least 1.
     initializer: draws the `[n_in, n_out]` weights of each layer.
     bias: `(key, (n_in, n_out), dtype) -> [n_out]`; zeros if None.
     dtype: of the parameters.
-    shift: a constant that is added to every bias, or a traced one.
+    shift: a constant, possibly traced, added to every bias.
 
   Returns:
     `L` layers.
 
   Raises:
-    UserError: fewer than two widths, or one that is not positive.
+    UserError: there are fewer than two widths, or one is not positive.
   """
   if len(widths) < 2 or min(widths) < 1:
     raise base.UserError(
-      f'widths {tuple(widths)}: needs an input and an output, each at least 1'
+      f'widths {tuple(widths)}: at least two are needed, each at least 1'
     )
 
   def layer(shape: tuple[int, int], index: base.Array) -> base.Layer:
@@ -68,7 +68,7 @@ def trace(
   activation: base.Activation,
   taps: Sequence[base.Array] | None = None,
 ) -> base.Trace:
-  """Runs the network and keeps every layer.
+  """Runs the network and returns the values of every layer.
 
       s_l = z_{l-1} w_l + b_l,   z_l = f(s_l),   z_0 = x,   z_L = s_L.
 
@@ -77,7 +77,7 @@ def trace(
     x: `[B, n_0]` inputs.
     activation: f, elementwise.
     taps: `L` arrays `[B, n_l]` added to the pre-activations; zeros if None. The
-      gradient of a cost with respect to them is dC/ds.
+      gradient of a loss C with respect to them is dC/ds.
 
   Returns:
     A Trace of `L` layers.
@@ -97,7 +97,7 @@ def trace(
 
 
 def _layer(activation, z, layer_and_tap):
-  """One layer up: its output, and what there is to keep of it."""
+  """One layer: its output, and its (pre, post)."""
   (w, b), tap = layer_and_tap
   s = z @ w + jnp.broadcast_to(b, (len(z), len(b)))
   if tap is not None:
@@ -107,7 +107,7 @@ def _layer(activation, z, layer_and_tap):
 
 
 def _unrolled(layer, z, stretch):
-  """Layer after layer, each spelled out: the fastest to run."""
+  """Unrolled layers: the fastest to run."""
   signals = []
   for each in stretch:
     z, signal = layer(z, each)
@@ -116,7 +116,7 @@ def _unrolled(layer, z, stretch):
 
 
 def _looped(layer, z, stretch):
-  """The same as one loop, which compiles in no more time than one layer."""
+  """The same as a loop, which compiles as fast as a single layer."""
   z, signals = jax.lax.scan(layer, z, layerwise.stack(stretch))
   return z, layerwise.unstack(signals, len(stretch))
 
@@ -134,17 +134,17 @@ def signals(
   activation: base.Activation,
   loss: base.ExampleLoss,
 ) -> base.Signals:
-  """One pass up and one down: all that a probe looks at.
+  """One forward and one backward pass: the input of all probes.
 
   Args:
     params: `L` layers.
     batch: `B` examples.
     activation: f, elementwise.
-    loss: `(logits [K], label []) -> []`, the cost C of one example.
+    loss: `(logits [K], label []) -> []`, the loss C of one example.
 
   Returns:
-    Signals; its gradients are those of each example's own cost, not of a mean
-    over the batch.
+    Signals; gradients are those of each example's own loss, not of the batch
+    mean.
   """
 
   def cost(taps: tuple[base.Array, ...]):
@@ -156,3 +156,28 @@ def signals(
   taps = tuple(jnp.zeros((size, len(b)), batch.x.dtype) for _, b in params)
   gradients, (traced, losses) = jax.grad(cost, has_aux=True)(taps)
   return base.Signals(batch.x, traced.pre, traced.post, gradients, losses)
+
+
+def objective(
+  activation: base.Activation, loss: base.ExampleLoss
+) -> Callable[[base.Params, base.Batch], base.Array]:
+  """`(params, batch) -> []`, the mean loss of a batch."""
+
+  def mean_loss(params: base.Params, batch: base.Batch) -> base.Array:
+    logits = apply(params, batch.x, activation)
+    return jnp.mean(jax.vmap(loss)(logits, batch.y))
+
+  return mean_loss
+
+
+def evaluate(
+  params: base.Params,
+  batch: base.Batch,
+  activation: base.Activation,
+  loss: base.ExampleLoss,
+) -> tuple[base.Array, base.Array]:
+  """Mean loss, and the share of misclassified examples."""
+  logits = apply(params, batch.x, activation)
+  wrong = jnp.argmax(logits, axis=-1).astype(jnp.int32) != batch.y
+  cost = jnp.mean(jax.vmap(loss)(logits, batch.y))
+  return cost, jnp.mean(wrong.astype(cost.dtype))

@@ -1,25 +1,32 @@
-"""The settings of a network, which experiments share.
+"""Knobs of a network, shared by experiments.
 
 An experiment's Config extends `Network` with knobs of its own:
 
-    @dataclasses.dataclass(frozen=True)
+    @experiment.config
     class Config(networks.Network):
-      examples: int = base.knob(300, 'how many the network is shown')
+      examples: int = knob(300, 'test examples for the probes', least=1)
+
+The functions below accept any Config with the knobs that they use.
 """
 
-from collections.abc import Mapping
-import dataclasses
+from collections.abc import Callable, Iterable
+import contextlib
 import itertools
+import math
+from typing import Any
 
 from initlab import (
   activations,
   base,
   datasets,
+  experiment,
   functions,
   initializers,
   keys,
   losses,
+  meanfield,
   mlp,
+  probes,
   schemes,
 )
 from initlab.experiment import knob, written
@@ -34,6 +41,11 @@ def init_knob(default: str, help: str = 'the scheme that draws the weights'):
   return knob(default, help, initializers.SCHEMES, read=schemes.named)
 
 
+def dataset_knob(default: str):
+  """The knob that names a data set."""
+  return knob(default, 'the data set of inputs and labels', datasets.DATASETS)
+
+
 def activation_knob(
   default: str, help: str = 'the nonlinearity of the hidden layers'
 ):
@@ -42,50 +54,56 @@ def activation_knob(
   return knob(default, help, activations.ACTIVATIONS, read=activations.named)
 
 
-@dataclasses.dataclass(frozen=True)
+_GAINS = ('default', 'activation', 'critical')
+
+
+def _gain(value: str | float) -> str | float:
+  """The value of the knob `gain`."""
+  if value in _GAINS:
+    return value
+  with contextlib.suppress(ValueError):
+    if math.isfinite(number := float(value)):
+      return number
+  raise base.UserError("a number, 'default', 'activation' or 'critical'")
+
+
+@experiment.config
 class Network:
   """A multilayer perceptron for a data set, and how it is initialized."""
 
   init: functions.Named = init_knob('glorot')
   activation: functions.Named = activation_knob('tanh')
   widths: tuple[int, ...] = knob(
-    (1000,) * 5, 'the hidden widths: 1000x5, or 500-1000-500'
+    (1000,) * 5, 'the hidden widths: 1000x5, or 500-1000-500', least=1
   )
   depth: int = knob(
-    0, 'hidden layers, the widths repeated in turn; 0 takes each width once'
+    0,
+    'hidden layers, the widths repeated in turn; 0 takes each width once',
+    least=0,
+    most=1000,
   )
-  dataset: str = knob(
-    'shapeset', 'where inputs and labels come from', datasets.DATASETS
-  )
+  dataset: str = dataset_knob('shapeset')
   distribution: str = knob(
     'default',
     'the distribution of a family with a choice (glorot, he, lecun, prelu)',
     ('default', 'uniform', 'normal', 'truncated_normal'),
   )
-  gain: str = knob(
+  gain: float | str = knob(
     'default',
-    "multiplies the weights: a number, 'default' for the scheme's own, or "
-    "'activation' for 1 / sqrt(E f(z)^2) of the activation",
+    "multiplies the weights: a number, 'default' for the scheme's own, "
+    "'activation' for 1 / sqrt(E f(z)^2) of the activation, or 'critical' for "
+    'the gain at which deep gradients keep their size, of schemes with '
+    'Var[w] = gain^2 / n_in',
+    traced=True,
+    read=_gain,
   )
-  bias: float = knob(0.0, 'the constant that is added to every bias')
-  loss: str = knob('cross_entropy', 'the cost of an example', losses.LOSSES)
+  bias: float = knob(
+    0.0, 'the constant that is added to every bias', traced=True
+  )
+  loss: str = knob('cross_entropy', 'the loss of an example', losses.LOSSES)
 
-  def __post_init__(self):
-    if not self.widths or min(self.widths) < 1:
-      raise base.UserError(
-        f'--widths={"-".join(map(str, self.widths))}: widths are at least 1'
-      )
-    if not 0 <= self.depth <= 1000:
-      raise base.UserError(f'--depth={self.depth}: from 0 to 1000 layers')
-    for name, named in (
-      ('init', schemes.named),
-      ('activation', activations.named),
-    ):
-      value = getattr(self, name)
-      try:
-        object.__setattr__(self, name, named(value))
-      except base.UserError as error:
-        raise base.UserError(f'--{name}={written(value)}: {error}') from None
+  def check(self) -> None:
+    """Refuses a scheme without the chosen distribution or gain."""
     try:
       scheme = self.scheme()
     except base.UserError as error:
@@ -97,8 +115,8 @@ class Network:
     """The scheme that draws the weights."""
     return schemes.resolve(self.init, self.distribution)
 
-  def knobs(self) -> dict[str, float]:
-    """What is handed to the scheme beside the shape."""
+  def knobs(self) -> dict[str, Any]:
+    """The knobs of the scheme beside the shape."""
     if self.gain == 'default':
       return {}
     if 'gain' not in self.scheme().knobs:
@@ -107,12 +125,13 @@ class Network:
       )
     if self.gain == 'activation':
       return {'gain': activations.gain(self.activation)}
-    try:
-      return {'gain': float(self.gain)}
-    except ValueError:
-      raise base.UserError(
-        f"--gain={self.gain}: a number, 'default' or 'activation'"
-      ) from None
+    if self.gain == 'critical':
+      try:
+        return {'gain': meanfield.critical_gain(self.activation)}
+      except base.UserError as error:
+        where = f'--gain=critical --activation={written(self.activation)}'
+        raise base.UserError(f'{where}: {error}') from None
+    return {'gain': self.gain}
 
   def _no_gain(self) -> str:
     """Why the scheme takes no gain."""
@@ -132,62 +151,78 @@ class Network:
     hidden = itertools.islice(itertools.cycle(self.widths), depth)
     return (dataset.input_size, *hidden, dataset.num_classes)
 
+  def draw(self, key: base.Key) -> base.Params:
+    """Draws the initial parameters.
 
-def parameters(network: Network) -> int:
-  """How many numbers a network has."""
-  pairs = itertools.pairwise(network.layer_widths())
-  return sum((n_in + 1) * n_out for n_in, n_out in pairs)
+    Args:
+      key: of the seed; the weights are drawn from its stream 'init'.
+
+    Returns:
+      `L` layers.
+    """
+    scheme = self.scheme()
+    return mlp.init(
+      keys.stream(key, 'init'),
+      self.layer_widths(),
+      scheme.make(**self.knobs()),
+      scheme.bias() if scheme.bias else None,
+      shift=self.bias,
+    )
 
 
-def draw(
-  network: Network,
-  key: base.Key,
-  knobs: Mapping[str, float | base.Array],
-  bias: float | base.Array,
-) -> base.Params:
-  """Draws a network.
+def load(split: str) -> Callable[[Any, str], base.Batch]:
+  """A loader of the first `examples` of a split, for an experiment's `load`.
 
   Args:
-    network: the settings.
-    key: of the seed; the weights are drawn from its stream 'init'.
-    knobs: `network.knobs()`, or traced scalars of those names.
-    bias: `network.bias`, or a traced scalar.
-
-  Returns:
-    `L` layers.
+    split: 'train', 'valid' or 'test'.
   """
-  scheme = network.scheme()
-  return mlp.init(
-    keys.stream(key, 'init'),
-    network.layer_widths(),
-    scheme.make(**knobs),
-    scheme.bias() if scheme.bias else None,
-    shift=bias,
-  )
+
+  def load_split(config: Any, data_dir: str) -> base.Batch:
+    dataset = datasets.DATASETS[config.dataset]
+    return dataset.split(split, config.examples, data_dir)
+
+  return load_split
 
 
-def test_examples(network: Network, size: int, data_dir: str) -> base.Batch:
-  """The first examples of the data set's test split.
+def activation(config: Any) -> base.Activation:
+  """The activation of the hidden layers."""
+  return activations.resolve(config.activation)
+
+
+def loss(config: Any) -> base.ExampleLoss:
+  """The loss of an example."""
+  return losses.LOSSES[config.loss].per_example
+
+
+def objective(config: Any) -> Callable[[base.Params, base.Batch], base.Array]:
+  """The mean loss of a batch, as a function of parameters and batch."""
+  return mlp.objective(activation(config), loss(config))
+
+
+def signals(
+  config: Any, params: base.Params, batch: base.Batch
+) -> base.Signals:
+  """The signals of a forward and a backward pass, see `mlp.signals`."""
+  return mlp.signals(params, batch, activation(config), loss(config))
+
+
+def probed(
+  config: Any, params: base.Params, batch: base.Batch, names: Iterable[str]
+) -> dict[str, base.Array]:
+  """Name -> value of probes.
 
   Args:
-    network: the settings.
-    size: how many.
-    data_dir: the folder of downloaded data sets.
-  """
-  return datasets.DATASETS[network.dataset].split('test', size, data_dir)
-
-
-def look(
-  network: Network, key: base.Key, batch: base.Batch
-) -> tuple[base.Params, base.Activation, base.Signals]:
-  """Draws a network and shows it examples: what a probe takes.
-
-  Args:
-    network: the settings.
-    key: of the seed.
+    config: the settings.
+    params: of the network.
     batch: the examples.
+    names: keys of `probes.PROBES`.
   """
-  activation = activations.resolve(network.activation)
-  loss = losses.LOSSES[network.loss].per_example
-  params = draw(network, key, network.knobs(), network.bias)
-  return params, activation, mlp.signals(params, batch, activation, loss)
+  seen = params, activation(config), signals(config, params, batch)
+  return {name: probes.PROBES[name](*seen) for name in names}
+
+
+def evaluate(
+  config: Any, params: base.Params, batch: base.Batch
+) -> tuple[base.Array, base.Array]:
+  """Mean loss, and the share of misclassified examples."""
+  return mlp.evaluate(params, batch, activation(config), loss(config))

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules by name, made of optax."""
+"""Optimizers and learning-rate schedules by name, built on optax."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ import optax
 
 from initlab import base, keys
 
-_SMALLEST_FACTOR = 0.01  # of the schedules that decay by steps or exponentially
+_SMALLEST_FACTOR = 0.01  # final factor of the step and exponential schedules
 _WARM_UP = 0.1  # share of all steps
 
 
@@ -28,7 +28,7 @@ def optimizer(
     steps: of the whole training.
 
   Raises:
-    UserError: an unknown name.
+    UserError: a name is unknown.
   """
   make = base.lookup(OPTIMIZERS, 'optimizer', name)
   factor = base.lookup(SCHEDULES, 'schedule', schedule)(steps)
@@ -37,7 +37,7 @@ def optimizer(
   )
 
   def update(*args: Any, **extra: Any) -> Any:
-    # optax counts on mixing integers and floats.
+    # optax mixes integers and floats.
     with jax.numpy_dtype_promotion('standard'):
       return inner.update(*args, **extra)
 
@@ -49,6 +49,15 @@ def descent(
 ) -> optax.GradientTransformationExtraArgs:
   """Plain gradient descent at one rate; a number, or traced."""
   return optimizer('sgd', 'constant', learning_rate, 1)
+
+
+def of_config(config: Any) -> optax.GradientTransformationExtraArgs:
+  """The optimizer of a Config with the knobs `optimizer`, `learning_rate`,
+  `steps` and, where the rate is not constant, `schedule`.
+  """
+  schedule = getattr(config, 'schedule', 'constant')
+  rate = config.learning_rate
+  return optimizer(config.optimizer, schedule, rate, config.steps)
 
 
 OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
@@ -64,8 +73,8 @@ OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
   ),
 }
 
-# `steps -> (count -> factor)`: what multiplies the learning rate before each
-# step, between 0 and 1; counts are floats.
+# `steps -> (count -> factor)`: factor of the learning rate at a step, between
+# 0 and 1; counts are floats.
 SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
   'constant': lambda steps: optax.constant_schedule(1.0),
   'linear': lambda steps: optax.linear_schedule(1.0, 0.0, steps),
@@ -87,16 +96,17 @@ def _warm_up(steps: int) -> int:
   return max(1, round(_WARM_UP * steps))
 
 
-DAMPING = 1e-4  # the largest factor of the rate is its inverse
-_DECAY = 0.99  # of the average, a product
-_EVERY = 10  # steps from one product to the next
+DAMPING = 1e-4  # bounds the step size: the factor of the rate is at most 1e4
+_DECAY = 0.99  # of the moving average, per product
+_EVERY = 10  # steps between products
 
 
 class State(NamedTuple):
-  """What is known of the curvature.
+  """The state of the diagonal Hessian estimate.
 
   count: `[]` int32, steps.
-  average: of v (H v), like the parameters; not yet corrected for its start.
+  average: moving average of v (H v), like the parameters, without bias
+    correction.
   """
 
   count: base.Array
@@ -104,9 +114,10 @@ class State(NamedTuple):
 
 
 def scale_by_diagonal() -> optax.GradientTransformationExtraArgs:
-  """Divides a gradient by |h| + DAMPING; `update` wants `value_fn`.
+  """Divides a gradient by |h| + DAMPING, h an estimate of diag H.
 
-  The signs of a step are the same for every seed.
+  `update` needs `value_fn`. The random signs of a step are the same for every
+  seed.
   """
 
   def init(params: Any) -> State:
@@ -132,11 +143,11 @@ def scale_by_diagonal() -> optax.GradientTransformationExtraArgs:
 
 
 def product(value_fn: Any, params: Any, key: base.Key) -> Any:
-  """v (H v) for random signs v, of mean diag H, like the parameters.
+  """v (H v) for random signs v, whose mean is diag H, like the parameters.
 
   Args:
-    value_fn: `params -> []`, the cost.
-    params: where.
+    value_fn: `params -> []`, the loss.
+    params: the point of evaluation.
     key: of the signs; it is consumed.
   """
   leaves, form = jax.tree.flatten(params)

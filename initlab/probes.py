@@ -1,9 +1,9 @@
-"""Pure measurements of a network: one number a layer, or one in all.
+"""Pure measurements of a network: one number per layer, or one in all.
 
-Every probe looks at the same `Signals`, so a batch goes up and down once. Means
-and standard deviations of a layer are taken over its units and the examples
-together. Sums of squares are scaled first: float32 would lose a signal below
-1e-19 that a deep network still carries.
+All probes share the same `Signals`, so a batch takes one forward and one
+backward pass. Means and standard deviations of a layer are over its units and
+the examples together. Sums of squares are rescaled first: otherwise float32
+would underflow for signals below 1e-19, which deep networks have.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def activation_mean(params, activation, signals: base.Signals) -> base.Array:
 
 
 def activation_std(params, activation, signals: base.Signals) -> base.Array:
-  """Standard deviation of z_l, of the logits in the last layer.
+  """Standard deviation of z_l; of the logits in the last layer.
 
   References:
     Glorot & Bengio, 2010, eq. 5 and figures 3 and 6.
@@ -39,8 +39,8 @@ def activation_std(params, activation, signals: base.Signals) -> base.Array:
 def activation_within_std(params, activation, signals: base.Signals):
   """Standard deviation of z_l over the examples, within a unit.
 
-  The root of the mean over units of the variance over examples. What a unit has
-  in common for all examples, an offset, counts in `activation_std` alone.
+  The root of the mean over units of the variance over examples. An offset that
+  a unit has for all examples counts only in `activation_std`.
   """
   del params, activation
   return _stack(_within_std, signals.post)
@@ -49,8 +49,8 @@ def activation_within_std(params, activation, signals: base.Signals):
 def example_cosine(params, activation, signals: base.Signals) -> base.Array:
   """Mean cosine of the pre-activations s_l of two examples; NaN for one.
 
-  cos(x, y) = s(x) . s(y) / (|s(x)| |s(y)|), over pairs x != y. It goes to 1
-  where a network no longer tells examples apart.
+  cos(x, y) = s(x) . s(y) / (|s(x)| |s(y)|), over pairs x != y. It approaches 1
+  if a network no longer distinguishes examples.
 
   References:
     Poole et al., Exponential expressivity in deep neural networks through
@@ -70,9 +70,9 @@ def example_cosine(params, activation, signals: base.Signals) -> base.Array:
 def activation_percentile(params, activation, signals: base.Signals):
   """98th percentile of |z_l|: the least q with P(|z_l| <= q) >= 0.98.
 
-  For z_l that is symmetric about 0 it is the 99th percentile of z_l. Found by
-  24 halvings of [0, max |z_l|], so it errs by at most 2^-24 max |z_l|, upward;
-  a sort takes ten times as long.
+  If z_l is symmetric about 0, it is the 99th percentile of z_l. By bisection:
+  24 steps, error at most 2^-24 max |z_l|, biased up; 10 times faster than
+  sorting.
 
   References:
     Glorot & Bengio, 2010, figures 3 and 10.
@@ -96,7 +96,7 @@ def activation_percentile(params, activation, signals: base.Signals):
 
 
 def gradient_std(params, activation, signals: base.Signals) -> base.Array:
-  """Standard deviation of dC/ds_l, C the cost of one example.
+  """Standard deviation of dC/ds_l, C the loss of one example.
 
   References:
     Glorot & Bengio, 2010, eq. 6 and figure 7.
@@ -108,14 +108,14 @@ def gradient_std(params, activation, signals: base.Signals) -> base.Array:
 def gradient_within_std(params, activation, signals: base.Signals):
   """Standard deviation of dC/ds_l over the examples, within a unit.
 
-  See `activation_within_std`; C is the cost of one example.
+  See `activation_within_std`; C is the loss of one example.
   """
   del params, activation
   return _stack(_within_std, signals.gradient)
 
 
 def weight_gradient_std(params, activation, signals: base.Signals):
-  """Standard deviation of dC/dw_l, C the cost of one example.
+  """Standard deviation of dC/dw_l, C the loss of one example.
 
   An entry is z_{l-1,j} dC/ds_{l,k}; the spread is over j, k and the examples.
 
@@ -136,7 +136,7 @@ def weight_gradient_std(params, activation, signals: base.Signals):
 
 
 def gradient_norm(params, activation, signals: base.Signals) -> base.Array:
-  """Frobenius norm of dC/dw_l, C the mean cost of the batch."""
+  """Frobenius norm of dC/dw_l, C the mean loss of the batch."""
   del params, activation
 
   def norm(z: base.Array, gradient: base.Array) -> base.Array:
@@ -157,9 +157,9 @@ def mean_singular_value(params, activation, signals: base.Signals):
   """Arithmetic mean of the singular values of J_l = dz_l / dz_{l-1}.
 
   J_l = diag(f'(s_l)) w_l^T for one example; the mean is over its
-  min(n_in, n_out) singular values and over 8 examples of the batch. It is the
-  trace of (J J^T)^1/2 by stochastic Lanczos quadrature: 24 steps from one fixed
-  vector of signs an example, with the exactly known trace of J J^T as control
+  min(n_in, n_out) singular values and over 8 examples of the batch. Estimated
+  as the trace of (J J^T)^1/2 by stochastic Lanczos quadrature: 24 steps from
+  one fixed sign vector per example, with the exact trace of J J^T as a control
   variate.
 
   References:
@@ -176,7 +176,7 @@ def mean_singular_value(params, activation, signals: base.Signals):
 
 
 def jacobian_examples(batch_size: int) -> slice:
-  """Which examples of a batch the Jacobian is taken at: 8, evenly spread."""
+  """The 8 evenly spaced examples of a batch for Jacobians."""
   step = max(1, batch_size // 8)
   return slice(0, 8 * step, step)
 
@@ -184,8 +184,8 @@ def jacobian_examples(batch_size: int) -> slice:
 def saturated(params, activation, signals: base.Signals) -> base.Array:
   """Share of units and examples where |f'(s_l)| < 0.1 sup |f'|.
 
-  For tanh that is |z| > 0.949, for the sigmoid z outside (0.026, 0.974), for
-  ReLU the inactive half. Zero in the last layer, which is linear.
+  I.e. |z| > 0.949 for tanh, z outside (0.026, 0.974) for the sigmoid, and the
+  inactive units for ReLU. Zero in the last layer, which is linear.
   """
   del params
   limit = activations.SATURATED_SLOPE * activations.steepest_slope(activation)
@@ -207,7 +207,7 @@ def dead(params, activation, signals: base.Signals) -> base.Array:
 
 
 def cost(params, activation, signals: base.Signals) -> base.Array:
-  """Mean cost of the batch, `[]`; ln(classes) for an even softmax, in nats."""
+  """Mean loss of the batch, `[]`; ln(classes) nats for a uniform softmax."""
   del params, activation
   return jnp.mean(signals.loss)
 
@@ -283,10 +283,10 @@ def _lanczos(w: base.Array, slopes: base.Array) -> tuple[base.Array, ...]:
     slopes: `[E, n_out]`.
 
   Returns:
-    The diagonals `[E, K]`, the off-diagonals `[E, K]`, whose last one leads out
-    of the matrix, and the mean eigenvalues `[E]`, known exactly. A space that
-    is used up before K steps leaves an off-diagonal of zero, up to rounding,
-    which cuts off what comes after it.
+    The diagonals `[E, K]`, the off-diagonals `[E, K]` (the last one is the
+    residual), and the exact mean eigenvalues `[E]`. A Krylov space that is
+    exhausted before K steps leaves an off-diagonal of zero, up to rounding,
+    which decouples the rest.
   """
   n_in, n_out = w.shape
   if n_out <= n_in:
@@ -322,9 +322,9 @@ def _mean_root(
 ) -> base.Array:
   """The mean root of the eigenvalues, `[L]`, from what `_lanczos` returns.
 
-  Gauss quadrature for the root and for the eigenvalue itself; the error of the
-  second, times the slope of one on the other, is taken off the first. The slope
-  is the next example's: from the same start vector it would bias the estimate.
+  Gauss quadrature of the root, with the eigenvalue itself as a control variate.
+  The regression slope is the next example's: the slope from the same start
+  vector would bias the estimate.
   """
   tridiagonal = jnp.vectorize(
     lambda a, b: jnp.diag(a) + jnp.diag(b[:-1], 1) + jnp.diag(b[:-1], -1),
@@ -383,8 +383,7 @@ def geometric_mean(params, activation, signals: base.Signals) -> base.Array:
   """Geometric mean of the singular values of J_l, `[L]`; NaN if not square.
 
   |det J|^(1/n) = |det w|^(1/n) exp(mean log |f'(s)|), the mean over the same
-  examples: the factor by which a length changes on average where volumes are
-  conserved.
+  examples: the n-th root of the factor by which volumes change.
   """
 
   def of_layer(w: base.Array, slopes: base.Array) -> base.Array:
@@ -403,7 +402,7 @@ def _each(
   activation: base.Activation,
   signals: base.Signals,
 ) -> list[base.Array]:
-  """`function(w, slopes [E, n_out])` of every layer; the last is linear."""
+  """Maps `function(w, slopes [E, n_out])` over layers; the last is linear."""
   rows = jacobian_examples(len(signals.x))
   slope = activations.derivative(activation)
   slopes = layerwise.each(lambda s: slope(s[rows]), signals.pre[:-1])

@@ -1,19 +1,18 @@
-"""How a quantity changes from layer to layer: at one rate, or until it settles.
+"""How a quantity changes over the layers: at a constant rate, or to a level.
 
-A profile is a positive measure of every hidden layer, in the order in which the
-signal or the gradient passes them, one row a seed. Its variance is the measure
-squared, and everything here is about the logarithm of the variance, averaged
-over seeds.
+A profile is a positive measure of every hidden layer, in the order of the
+forward or backward pass, one row per seed. Its square is the variance; all
+criteria use the logarithm of the variance, averaged over seeds.
 
-A profile is *geometric* unless at some layer it departs from the straight line
+A profile is *geometric* unless some layer deviates from the straight line
 through its two ends, in log variance, by more than log 1.25 and by more than a
-tenth of the whole change: the 95% interval of the departure over seeds, one of
-L - 2 intervals with Bonferroni's correction, must lie beyond that, or the mean
-departure where the seeds are too few for an interval. Only a geometric profile
-has a rate a layer.
+tenth of the total change. The 95% interval of the deviation over seeds, one of
+L - 2 with Bonferroni's correction, must lie beyond that; with too few seeds for
+an interval, the mean deviation. Only a geometric profile has a rate per layer.
 
-Another profile *settles* at the first layer from which on all layers are within
-log 1.25 of the last, if these are half of its layers, and three at least.
+Any other profile *settles* at the first layer from which all layers are within
+log 1.25 of the last, if these are at least half of its layers and at least
+three.
 """
 
 from typing import NamedTuple
@@ -22,19 +21,18 @@ import numpy as np
 
 from initlab import stats
 
-_QUARTER = np.log(1.25)  # of log variance: less is called preserved
-_TENTH = 0.1  # of the whole change
-_LEVEL_LAYERS = 3  # that make a level
+_QUARTER = np.log(1.25)  # of log variance: a smaller change counts as preserved
+_TENTH = 0.1  # of the total change
+_LEVEL_LAYERS = 3  # fewest layers of a level
 
 
 class Profile(NamedTuple):
-  """What there is to say of a profile of L layers.
+  """A summary of a profile of L layers.
 
-  factor: of the variance from a layer to the next, the geometric mean over all
-    steps and the seeds that have a signal in all layers.
+  factor: of the variance per layer, the geometric mean over all layers and the
+    seeds with a signal in all layers.
   geometric: whether that factor describes the profile.
-  settled: how many layers come before the level that the profile settles at;
-    None where there is no level.
+  settled: the number of layers before the level; None without a level.
   first, last: the factors of the first and of the last step.
   level: the measure in the last layer.
   """
@@ -51,8 +49,8 @@ def judge(values: np.ndarray) -> Profile:
   """Judges a profile.
 
   Args:
-    values: `[S, L]`, not negative, L >= 2. A seed with a zero or with a value
-      that is not finite counts as one without a signal, and is left out.
+    values: `[S, L]`, not negative, L >= 2. Seeds with a zero or non-finite
+      value have no signal and are left out.
   """
   values = np.asarray(values, float)
   alive = np.all(np.isfinite(values) & (values > 0), axis=1)
@@ -78,10 +76,10 @@ def factor(values: np.ndarray) -> float:
 
 
 def in_words(value: float, steps: int) -> str:
-  """A factor of variance: preserved, or how fast it shrinks or grows.
+  """A factor of variance in words: preserved, or how fast it shrinks or grows.
 
-  Preserved if it makes less than a quarter after all steps; slow if it takes
-  more than two layers to halve or double.
+  Preserved if the total change is less than a quarter; slow if it takes more
+  than two layers to halve or double.
   """
   if abs(steps * np.log(value)) <= _QUARTER:
     return 'preserved'

@@ -1,6 +1,6 @@
 """The files of the public data sets: their names, folders and checksums.
 
-Of the standard library alone, so that `scripts/fetch_data` can load this file
+It imports only the standard library, so that `scripts/fetch_data` can load it
 without JAX.
 """
 
@@ -9,14 +9,14 @@ import os
 
 DATA_DIR = '~/.cache/initlab/data'
 
-# The folders, under the data folder, in which a set's files are looked for.
+# Subfolders of the data folder that are searched for the files of a set.
 FOLDERS = {
   'mnist': ('mnist', 'MNIST/raw'),
   'fashion_mnist': ('fashion_mnist', 'FashionMNIST/raw'),
   'cifar10': ('cifar-10-batches-bin',),
 }
 
-# Digests by file name: nothing else is read. MNIST: SHA-256, packed as pinned
+# Checksums by file name, of all files read. MNIST: SHA-256, packed as pinned
 # by tensorflow/haskell (tensorflow-mnist-input-data/Setup.hs) and
 # ankane/torchvision-ruby, unpacked as pinned by several public projects.
 # Fashion-MNIST: SHA-256 of the files whose MD5 its authors publish (README of
@@ -76,12 +76,12 @@ CHECKSUMS = {
 
 
 def default_data_dir() -> str:
-  """$INITLAB_DATA_DIR, or else ~/.cache/initlab/data."""
+  """$INITLAB_DATA_DIR if set, otherwise ~/.cache/initlab/data."""
   return os.path.expanduser(os.environ.get('INITLAB_DATA_DIR') or DATA_DIR)
 
 
 def algorithm(checksum: str) -> str:
-  """What a checksum of CHECKSUMS was computed by: 'sha256' or 'md5'."""
+  """The algorithm of a checksum of CHECKSUMS: 'sha256' or 'md5'."""
   return {64: 'sha256', 32: 'md5'}[len(checksum)]
 
 

@@ -1,14 +1,14 @@
-"""What `--init` stands for: a scheme of the lab, or a function of anybody's.
+"""Resolves `--init`: a scheme of the lab, or any function.
 
     glorot                        a name in `initializers.SCHEMES`
     normal:std=0.05               the same with a knob set
-    mylab.inits.spread:gain=1.2   a function that is imported
+    mylab.inits.spread:gain=1.2   a function, imported by its path
     Config(init=spread)           in Python, the function itself
 
-Such a function is an initializer, `(key, shape, dtype) -> array`, if its second
-parameter is called `shape`, as in JAX. Any other is a factory like those of
-`initializers`, called with its knobs and returning an initializer. It declares
-no law, so its law is estimated, see `laws`.
+A function whose second parameter is called `shape`, as in JAX, is an
+initializer, `(key, shape, dtype) -> array`. Any other is a factory that is
+called with its knobs and returns an initializer, like those of `initializers`.
+Its law is estimated, see `laws`.
 """
 
 from collections.abc import Callable
@@ -24,15 +24,15 @@ from initlab import base, functions, initializers, laws
 def resolve(
   init: functions.Named, distribution: str = 'default'
 ) -> base.Scheme:
-  """The scheme that a knob stands for.
+  """The scheme of an initializer's name or function.
 
   Args:
     init: a text or a function, see above.
     distribution: see `initializers.resolve`; 'default' of a function.
 
   Raises:
-    UserError: there is no such scheme or function, it has no such knob, or it
-      is neither an initializer nor a factory of one.
+    UserError: the scheme, function or knob does not exist, or the function is
+      neither an initializer nor a factory of one.
 
   Examples:
     >>> scheme = resolve('jax.nn.initializers.normal:stddev=0.1')
@@ -49,7 +49,7 @@ def resolve(
 
 
 def named(init: functions.Named) -> functions.Named:
-  """A text with its knobs written in one way; a function as it is.
+  """A text with its knobs in canonical form; a function as it is.
 
   Raises:
     UserError: as `resolve`, or the function cannot be hashed.
@@ -73,7 +73,7 @@ def named(init: functions.Named) -> functions.Named:
 def _function(
   init: functions.Named,
 ) -> tuple[str, Callable[..., Any], dict[str, Any]]:
-  """Text, function and knobs of a function of anybody's."""
+  """Text, function and knobs of a user's function."""
   if callable(init):
     return functions.label(init), init, {}
   name, given = functions.split(init)
@@ -93,7 +93,7 @@ def _is_initializer(function: Callable[..., Any]) -> bool:
 def _scheme(
   function: Callable[..., Any], knobs: tuple[tuple[str, Any], ...]
 ) -> base.Scheme:
-  """One for equal arguments, so that its law is estimated once."""
+  """The scheme of a function, cached so that its law is estimated once."""
   label = functions.label(function)
   if _is_initializer(function):
     _refuse_call(function, label, 'key', 'shape', 'dtype', **dict(knobs))
@@ -103,7 +103,7 @@ def _scheme(
     draw = function(**dict(knobs))
     if not callable(draw):
       raise base.UserError(
-        f'{label} makes no initializer (key, shape, dtype), but an object of '
+        f'{label} returns no initializer (key, shape, dtype), but an object of '
         f'type {type(draw).__name__}'
       )
   initializer = _checked(draw, label)
@@ -127,7 +127,7 @@ def _refuse_call(
 
 
 def _checked(draw: Callable[..., Any], label: str) -> base.Initializer:
-  """The initializer, refused where it returns another shape."""
+  """The initializer with a check of the shape that it returns."""
 
   def initializer(
     key: base.Key, shape: base.Shape, dtype: Any = jnp.float32
@@ -135,8 +135,8 @@ def _checked(draw: Callable[..., Any], label: str) -> base.Initializer:
     w = draw(key, tuple(shape), dtype)
     if jnp.shape(w) != tuple(shape):
       raise base.UserError(
-        f'{label} returned an array of shape {jnp.shape(w)} where '
-        f'{tuple(shape)} was asked for'
+        f'{label} returned an array of shape {jnp.shape(w)} instead of '
+        f'{tuple(shape)}'
       )
     return jnp.asarray(w, dtype)
 

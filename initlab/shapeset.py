@@ -4,15 +4,16 @@ Glorot & Bengio 2010, section 2.1, with every constant and rule of the program
 they published with it: 32x32 pixels; one or two objects, each a triangle, a
 parallelogram or an ellipse (a 20-gon), of any size, place and turn; the front
 one hides at most about half of the other; nine classes, which count the shapes.
-The supply is endless: image `i` of a key is a fact, whatever else is drawn.
+The supply is endless: image `i` depends only on the key and `i`.
 The same key draws the same scene at any `side` that is a multiple of 32 pixels,
-but for what is cut to whole pixels: edges, and a centre in the overlap rule, by
+except for rounding to whole pixels: edges, and a centre in the overlap rule, by
 which a front object now and then takes another place. (Figure 1 of the paper
 has a side of 64; the program's viewer gives its ellipses 30 corners.)
 
 Bits. Each image has its own key, so it is the same alone, in a batch and under
-`vmap`. What a compiler may round in two ways is kept out of the geometry: turns
-come from tables, and a product is rounded before it is added (`_rounded`).
+`vmap`. The geometry avoids operations that compilers may round differently:
+turns come from tables, and products are rounded before they are added
+(`_rounded`).
 
 Filling. `fill` is the scanline rule of pygame's `draw.polygon` for integer
 corners, boundary included, no anti-aliasing. Compared with pygame 2.6.1 outside
@@ -71,7 +72,7 @@ _PIXEL = (2 * np.arange(256) / 255 - 1).astype(np.float32)
 
 
 class Shape(NamedTuple):
-  """What an object is, wherever it is placed: all `[]` int32.
+  """The shape of an object, without its position: all `[]` int32.
 
   kind: 0 triangle, 1 parallelogram, 2 ellipse.
   slant: turn before the scaling, in steps of 1/255.
@@ -120,7 +121,7 @@ def draw(key: base.Key, size: int, side: int = SIDE) -> base.Batch:
 
 
 def draw_one(key: base.Key, side: int = SIDE) -> base.Batch:
-  """Draws one image: `draw` without the leading axis of its arrays."""
+  """Draws one image: `draw` without the leading axis."""
   u = jax.random.uniform(key, (SCENE + 4 * (1 + PROPOSALS),))
   light_objects = u[0] < 0.5
   both = u[1] < 0.5
@@ -328,9 +329,9 @@ def _dot(points: base.Array, v: base.Array) -> base.Array:
 
 
 def _rounded(product: base.Array) -> base.Array:
-  """The product itself, out of reach of a fused multiply-add.
+  """The rounded product, protected from fused multiply-add.
 
-  A compiler that adds to the exact product gives other bits in one program than
-  in another; it cannot see through the maximum.
+  A compiler may or may not fuse a product with an addition, which changes bits
+  between programs; it cannot fuse across the maximum.
   """
   return jnp.maximum(product, -1e30)

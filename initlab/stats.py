@@ -1,18 +1,16 @@
 """Estimates, intervals and tests with the seed as the unit.
 
-Every function takes `[S, ...]` values, one row a seed, and works on each of the
-trailing entries (layers, steps) by itself, in float64. A seed whose value is
-not finite is left out of that entry and out of its `n`, never of its `total`:
-an estimate says how many of how many seeds are in it. The unit of all but
-`share` and `holm` is that of the values, unless stated.
+Every function takes `[S, ...]` values, one row per seed, and treats each of the
+trailing entries (layers, steps) separately, in float64. Non-finite values are
+excluded from an entry and its `n`, but counted in `total`. Except for `share`
+and `holm`, estimates have the unit of the values, unless stated.
 
-How often the 95% intervals cover, for normal, log-normal and uniform values
-and 2 to 64 seeds, is simulated by `scripts/coverage` and listed in
-docs/coverage.md. Where that is less than 93%, an estimate has no interval:
-below `FEWEST` seeds, for most.
+`scripts/coverage` simulates the coverage of the 95% intervals for normal,
+log-normal and uniform values and 2 to 64 seeds; docs/coverage.md lists it.
+Where it is below 93%, there is no interval: below `FEWEST` seeds, for most.
 
-Every function raises `base.UserError` for no seeds at all, for values that are
-not paired where pairs are wanted, and for a confidence outside (0, 1).
+Every function raises `base.UserError` if there are no seeds, if values are not
+paired although required, and for a confidence outside (0, 1).
 """
 
 import bisect
@@ -23,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from initlab import base
+from initlab import base, formatting
 from initlab.experiment import Outcome
 
 # Seeds below which means have no interval: Student's is exact for normal values
@@ -37,8 +35,15 @@ class Estimate(NamedTuple):
   value: `[...]`, NaN where no seed is finite.
   low: `[...]` lower end of the interval, NaN where n is too small for one.
   high: `[...]` upper end.
-  n: `[...]` how many seeds the estimate rests on: the finite ones.
-  total: of how many.
+  n: `[...]` the number of finite seeds.
+  total: the number of seeds.
+
+  A single estimate is formatted by `formatting.interval`, with '%' as a
+  percentage:
+
+    >>> found = Estimate(0.51234, 0.5, 0.525, 32, 32)
+    >>> f'{found}, {found:%}'
+    '0.512 [0.500, 0.525], 51.2% [50.0%, 52.5%]'
   """
 
   value: np.ndarray
@@ -47,13 +52,31 @@ class Estimate(NamedTuple):
   n: np.ndarray
   total: int
 
+  def at(self, *place: int) -> 'Estimate':
+    """The estimate at one place of its shape."""
+    value, low, high, n = (np.asarray(part)[place] for part in self[:4])
+    return Estimate(value, low, high, n, self.total)
+
+  def within(self, low: float, high: float) -> bool:
+    """Whether every interval lies strictly between two numbers."""
+    return bool(np.all((self.low > low) & (self.high < high)))
+
+  def __format__(self, unit: str) -> str:
+    if not self.n:
+      return 'unknown'
+    value, low, high = map(float, self[:3])
+    return formatting.interval(value, low, high, unit)
+
+  def __str__(self) -> str:
+    return format(self)
+
 
 class PValue(NamedTuple):
   """A p-value.
 
   p: `[...]`, NaN where no seed is finite.
-  n: `[...]` how many pairs the test rests on: those of two finite values.
-  total: of how many.
+  n: `[...]` the number of pairs of finite values.
+  total: the number of pairs.
   """
 
   p: np.ndarray
@@ -73,10 +96,9 @@ def mean(values: base.ArrayLike, confidence: float = 0.95) -> Estimate:
       exact for normal values.
 
   Returns:
-    An estimate; fewer than FEWEST seeds have no interval, equal seeds have one
-    of width zero. The more skewed the values, the less often it covers: for
-    log-normal ones of sigma 1.5 and 5 to 64 seeds, 68 to 83% (of such values,
-    take the `geometric_mean`).
+    An estimate. Fewer than FEWEST seeds have no interval; equal values have one
+    of width zero. Coverage falls with skewness: 68 to 83% for log-normal values
+    of sigma 1.5 and 5 to 64 seeds (use `geometric_mean` for these).
 
   Source: Student, The probable error of a mean, Biometrika 6, 1908.
 
@@ -95,9 +117,9 @@ def geometric_mean(
   """Geometric mean of positive values: exp of `mean` of their logarithms.
 
   Args:
-    values: `[S, ...]`, not negative. Zeros have no logarithm: they are left
-      out, and of n, like what is not finite. Where all finite seeds are zero,
-      so is their mean, and they are counted.
+    values: `[S, ...]`, not negative. Zeros have no logarithm: they are excluded
+      like non-finite values. If all finite values are zero, so is the mean, and
+      they are counted.
     confidence: as for `mean`, exact for log-normal values.
 
   Raises:
@@ -123,24 +145,24 @@ def geometric_mean(
 
 
 def average(outcome: Outcome, field: str) -> Estimate:
-  """What the lab prints and draws of a field: its mean over seeds.
+  """The mean over seeds that reports print and draw.
 
   Args:
     outcome: one setting.
-    field: `geometric_mean` is taken of those in `outcome.geometric`, `mean` of
-      the others.
+    field: has a `geometric_mean` if it is in `outcome.geometric`, otherwise a
+      `mean`.
   """
   estimate = geometric_mean if field in outcome.geometric else mean
   return estimate(outcome.measured[field])
 
 
 def mean_name(outcome: Outcome, field: str) -> str:
-  """What `average` of that field is called: 'mean' or 'geometric mean'."""
+  """The name of `average` of a field: 'mean' or 'geometric mean'."""
   return 'geometric mean' if field in outcome.geometric else 'mean'
 
 
 def interval_words(estimates: str, fewest_seeds: int, most_seeds: int) -> str:
-  """What a picture says of its estimates, from so few to so many seeds each.
+  """Describes the estimates of a figure, with the range of their seeds.
 
   Examples:
     >>> interval_words('mean', 30, 32)
@@ -162,7 +184,7 @@ def interval_words(estimates: str, fewest_seeds: int, most_seeds: int) -> str:
 def paired_ratio(
   a: base.ArrayLike, b: base.ArrayLike, confidence: float = 0.95
 ) -> Estimate:
-  """By what factor a exceeds b: `geometric_mean` of a / b, seed by seed.
+  """The ratio a / b, paired by seed: its `geometric_mean`.
 
   Args:
     a: `[S, ...]`, not negative.
@@ -182,7 +204,7 @@ def paired_ratio(
 def paired_difference(
   a: base.ArrayLike, b: base.ArrayLike, confidence: float = 0.95
 ) -> Estimate:
-  """By how much a exceeds b: `mean` of a - b, seed by seed.
+  """The difference a - b, paired by seed: its `mean`.
 
   Args:
     a: `[S, ...]`.
@@ -197,8 +219,8 @@ def median(values: base.ArrayLike, confidence: float = 0.95) -> Estimate:
 
   Args:
     values: `[S, ...]`.
-    confidence: least probability that the interval covers, whatever the law of
-      the values: see `quantile_interval`. At 95% it takes 6 seeds.
+    confidence: lower bound on the coverage for any distribution of the values,
+      see `quantile_interval`. At 95% it takes 6 seeds.
 
   Source: Thompson, Ann. Math. Stat. 7, 1936; Conover, Practical Nonparametric
   Statistics, 3rd ed. 1999, section 3.2.
@@ -219,19 +241,19 @@ def median(values: base.ArrayLike, confidence: float = 0.95) -> Estimate:
 def quantile_interval(
   p: float, n: int, confidence: float = 0.95
 ) -> tuple[int, int] | None:
-  """Ranks of the two seeds between which the p-quantile of all seeds is.
+  """Ranks of the two order statistics that bracket the p-quantile.
 
   With B ~ Binomial(n, p), the quantile is below the i-th lowest of n seeds with
-  the probability P(B < i) at most, and above the j-th with P(B >= j). Neither
-  end errs more often than half of what the confidence leaves.
+  probability at most P(B < i), and above the j-th with at most P(B >= j). Both
+  are at most (1 - confidence) / 2.
 
   Args:
     p: of the quantile, between 0 and 1.
-    n: how many seeds.
-    confidence: least probability that the interval covers, whatever the law.
+    n: the number of seeds.
+    confidence: lower bound on the coverage for any distribution.
 
   Returns:
-    (i, j) from 1 to n, or None where n is too small: see `quantile_fewest`.
+    (i, j) from 1 to n, or None if n is too small, see `quantile_fewest`.
   """
   from scipy import stats
 
@@ -246,10 +268,10 @@ def quantile_interval(
 
 
 def quantile_fewest(p: float, confidence: float = 0.95) -> int:
-  """Seeds that an interval of the p-quantile takes at least.
+  """The fewest seeds for an interval of the p-quantile.
 
-  All n are on one side of it with the probability (1 - p)^n or p^n, neither of
-  which may be above half of what the confidence leaves.
+  All n are on one side of it with probability (1 - p)^n or p^n; both must be at
+  most (1 - confidence) / 2.
 
   Examples:
     >>> quantile_fewest(0.5)
@@ -263,20 +285,20 @@ def interquartile_mean(
 ) -> Estimate:
   """Mean of the middle half with the interval of Yuen, Tukey and McLaughlin.
 
-  The floor(n / 4) lowest and as many highest seeds are cut, h are left: less
-  noisy than the median, less swayed by a few bad seeds than the mean. With D
-  the sum of squared deviations of the seeds from their mean, those that are cut
-  moved to the nearest that is not, the interval is +- t sqrt(D / (h (h - 1))).
+  The floor(n / 4) lowest and highest seeds are trimmed, h remain: less noisy
+  than the median, more robust than the mean. With D the sum of squared
+  deviations of the winsorized seeds from their mean, the interval is
+  +- t sqrt(D / (h (h - 1))).
 
   Args:
     values: `[S, ...]`.
     confidence: nominal probability that the interval covers.
 
   Returns:
-    An estimate without an interval below FEWEST seeds. t has (h - 1) / 2
-    degrees of freedom: with the usual h - 1 the interval covers normal values
-    in 94%, but uniform and log-normal ones (sigma 1.5) in only 90 to 93% below
-    32 seeds; with half of them in 94 to 99%.
+    An estimate, without an interval below FEWEST seeds. t has (h - 1) / 2
+    degrees of freedom. With the usual h - 1, coverage is 94% for normal values,
+    but only 90 to 93% for uniform and log-normal ones (sigma 1.5) below 32
+    seeds; with half of them it is 94 to 99%.
 
   Source: Tukey and McLaughlin, Sankhya A 25, 1963; Yuen, Biometrika 61, 1974;
   the estimate: Agarwal et al., Deep reinforcement learning at the edge of the
@@ -321,8 +343,8 @@ def best_of_k(
     values: `[S, ...]`.
     k: 1 <= k <= S.
     best: 'lowest' (errors, losses) or 'highest'.
-    confidence: least probability that the interval covers, whatever the law of
-      the values. At 95% it takes 5.3 k seeds: see `best_of_k_fewest`.
+    confidence: lower bound on the coverage for any distribution of the values.
+      At 95% it takes 5.3 k seeds, see `best_of_k_fewest`.
 
   Raises:
     UserError: k or best is not one of those.
@@ -356,7 +378,7 @@ def best_of_k(
 
 
 def best_of_k_fewest(k: int, confidence: float = 0.95) -> int:
-  """Seeds that an interval of `best_of_k` takes at least.
+  """The fewest seeds for an interval of `best_of_k`.
 
   Examples:
     >>> [best_of_k_fewest(k) for k in (1, 2, 5, 20)]
@@ -371,8 +393,8 @@ def share(successes: int, n: int, confidence: float = 0.95) -> Estimate:
   Args:
     successes: how many of the seeds, 0 <= successes <= n.
     n: how many seeds.
-    confidence: least probability that the interval covers, whatever the share.
-      Wilson's, which is shorter, covers a share of 5% of 3 seeds in 86%.
+    confidence: lower bound on the coverage for any share. Wilson's interval is
+      shorter, but its coverage is 86% for a share of 5% and 3 seeds.
 
   Returns:
     An estimate of a share in [0, 1]; its interval is never empty, not even at
@@ -409,8 +431,8 @@ def effect_size(
 
   With m and s the mean and standard deviation of a - b, Cohen's d_z = m / s,
   times Hedges' J = Gamma(f/2) / (sqrt(f/2) Gamma((f - 1)/2)), f = n - 1, which
-  makes it unbiased for normal differences. The interval holds the effects d for
-  which sqrt(n) m / s is no surprise, a noncentral t of noncentrality sqrt(n) d.
+  makes it unbiased for normal differences. The interval inverts the noncentral
+  t distribution of sqrt(n) m / s, with noncentrality sqrt(n) d.
 
   Args:
     a: `[S, ...]`.
@@ -454,22 +476,23 @@ def permutation_test(
 ) -> PValue:
   """Two-sided p-value of no difference, by flipping the signs of a - b.
 
-  The statistic is Student's t of the differences, which orders the sign
-  patterns as the mean difference does. With `2**n <= resamples` all patterns
-  are used and p is exact; otherwise the same random ones at each call, and p is
-  at least `2 / (resamples + 1)`.
+  The statistic is Student's t of the differences, which is monotone in the mean
+  difference. With `2**n <= resamples` all sign patterns are used and p is
+  exact; otherwise a fixed random sample, and p is at least
+  `2 / (resamples + 1)`.
 
   Args:
     a: `[S, ...]`.
     b: `[S, ...]`, the same seeds in the same order.
-    resamples: how many sign patterns at most.
-    variance: v, of the mean difference, beyond that between the seeds, as of a
-      choice that all of them share (`tuning`). The t of the data is then
-      m / sqrt(s^2 / n + v), with m and s the mean and deviation of a - b.
+    resamples: the most sign patterns.
+    variance: v, extra variance of the mean difference beyond that between
+      seeds, e.g. of a choice shared by all of them (`tuning`). The t of the
+      data is then m / sqrt(s^2 / n + v), with m and s the mean and standard
+      deviation of a - b.
 
   Returns:
-    p-values, not corrected for being many: see `holm`. NaN below two pairs,
-    which show nothing.
+    p-values, not corrected for multiple comparisons, see `holm`. NaN below two
+    pairs.
 
   Source: Fisher, The Design of Experiments, 1935, section 21.
 
@@ -504,13 +527,13 @@ def permutation_test(
 
 
 def holm(p_values: base.ArrayLike) -> np.ndarray:
-  """Holm's correction of p-values for being many.
+  """Holm's correction of p-values for multiple comparisons.
 
-  The i-th smallest of m becomes max over j <= i of (m - j + 1) p_j, at most 1:
-  calling those below alpha significant errs at all with probability alpha.
+  The i-th smallest of m becomes max over j <= i of (m - j + 1) p_j, at most 1.
+  It controls the family-wise error rate.
 
   Args:
-    p_values: `[...]`, all comparisons of one family. NaN is none, and stays.
+    p_values: `[...]`, all comparisons of one family. NaN is ignored and kept.
 
   Returns:
     `[...]` corrected p-values.
@@ -545,34 +568,32 @@ def seeds_needed(
   assurance: float = 0.8,
   confidence: float = 0.95,
 ) -> Estimate:
-  """How many seeds a two-sided paired t-test needs to see a difference.
+  """The number of seeds for a two-sided paired t-test of given power.
 
   The smallest n for which a noncentral t of n - 1 degrees and noncentrality
-  sqrt(n) difference / sigma is beyond Student's critical value with the
-  probability `power`. A pilot of m pairs knows the standard deviation sigma of
-  a - b by its s alone, which is as often too small as too large; taken for
-  sigma, the n of 3 pairs has a mean power of 0.6 for 0.8. So sigma is
-  s sqrt((m - 1) / c), c the quantile of chi square of m - 1 degrees at 1 -
-  assurance: of all pilots of normal differences, a share `assurance` then
-  names an n of the power wanted.
+  sqrt(n) difference / sigma exceeds Student's critical value with probability
+  `power`. A pilot of m pairs estimates the standard deviation sigma of a - b by
+  s, which is too small in half of all pilots; using s for sigma, 3 pairs give a
+  mean power of 0.6 instead of 0.8. So sigma is taken as s sqrt((m - 1) / c), c
+  the quantile of chi square of m - 1 degrees at 1 - assurance: for normal
+  differences, a share `assurance` of pilots then gives at least that power.
 
   Args:
     a: `[S, ...]` of a pilot.
     b: `[S, ...]`, the same seeds in the same order.
     difference: of the means, in their unit, above 0.
-    power: probability to see it, between alpha and 1.
-    alpha: probability to see one that is not there, between 0 and 1.
+    power: probability to detect it, between alpha and 1.
+    alpha: probability of a false positive, between 0 and 1.
     assurance: share of pilots whose n has the power, between 0 and 1.
     confidence: of the interval, exact for normal differences.
 
   Returns:
-    An estimate of whole numbers as float64, at least 2; infinite where the
-    2**32 seeds there are do not suffice, NaN where fewer than 2 pairs are
-    finite. low and high are the numbers at the ends of the interval of sigma,
-    s sqrt((m - 1) / c) with c at both tails.
+    An estimate of whole numbers as float64, at least 2; infinite if 2**32 seeds
+    are too few, NaN if fewer than 2 pairs are finite. low and high belong to
+    the ends of the interval of sigma, s sqrt((m - 1) / c) with c at both tails.
 
   Raises:
-    UserError: difference, power, alpha or assurance is none of those.
+    UserError: difference, power, alpha or assurance is out of range.
 
   Source: Cohen, Statistical Power Analysis, 1988, section 2.3; Browne, On the
   use of a pilot sample for sample size determination, Stat. Med. 14, 1995.
@@ -606,7 +627,7 @@ def seeds_for(
   power: float = 0.8,
   alpha: float = 0.05,
 ) -> np.ndarray:
-  """How many seeds `seeds_needed` names where the deviation is known.
+  """`seeds_needed` for a known standard deviation.
 
   Args:
     difference: of the means, above 0.
@@ -667,7 +688,7 @@ def _difference(a: base.ArrayLike, b: base.ArrayLike) -> np.ndarray:
 
 
 def _tail(confidence: float) -> float:
-  """The probability beyond one end of an interval."""
+  """The probability beyond each end of an interval."""
   if not 0 < confidence < 1:
     raise base.UserError(f'confidence {confidence} is not between 0 and 1')
   return (1 - confidence) / 2
@@ -676,7 +697,7 @@ def _tail(confidence: float) -> float:
 def _estimate(
   values: base.ArrayLike, function: Callable[[np.ndarray], _Ends]
 ) -> Estimate:
-  """Applies a function of `[n, K]` finite values, once a pattern of seeds."""
+  """Applies a function of `[n, K]` finite values, per set of finite seeds."""
   values = _seeds(values)
   flat = values.reshape(len(values), -1)
   finite = np.isfinite(flat)
@@ -725,7 +746,7 @@ def _signs(n: int, resamples: int) -> np.ndarray:
 def _between(
   ordered: np.ndarray, p: float, confidence: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The two of `[n, ...]` ascending values between which the p-quantile is."""
+  """The two of `[n, ...]` ascending values that bracket the p-quantile."""
   ranks = quantile_interval(p, len(ordered), confidence)
   if ranks is None:
     nan = np.full(ordered.shape[1:], np.nan)
@@ -734,5 +755,5 @@ def _between(
 
 
 def _batch(x: np.ndarray) -> int:
-  """Resamples at a time, so that they hold some 2**22 values."""
+  """Resamples per batch, so that they have about 2**22 values."""
   return max(1, 2**22 // max(1, x.size))

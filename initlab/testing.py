@@ -1,19 +1,19 @@
-"""Is an initializer what it declares? For anybody's, of any framework.
+"""Tests whether an initializer follows its declared law, for any framework.
 
     print(testing.check_initializer(my_initializer, 'he_normal', (784, 256)))
 
-takes any callable `(key, shape, dtype) -> array` and raises AssertionError with
-a line for every test that fails, or says what was tested. A kernel of another
-layout says which of its axes are what, as for `kernels.Axes`: a convolution of
-PyTorch is `in_axis=1, out_axis=0`.
+accepts any callable `(key, shape, dtype) -> array`. It raises AssertionError
+with a line for every failed test, or returns a report. For other kernel layouts
+give the axes, as for `kernels.Axes`: a convolution of PyTorch is
+`in_axis=1, out_axis=0`.
 
-False alarms. Every statistical test here rejects a right initializer with a
-probability of at most ALPHA = 1e-10. A check makes fewer than 22 of them, 15 of
-which are the three ways to pair slices along each of up to 5 axes; of sparse
-weights it makes one more for each input. The keys are fixed, so a check that
-passes will pass again. The suite of the lab makes 270 checks, 10 of them of
-sparse weights with up to 550 tests: fewer than 12,000 tests, so the probability
-that any of them raises a false alarm is below 1.2e-6.
+False alarms. Every statistical test rejects a correct initializer with
+probability at most ALPHA = 1e-10. A check makes fewer than 22 of them, 15 of
+which are the three ways to pair slices along each of up to 5 axes; for sparse
+weights it makes one more per input. The keys are fixed, so results are
+reproducible. The lab's own suite makes 270 checks, 10 of them of sparse weights
+with up to 550 tests: fewer than 12,000 tests, so the probability of any false
+alarm is below 1.2e-6.
 
 Power. Z = 6.47 standard errors.
 
@@ -45,28 +45,28 @@ Z = -statistics.NormalDist().inv_cdf(ALPHA / 2)
 ENTRIES = 2**19
 _ANGLES = 2**17
 
-# Draws to matrices `[N, n_in, n_out]`, for kernels that are not one already.
+# Draws to matrices `[N, n_in, n_out]`, for other kernel layouts.
 Matrices = Callable[[np.ndarray], np.ndarray]
 
-# What an initializer declares: a law, the name of a scheme of the lab with its
-# knobs, or `(n_in, n_out) -> Law`.
+# A declared law: a Law, the name of a scheme of the lab with its knobs, or
+# `(n_in, n_out) -> Law`.
 Declared = base.Law | str | Callable[[int, int], base.Law]
 
 _DISTRIBUTIONS = tuple(kernels.DISTRIBUTIONS)
 
-# Name of a test -> of how many tests it consists; of exact ones, 0.
+# Name of a test -> number of statistical tests; 0 for an exact one.
 Counts = dict[str, int]
 
 
 class Report(NamedTuple):
-  """What was tested of an initializer that passed; `str` says it in words.
+  """The report of an initializer that passed; `str` gives it as text.
 
-  law: that the draws follow.
+  law: the law tested.
   shape: of the kernel.
-  fans: (n_in, n_out), that the law is of.
-  keys: how many kernels were drawn.
-  entries: how many numbers are in these.
-  tests: name -> how many statistical tests, 0 for an exact one.
+  fans: (n_in, n_out) of the law.
+  keys: the number of kernels drawn.
+  entries: the number of entries drawn.
+  tests: name -> number of statistical tests, 0 for an exact one.
   """
 
   law: base.Law
@@ -78,7 +78,7 @@ class Report(NamedTuple):
 
   @property
   def false_alarm(self) -> float:
-    """The probability that a right initializer fails is below this."""
+    """Bound on the probability that a correct initializer fails."""
     return ALPHA * sum(self.tests.values())
 
   def __str__(self) -> str:
@@ -90,7 +90,7 @@ class Report(NamedTuple):
       f'{self.law.family}, Var[w] = {self.law.variance:.6g}, of a kernel of '
       f'shape {self.shape} with n_in = {self.fans[0]}, n_out = {self.fans[1]}: '
       f'passed\n{self.entries:,} entries, {self.keys:,} keys; tested: {names}\n'
-      'a right initializer fails with a probability below '
+      'a correct initializer fails with a probability below '
       f'{self.false_alarm:.1g}'
     )
 
@@ -111,18 +111,18 @@ def check_initializer(
       `(n_in, n_out) -> Law`. The fans are those of the shape and the axes; for
       orthogonal and sparse weights n_out is that of the matrix, the receptive
       field not counted.
-    shape: of the kernel that it is asked for. Of rank 1 only with a Law.
-    draws: about how many entries to look at. With the default, a variance that
-      is 2% off is 10 standard errors away.
+    shape: of the kernel. Rank 1 is allowed only with a Law.
+    draws: about how many entries to draw. With the default, a relative error of
+      2% in the variance is 10 standard errors.
     **axes: `in_axis`, `out_axis` and `batch_axis`, see `kernels.Axes`.
 
   Returns:
-    What was tested, and how rarely a right initializer fails.
+    The tests made, and their probability of a false alarm.
 
   Raises:
-    AssertionError: a line for each test that fails. A variance that is off by a
-      factor with a known cause, such as swapped fans, comes with it.
-    UserError: the axes are ambiguous, or there is no scheme of that name.
+    AssertionError: a line for each failed test, with the likely cause of a
+      wrong variance, such as swapped fans.
+    UserError: the axes are ambiguous, or the scheme does not exist.
 
   Examples:
     >>> he = jax.nn.initializers.he_normal()
@@ -140,7 +140,7 @@ def check_initializer(
     f'shape: {first.shape[1:]} where {shape} was asked for',
   )
   w = sample(initializer, shape, draws)
-  # A fault here shows in the first draws, or it is an unlikely one.
+  # Such faults show in the first draws.
   _require(
     np.array_equal(w[: len(first)], first, equal_nan=True),
     'determinism: one key gave two arrays',
@@ -167,7 +167,7 @@ def _declared(
   if isinstance(law, base.Law):
     return law
   of = initializers.resolve(law).law if isinstance(law, str) else law
-  structured = of(*fans).family in ('orthogonal', 'sparse')
+  structured = of(*fans).family in ('orthogonal', 'sparse', 'mirrored')
   return of(*size) if structured else of(*fans)
 
 
@@ -178,10 +178,10 @@ def _causes(
   stack: float,
   field: float,
 ) -> str:
-  """What may be behind a variance that is off by a factor, a line each.
+  """Likely causes of a wrong variance, a line each.
 
-  Only factors within 3 standard errors of the one found are named, and none
-  that is within these of 1.
+  Their factors are within 3 standard errors of the measured one, and more than
+  that from 1.
   """
   found = float(np.mean(np.square(w, dtype=float))) / law.variance
   error = 3 * found * math.sqrt(2 / w.size)
@@ -225,27 +225,23 @@ def _causes(
 def check_draws(
   w: np.ndarray, law: base.Law, matrices: Matrices = lambda w: w
 ) -> Counts:
-  """Raises AssertionError, a line a failed test, if the law is not theirs.
+  """Raises AssertionError, with a line per failed test, if draws violate a law.
 
   Args:
-    w: `[S, *shape]` float32 draws, one a key, S >= 2.
-    law: what they should follow.
+    w: `[S, *shape]` float32 draws, one per key, S >= 2.
+    law: the expected law.
     matrices: `[S, *shape]` draws to `[N, n_in, n_out]`, for the structured
       families, whose laws are about matrices.
 
   Returns:
-    The tests that were made.
+    The tests made.
   """
   _require(w.dtype == np.float32, f'dtype: {w.dtype} where float32 was asked')
   _require(np.isfinite(w).all(), 'finite: the draws hold NaN or infinity')
   w = w.astype(np.float64)
   tests = [lambda: _check_keys(w), lambda: _check_mean(w, law)]
   if law.family in _DISTRIBUTIONS:
-    tests += [
-      lambda: _check_variance(w, law),
-      lambda: _check_distribution(w.ravel(), cdf(law), 'the law'),
-      lambda: _check_independence(w, law),
-    ]
+    tests = [lambda: _check_keys(w), *_tests_of_entries(w, law)]
   elif law.family == 'independent':
     tests += [
       lambda: _check_variance(w, law),
@@ -261,19 +257,38 @@ def check_draws(
     ]
   elif law.family == 'sparse':
     tests += [lambda: _check_sparse(matrices(w), law)]
+  elif law.family == 'mirrored':
+    tests += [lambda: _check_mirrored(matrices(w), law)]
+  elif law.family == 'near_identity':
+    tests = [
+      lambda: _check_keys(w),
+      lambda: _check_near_identity(matrices(w), law),
+    ]
   else:
     tests = [lambda: _check_fixed(w, law)]
   return {'finite': 0} | _run(tests)
 
 
+def _tests_of_entries(
+  w: np.ndarray, law: base.Law
+) -> list[Callable[[], Counts]]:
+  """Tests of independent entries of one of the three distributions."""
+  return [
+    lambda: _check_mean(w, law),
+    lambda: _check_variance(w, law),
+    lambda: _check_distribution(w.ravel(), cdf(law), 'the law'),
+    lambda: _check_independence(w, law),
+  ]
+
+
 def _require(holds: Any, message: str) -> None:
-  """What `assert` does, also under `python -O`."""
+  """Like `assert`, but also under `python -O`."""
   if not holds:
     raise AssertionError(message)
 
 
 def _run(tests: Sequence[Callable[[], Counts]]) -> Counts:
-  """Runs all, and raises AssertionError with what all of them say."""
+  """Runs all tests and raises one AssertionError with all messages."""
   failures, counts = [], {}
   for test in tests:
     try:
@@ -297,8 +312,8 @@ def check_low_precision(w: np.ndarray, dtype: Any, law: base.Law) -> None:
 
   Args:
     w: draws, at least `ENTRIES` entries.
-    dtype: that they should be of.
-    law: what they should follow.
+    dtype: the expected dtype.
+    law: the expected law.
   """
   name = jnp.dtype(dtype).name
   _require(w.dtype == dtype, f'dtype: {w.dtype} where {name} was asked')
@@ -307,7 +322,7 @@ def check_low_precision(w: np.ndarray, dtype: Any, law: base.Law) -> None:
     distinct = np.count_nonzero(np.bincount(w.view(np.uint16).ravel()))
     least = 1000 if dtype == jnp.bfloat16 else 4000
     _require(distinct > least, f'precision: {distinct} values in {name}')
-  if law.family != 'fixed':
+  if law.family not in ('fixed', 'near_identity'):
     _check_mean(w.astype(np.float64), law)
 
 
@@ -317,9 +332,9 @@ def sample(
   entries: int,
   dtype: Any = jnp.float32,
 ) -> np.ndarray:
-  """`[S, *shape]`, one kernel a key, about `entries` numbers, at least 2 keys.
+  """`[S, *shape]`, one kernel per key, about `entries` numbers, 2 keys or more.
 
-  A loop, since compiling a draw for many keys takes longer than many draws.
+  Uses a Python loop: compiling a vmapped draw takes longer than many draws.
   """
   return np.stack(
     [
@@ -337,8 +352,8 @@ def sample_all(
 ) -> dict[str, list[np.ndarray]]:
   """`sample` of many initializers, a list of dtypes each, as one program.
 
-  All are given the same raw keys, and the compiler draws their bits only once.
-  It is told not to optimize: compiling takes longer than running.
+  All use the same raw keys, so the compiler draws their bits only once.
+  Optimization is off, since compiling takes longer than running.
   """
   draw = lambda key: {
     name: [initializer(key, shape, dtype) for dtype in dtypes]
@@ -360,7 +375,7 @@ def _keys(shape: tuple[int, ...], entries: int) -> list[base.Key]:
 
 def _check_fixed(w: np.ndarray, law: base.Law) -> Counts:
   _require((w == w[0]).all(), 'fixed: the draws depend on the key')
-  # Squares of float32 numbers that were rounded once: 2^-23 relative.
+  # Squares of float32 numbers, rounded once: relative error 2^-23.
   variance = np.mean(w[0] ** 2)
   _require(
     abs(variance - law.variance) <= 2**-22 * law.variance,
@@ -434,10 +449,10 @@ def _check_uncorrelated(
 
 
 def _check_lengths(values: np.ndarray, what: str) -> Counts:
-  """Sums along an axis vary as those of independent entries do.
+  """Tests whether sums along an axis vary like those of independent entries.
 
-  They vary less where the lengths of rows or columns are fixed, as those of
-  orthogonal and of sparse weights are, and more where entries share a scale. Of
+  They vary less if the lengths of rows or columns are fixed, as for orthogonal
+  and sparse weights, and more if entries share a scale. For
   G sums of n entries of variance v and excess kurtosis k, their mean square
   about n E x is n v chi^2 / f with about f = 2 G / (2 + k / n) degrees of
   freedom, exactly so as n grows. Below 50 a p of ALPHA is out of reach.
@@ -470,7 +485,7 @@ def _check_lengths(values: np.ndarray, what: str) -> Counts:
 def _pairs(
   w: np.ndarray, axis: int
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-  """Ways to pair slices along an axis, no slice in two pairs of one way."""
+  """Ways to pair slices along an axis; no slice is in two pairs of one way."""
   size = w.shape[axis]
   starts = {
     'neighbours': np.arange(0, size - 1, 2),
@@ -591,11 +606,30 @@ def _check_sparse(w: np.ndarray, law: base.Law) -> Counts:
   )
 
 
+def _check_mirrored(w: np.ndarray, law: base.Law) -> Counts:
+  _, n_in, n_out = w.shape
+  half_in, half_out = -(-n_in // 2), -(-n_out // 2)
+  block = w[:, :half_in, :half_out]
+  mirrored = np.block([[block, -block], [-block, block]])[:, :n_in, :n_out]
+  _require((w == mirrored).all(), 'mirror: blocks are not each other negated')
+  counts = _run(
+    [lambda: _check_orthogonal(block, law), lambda: _check_haar(block, law)]
+  )
+  return {'mirror': 0} | counts
+
+
+def _check_near_identity(w: np.ndarray, law: base.Law) -> Counts:
+  _, n_in, n_out = w.shape
+  identity = np.tile(np.eye(n_in), -(-n_out // n_in))[:, :n_out]
+  noise = base.Law('normal', law.variance - 1 / n_in)
+  return _run(_tests_of_entries(w - identity, noise))
+
+
 def _check_kept(kept: np.ndarray, count: int) -> Counts:
   import scipy.stats
 
   size, n_in, n_out = kept.shape
-  # How many of the units keep an input is binomial, units being independent.
+  # The number of units that keep an input is binomial: units are independent.
   total = np.count_nonzero(kept, axis=(0, 2))
   units = scipy.stats.binom(size * n_out, count / n_in)
   p = np.minimum(units.cdf(total), units.sf(total - 1))
@@ -614,9 +648,9 @@ def _check_kept(kept: np.ndarray, count: int) -> Counts:
 
 
 def _p_shared(shared: int, pairs: int, n_in: int, count: int) -> float:
-  """Two-sided p of the inputs that so many pairs of units share in all.
+  """Two-sided p of the total number of inputs shared by pairs of units.
 
-  The law of the sum is that of one pair convolved with itself.
+  Its distribution is that of one pair convolved with itself.
   """
   import scipy.stats
 
@@ -627,7 +661,7 @@ def _p_shared(shared: int, pairs: int, n_in: int, count: int) -> float:
 
 
 def _kurtosis(w: np.ndarray, law: base.Law) -> Any:
-  """That of the law, or of the draws where the law does not say."""
+  """The kurtosis of the law, or of the draws if the law has none."""
   import scipy.stats
 
   if law.family == 'truncated_normal':

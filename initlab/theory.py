@@ -1,28 +1,26 @@
-"""What the papers predict a probe to be.
+"""Mean-field predictions of the probes.
 
-Mean field, example by example: given the input x, the pre-activations of layer
-l are Gaussian across units, with mean b (the constant bias) and variance
+Given the input x, the pre-activations of layer l are Gaussian across units,
+with mean b (the constant bias) and variance
 
     q_l = n_{l-1} Var[w_l] E z_{l-1}^2 + Var[b_l],      E z_0^2 = |x|^2 / n_0,
 
-and going down, with independent weights,
+and going backward, with independent weights,
 
     E (dC/ds_l)^2 = n_{l+1} Var[w_{l+1}] E (dC/ds_{l+1})^2 E f'(s_l)^2.
 
-Averages over the batch are taken last: images differ in |x|^2, and one average
-q is off by several percent where each image's own is exact as widths grow.
-Averages over units are those of a wide layer: the standard deviation of a few
-units that share a mean, as logits may, falls short of it by up to 1/(2 n_l).
-How pairs of examples go together is carried as the Gram matrix of the batch,
-see `grams`.
+Averages over the batch are taken last: images differ in |x|^2, and an averaged
+q has an error of several percent, whereas each image's own is exact at infinite
+width. Averages over units are those of a wide layer: the standard deviation of
+few units with a common mean, such as logits, is smaller by up to 1/(2 n_l).
+Pairs of examples are described by the Gram matrix of the batch, see `grams`.
 
-At a finite width n_l what one network has of q_l is random, with a relative
-variance of the order of sum_l 1/n_l, see `width_error`. For positively
-homogeneous activations (the ReLU's family) the expectation of its logarithm is
-known, too.
+At a finite width n_l the q_l of one network is random, with a relative variance
+of the order of sum_l 1/n_l, see `width_error`. For positively homogeneous
+activations (the ReLU's family) the expectation of its logarithm is known, too.
 
 References:
-  Glorot & Bengio, 2010, eq. 5-7 and 14 (with their index slips mended).
+  Glorot & Bengio, 2010, eq. 5-7 and 14 (with corrected indices).
   Schoenholz, Gilmer, Ganguli & Sohl-Dickstein, Deep information propagation,
   2017, sections 2 and 4, for the nonlinear recursions.
   Hanin & Nica, Products of many large random matrices and gradients in deep
@@ -44,17 +42,17 @@ ARITHMETIC_MEAN = 8 / (3 * np.pi)
 RMS = 1.0
 GEOMETRIC_MEAN = float(np.exp(-0.5))
 
-# Up to so many values of a smooth function are computed rather than tabulated.
+# Most values of a smooth function that are computed, not interpolated.
 _TABULATED = 64
 
 _GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 
 class WeightLaw(NamedTuple):
-  """What theory has to know of one layer.
+  """The distributions of the weights and biases of one layer.
 
   n_in, n_out: its widths.
-  weights: the law that its scheme declares, or an estimated one.
+  weights: the declared or estimated law.
   bias_variance: of its biases, beyond their common constant.
   """
 
@@ -67,7 +65,7 @@ class WeightLaw(NamedTuple):
 def layers(
   scheme: base.Scheme, widths: Sequence[int], **knobs: float
 ) -> tuple[WeightLaw, ...]:
-  """The laws of the layers of a network, for one scheme and its knobs."""
+  """The laws of the layers of a network with one scheme."""
   return tuple(
     WeightLaw(
       n_in,
@@ -93,8 +91,8 @@ def predict(
     laws: `L` layers.
     x: `[B, n_0]` inputs.
     activation: f.
-    loss: the cost C.
-    bias: the constant in every bias.
+    loss: the loss C.
+    bias: the constant added to every bias.
 
   Returns:
     Probe name -> `[L]`, or `[]` for 'cost'. Empty where `missing` says why.
@@ -103,7 +101,7 @@ def predict(
     return {}
   variances, moments = _upward(laws, x, activation, bias)
   gradients = _downward(laws, variances[-1], moments, loss, bias)
-  # Random weights leave no mean gradient below the logits.
+  # With random weights the mean gradient below the logits is zero.
   means = np.zeros(len(laws))
   means[-1] = loss.gradient_mean(bias, laws[-1].n_out)
   inputs = [_Moments.of_data(x), *moments[:-1]]
@@ -147,7 +145,11 @@ def missing(laws: Sequence[WeightLaw]) -> str:
         f'test, {law.weights.evidence.failed}'
       )
   if 'fixed' in families:
-    return 'the weights are fixed, so there is nothing random to average over'
+    return 'the weights are fixed, so there is no randomness to average over'
+  if 'near_identity' in families:
+    return 'the weights are the identity plus noise, so their mean is not zero'
+  if 'mirrored' in families:
+    return 'the units are mirror images in pairs, so they are not independent'
   if 'sparse' in families:
     return (
       'a unit has too few inputs for Gaussian pre-activations, at any width'
@@ -165,7 +167,7 @@ class Pairs(NamedTuple):
   slope: of f'(s_l) in the hidden layers, `L - 1`.
   post: of z_l, `L`.
   gradient: of dC/ds_l, `L`.
-  share: of the variance within so many examples, what the whole batch has.
+  share: the batch's variance within units over that of these examples.
   """
 
   pre: list[grams.Gram]
@@ -183,22 +185,22 @@ def pairs(
   *,
   bias: float = 0.0,
 ) -> Pairs:
-  """Carries the Gram matrix of a batch up, and that of its gradients down.
+  """Propagates the Gram matrix of a batch forward, of its gradients backward.
 
-  Going up, with the dual of f (see `grams.dual`),
+  Forward, with the dual of f (see `grams.dual`),
 
       C_l(x, y) = n_{l-1} Var[w_l] E z_{l-1}(x) z_{l-1}(y) + Var[b_l],
 
-  and going down, with that of f' and independent weights,
+  and backward, with that of f' and independent weights,
 
       E g_l(x) g_l(y) = n_{l+1} Var[w_{l+1}] E g_{l+1}(x) g_{l+1}(y)
                         E f'(s_l(x)) f'(s_l(y)),    g_l = dC/ds_l.
 
-  Of a batch of more than 512 examples, or of 5,000 / sqrt(L), so many, evenly
-  spread, are looked at.
+  A batch of more than 512 or 5,000 / sqrt(L) examples is thinned to that many,
+  evenly spaced.
 
   Args:
-    laws: `L` layers that `missing` has nothing to say against.
+    laws: `L` layers for which `missing` is empty.
     batch: `B` examples.
     activation, loss, bias: as for `predict`.
 
@@ -234,11 +236,11 @@ def pairs(
 
 
 def predict_examples(carried: Pairs, bias: float) -> dict[str, np.ndarray]:
-  """What the probes that tell examples apart are expected to be.
+  """The expected values of the probes that compare examples.
 
   Args:
-    carried: what `pairs` returns.
-    bias: the constant in every bias.
+    carried: from `pairs`.
+    bias: the constant added to every bias.
 
   Returns:
     Probe name -> `[L]`.
@@ -263,29 +265,28 @@ def finite_width(
 ) -> np.ndarray | None:
   """Relative variance over networks of the mean of z_l^2, to order 1/n.
 
-  Of M, the mean of z_l^2 over units and examples, independent weights make E M
-  what it is at infinite width, if f is positively homogeneous and there are no
-  biases. Then f(s)^2 = A s^2 + B s |s|, and since units are independent given
-  the layer below, each layer adds to the relative variance of M that of its own
-  average,
+  Let M be the mean of z_l^2 over units and examples. With independent weights,
+  a positively homogeneous f and no biases, E M is that of infinite width. Then
+  f(s)^2 = A s^2 + B s |s|, and since units are independent given the layer
+  below, each layer adds to the relative variance of M that of its own average,
 
       (1/n_l) sum_xy Cov(f(s_x)^2, f(s_y)^2) / (sum_x E f(s_x)^2)^2,
 
   which is 5 / n_l for the ReLU and one example, or many that have become alike.
-  The logarithm of a product of such factors is normal, with their sum v as its
+  The logarithm of a product of such factors is normal with the sum v as its
   variance: M has the geometric mean E M exp(-v / 2), and the standard deviation
-  of z_l that of infinite width times exp(-v / 4), with sqrt(v) / 2 as the
-  standard deviation of its logarithm.
+  of z_l that of infinite width times exp(-v / 4); its logarithm has the
+  standard deviation sqrt(v) / 2.
 
-  Gradients are not of this kind: the loss couples them to the signal, so their
-  mean square itself moves by the order of L K / n.
+  This does not apply to gradients: the loss couples them to the signal, so
+  their mean square itself changes by the order of L K / n.
 
   Args:
     laws, activation, bias: as for `predict`.
-    carried: what `pairs` returns.
+    carried: from `pairs`.
 
   Returns:
-    v, `[L]`; None where it is not known.
+    v, `[L]`; None if it is unknown.
 
   References:
     Hanin & Nica, 2019, theorem 1: v = 5 sum_l 1 / n_l for the ReLU.
@@ -315,12 +316,12 @@ def width_error(
   *,
   bias: float = 0.0,
 ) -> np.ndarray:
-  """The order of the relative error that infinite width makes of q_l, `[L]`.
+  """The order of the relative error of infinite-width q_l, `[L]`.
 
-  Of one example with the batch's mean square: the relative variance over
+  For one example with the batch's mean square: the relative variance over
   networks of its mean E z_l^2, u_l = chi_l^2 u_{l-1} + Var f(s)^2 / (n_l
-  (E f(s)^2)^2), where chi = d log E f(s)^2 / d log q hands on what is below.
-  The mean is off by as much, times a number of order one that depends on f.
+  (E f(s)^2)^2), where chi = d log E f(s)^2 / d log q propagates that of the
+  layer below. The error of the mean is of the same order.
   """
   below, found, error = np.mean(np.asarray(x, float) ** 2), [], 0.0
   square = activations.squared(activation)
@@ -345,7 +346,7 @@ class _Moments(NamedTuple):
 
   @classmethod
   def of_data(cls, x: np.ndarray) -> '_Moments':
-    """Those of `[B, n_0]` inputs, over the units of each example."""
+    """The moments of `[B, n_0]` inputs, over the units of each example."""
     x = np.asarray(x, float)
     return cls(x.mean(axis=1), (x**2).mean(axis=1), np.ones(len(x)))
 
@@ -356,7 +357,7 @@ def _upward(
   activation: base.Activation,
   bias: float,
 ) -> tuple[list[np.ndarray], list[_Moments]]:
-  """The variances q_l `[B]` and the moments of every layer, going up."""
+  """The variances q_l `[B]` and the moments of every layer, forward."""
   below, variances, moments = _Moments.of_data(x), [], []
   for index, law in enumerate(laws, 1):
     q = law.n_in * law.weights.variance * below.second + law.bias_variance
@@ -391,9 +392,9 @@ def _jacobian(
 ) -> np.ndarray:
   """The mean singular value of every layer's Jacobian, `[L]`.
 
-  It is a smooth function of q for all layers of one law, so where these have
-  more values of q than `_TABULATED` together, it is tabulated in log q and
-  interpolated, by a cubic spline that is exact to about 1e-6.
+  It is a smooth function of q for all layers of one law. If these have more
+  than `_TABULATED` values of q, it is interpolated in log q by a cubic spline
+  with an error of about 1e-6.
   """
   found = np.zeros(len(laws))
   last = len(laws) - 1
@@ -411,7 +412,7 @@ def _jacobian(
 def _smooth(
   function: Callable[[np.ndarray], np.ndarray], q: np.ndarray
 ) -> np.ndarray:
-  """An elementwise function of positive q, from a table if that is shorter."""
+  """An elementwise function of positive q, interpolated for many values."""
   from scipy import interpolate
 
   if q.size <= _TABULATED or not 0 < q.min() < q.max() < np.inf:
@@ -532,11 +533,11 @@ def predict_singular_values(
   *,
   bias: float = 0.0,
 ) -> dict[str, np.ndarray]:
-  """What both are as widths grow.
+  """The infinite-width limits of `probes.rms` and `probes.geometric_mean`.
 
-  With the variance q of s from the mean field, example by example, the mean
-  square is max(n_in, n_out) Var[w] E f'(s)^2, and the geometric mean of a
-  square layer of independent entries sqrt(n Var[w] / e) exp(E log |f'(s)|).
+  With the mean-field variance q of s for each example, the mean square is
+  max(n_in, n_out) Var[w] E f'(s)^2, and the geometric mean of a square layer of
+  independent entries sqrt(n Var[w] / e) exp(E log |f'(s)|).
 
   Args:
     laws: `L` layers.

@@ -1,43 +1,51 @@
-"""A training as pure functions of one seed.
+"""Training as pure functions of one seed.
 
     state = start(params, optimizer)
     state = advance(objective, optimizer, examples, state, first, last, every)
     cost, error = evaluate(...)
 
 `advance` takes any number of steps, traced, so one compiled program serves
-pieces of all lengths, and a training cut into pieces is bit for bit the whole.
-What is measured, and when, is up to the caller: nothing is logged from inside.
+chunks of all lengths, and a training in chunks is bitwise equal to one in a
+single call. The caller decides what to measure, and when.
 
-A seed diverges at the first step whose cost or back-propagated gradient is not
-finite; and where parameters are not finite, at the next multiple of `every`
-steps, if nothing shows it before. From then on it is frozen as it was before
-that step, and its neighbours never notice.
+A seed diverges at the first step with a non-finite loss or back-propagated
+gradient, or at the next multiple of `every` steps after its parameters became
+non-finite. From then on its state is frozen as before that step; other seeds
+are not affected.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+import functools
+from typing import Any, NamedTuple, get_type_hints
 
 import chex
 import jax
 import jax.numpy as jnp
 import optax
 
-from initlab import base, minibatches, mlp
-from initlab.experiment import Training, axes_of
+from initlab import base, minibatches, networks, optimizers
+from initlab.experiment import (
+  DIVERGENCE,
+  Experiment,
+  PerNetwork,
+  Training,
+  axes_of,
+)
 
-# `(params, batch) -> []`, the mean cost of a batch; any pytrees will do.
+# `(params, batch) -> []`, the mean loss of a batch, of any pytrees.
 Objective = Callable[[Any, Any], base.Array]
+Optimizer = optax.GradientTransformationExtraArgs
 
 
 class State(NamedTuple):
   """A network in training.
 
   params: its layers, or any pytree with an array of rank 0 or 1.
-  memory: of the optimizer.
+  memory: the state of the optimizer.
   diverged_step: `[]` int32, the step at which it diverged, counted from 0; -1
-    for a network that did not.
-  last_cost: `[]` the last finite cost of a minibatch; NaN if there is none.
-  mean_cost: `[]` the mean cost of the minibatches since the last multiple of
+    if it did not.
+  last_cost: `[]` the last finite loss of a minibatch; NaN if there is none.
+  mean_cost: `[]` the mean loss of the minibatches since the last multiple of
     `every` steps; NaN before the first step.
   """
 
@@ -48,34 +56,10 @@ class State(NamedTuple):
   mean_cost: base.Array
 
 
-class Timed(NamedTuple):
-  """A network in training against the clock of its steps.
-
-  network: as it is.
-  reached_step: `[]` int32, the first step that began with a cost below the one
-    asked for; -1 for a network that never did.
-  """
-
-  network: State
-  reached_step: base.Array
-
-
 # A training.
 
 
-def objective(activation: base.Activation, loss: base.ExampleLoss) -> Objective:
-  """The mean over a batch of each example's cost."""
-
-  def mean_cost(params: base.Params, batch: base.Batch) -> base.Array:
-    logits = mlp.apply(params, batch.x, activation)
-    return jnp.mean(jax.vmap(loss)(logits, batch.y))
-
-  return mean_cost
-
-
-def start(
-  params: Any, optimizer: optax.GradientTransformationExtraArgs
-) -> State:
+def start(params: Any, optimizer: Optimizer) -> State:
   """A network before its first step."""
   nan = jnp.full((), jnp.nan, float)
   never = jnp.full((), -1, jnp.int32)
@@ -84,7 +68,7 @@ def start(
 
 def advance(
   objective: Objective,
-  optimizer: optax.GradientTransformationExtraArgs,
+  optimizer: Optimizer,
   examples: minibatches.Examples,
   state: State,
   first: base.Array,
@@ -95,13 +79,13 @@ def advance(
   """Takes the steps first, ..., last - 1.
 
   Args:
-    objective: what is minimised.
-    optimizer: from `optimizer`, the one that the state was started with.
-    examples: where minibatches come from.
+    objective: the function to minimize.
+    optimizer: the one passed to `start`.
+    examples: the source of minibatches.
     state: after `first` steps.
-    first: `[]` int32, traced or not; no lane of a vmap has its own.
-    last: `[]` int32, likewise; nothing happens where it is not above `first`.
-    every: how many minibatches `State.mean_cost` averages.
+    first: `[]` int32, possibly traced; the same for all lanes of a vmap.
+    last: `[]` int32, likewise; the state is unchanged if it is at most `first`.
+    every: the number of minibatches that `State.mean_cost` averages.
 
   Returns:
     The state after `last` steps.
@@ -127,95 +111,145 @@ def advance(
   return jax.lax.while_loop(lambda carry: carry[2] < last, stretch, carry)[0]
 
 
-def timed(network: State) -> Timed:
-  """A network whose clock starts now."""
-  return Timed(network, jnp.full((), -1, jnp.int32))
+def _descent(config: Any) -> Optimizer:
+  return optimizers.descent(config.learning_rate)
 
 
-def advance_timed(
-  objective: Objective,
-  optimizer: optax.GradientTransformationExtraArgs,
-  examples: minibatches.Examples,
-  state: Timed,
-  first: base.Array,
-  last: base.Array,
+def _whole(config: Any, key: base.Key, data: Any) -> minibatches.Examples:
+  del config, key
+  return minibatches.whole(data)
+
+
+def of_networks(
+  result: type,
+  record: Callable[..., dict[str, base.Array]],
   *,
-  below: float,
-) -> Timed:
-  """`advance`, which also notes when a cost is reached.
+  objective: Callable[[Any], Objective] = networks.objective,
+  optimizer: Callable[[Any], Optimizer] = _descent,
+  examples: Callable[..., minibatches.Examples] = _whole,
+  every: Callable[[Any], int] = lambda config: config.record_every,
+  before: Callable[..., dict[str, Any]] = lambda *_: {},
+  watch: Callable[..., dict[str, Any]] | None = None,
+) -> Training:
+  """The training of the parameters of `config.draw` for `config.steps` steps.
+
+  Records of a seed are NaN from the step at which it diverges. `diverged_step`
+  (NaN if it did not) and `last_cost` (the last finite loss) are added to the
+  Result. Floating-point data are cast to the experiment's dtype.
 
   Args:
-    objective, optimizer, examples, state, first, last: as for `advance`.
-    below: the mean cost of a minibatch that is to be reached; without an
-      interval, so of all examples (`whole`), or of large minibatches.
-
-  Returns:
-    The state after `last` steps.
+    result: the Result class.
+    record: `(config, network, data, kept) -> {field: value}` at a recorded
+      step, with `network` a `State`.
+    objective: `config -> (params, batch) -> []`, the function to minimize.
+    optimizer: `config -> optimizer`; gradient descent by default.
+    examples: `(config, key, data) -> Examples`; full batches by default.
+    every: `config -> int`, steps between records.
+    before: `(config, key, params, data) -> kept`, a dict of values measured
+      before the first step; entries named like a field of Result are stored.
+    watch: `(config, network, moved, data, kept, step) -> kept`, called for each
+      step with its number from 0 and the network before and after it.
   """
+  stored = _with_divergence(result)
 
-  def step(index: base.Array, state: Timed) -> Timed:
-    network = advance(
-      objective, optimizer, examples, state.network, index, index + 1, every=1
+  def begin(config: Any, key: base.Key, data: Any) -> tuple[State, Any]:
+    params = _of_dtype(config.draw(key))
+    kept = before(config, key, params, _of_dtype(data))
+    return start(params, optimizer(config)), kept
+
+  def proceed(
+    config: Any,
+    key: base.Key,
+    data: Any,
+    state: tuple[State, Any],
+    first: base.Array,
+    last: base.Array,
+  ) -> tuple[State, Any]:
+    network, kept = state
+    data = _of_dtype(data)
+    take = functools.partial(
+      advance,
+      objective(config),
+      optimizer(config),
+      examples(config, key, data),
+      every=every(config),
     )
-    now = (state.reached_step < 0) & (network.last_cost < below)
-    return Timed(network, jnp.where(now, index, state.reached_step))
+    if watch is None:
+      return take(network, first, last), kept
 
-  return jax.lax.fori_loop(first, last, step, state)
+    def step(index: base.Array, state: tuple[State, Any]) -> tuple[State, Any]:
+      network, kept = state
+      moved = take(network, index, index + 1)
+      return moved, watch(config, network, moved, data, kept, index)
+
+    return jax.lax.fori_loop(first, last, step, state)
+
+  def look(config: Any, data: Any, state: tuple[State, Any]) -> Any:
+    network, kept = state
+    alive = network.diverged_step < 0
+    found = record(config, network, _of_dtype(data), kept)
+    step = network.diverged_step.astype(jnp.float32)
+    return stored(
+      **{name: jnp.where(alive, x, jnp.nan) for name, x in found.items()},
+      **{name: kept[name] for name in result._fields if name in kept},
+      diverged_step=jnp.where(alive, jnp.nan, step),
+      last_cost=network.last_cost,
+    )
+
+  return Training(
+    result=stored,
+    steps=lambda config: recorded_steps(config.steps, every(config)),
+    start=begin,
+    advance=proceed,
+    record=look,
+  )
 
 
-def evaluate(
-  params: base.Params,
-  batch: base.Batch,
-  activation: base.Activation,
-  loss: base.ExampleLoss,
-) -> tuple[base.Array, base.Array]:
-  """Mean cost, and the share of examples whose largest logit is not theirs."""
-  logits = mlp.apply(params, batch.x, activation)
-  wrong = jnp.argmax(logits, axis=-1).astype(jnp.int32) != batch.y
-  cost = jnp.mean(jax.vmap(loss)(logits, batch.y))
-  return cost, jnp.mean(wrong.astype(cost.dtype))
+def _with_divergence(result: type) -> type:
+  """A Result class with the fields of `experiment.DIVERGENCE`."""
+  hints = get_type_hints(result, include_extras=True)
+  hints |= dict.fromkeys(DIVERGENCE, PerNetwork)
+  return NamedTuple(result.__name__, list(hints.items()))  # pyrefly: ignore
 
 
-def run(
-  pieces: Training,
-  result_type: type,
-  config: Any,
-  key: base.Key,
-  data: Any,
-) -> Any:
-  """A training from its first step to its last, with all its records.
+def _of_dtype(tree: Any) -> Any:
+  """Casts floating-point leaves to the dtype of the experiment."""
+  floating = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
+  return jax.tree.map(lambda x: x.astype(float) if floating(x) else x, tree)
+
+
+def run(experiment: Experiment, config: Any, key: base.Key, data: Any) -> Any:
+  """The Result of one seed: of `run`, or of the complete training.
 
   Args:
-    pieces: what it consists of.
-    result_type: the Result class.
-    config: of the experiment.
+    experiment: the program.
+    config: the setting.
     key: of the seed; it is consumed.
     data: as loaded.
 
   Returns:
     A Result, fields over steps `[T, ...]`.
   """
-  numbers = {
-    name: jnp.asarray(value, float)
-    for name, value in pieces.numbers(config).items()
-  }
+  pieces = experiment.training
+  if pieces is None:
+    assert experiment.run
+    return experiment.run(config, key, data)
   steps = jnp.asarray(pieces.steps(config), jnp.int32)
-  config = pieces.program(config)
 
   def piece(state: Any, span: base.Array) -> tuple[Any, Any]:
-    state = pieces.advance(config, numbers, key, data, state, *span)
+    state = pieces.advance(config, key, data, state, *span)
     return state, pieces.record(config, data, state)
 
-  state = pieces.start(config, numbers, key, data)
+  state = pieces.start(config, key, data)
   first = pieces.record(config, data, state)
   spans = jnp.stack([steps[:-1], steps[1:]], axis=1)
   _, rest = jax.lax.scan(piece, state, spans)
   joined = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
-  return over_steps(joined, result_type)
+  return over_steps(joined, pieces.result)
 
 
 def over_steps(records: Any, result_type: type, axis: int = 0) -> Any:
-  """Records of all steps as a Result: the last one's where there is no axis.
+  """The records of all steps as a Result; the last one if a field has no steps.
 
   Args:
     records: a Result whose fields all have an axis of `T` steps.
@@ -233,7 +267,7 @@ def over_steps(records: Any, result_type: type, axis: int = 0) -> Any:
 
 
 def recorded_steps(steps: int, every: int) -> tuple[int, ...]:
-  """Step 0, every so many steps, and the last.
+  """Step 0, every `every` steps, and the last.
 
   Examples:
     >>> recorded_steps(50, 20)
@@ -244,13 +278,13 @@ def recorded_steps(steps: int, every: int) -> tuple[int, ...]:
 
 def _step(
   objective: Objective,
-  optimizer: optax.GradientTransformationExtraArgs,
+  optimizer: Optimizer,
   state: State,
   batch: base.Batch,
   index: base.Array,
   every: int,
 ) -> State:
-  """One step of one network, which is frozen where it diverges."""
+  """One step of one network; a diverged one is frozen."""
   of_params = lambda params: objective(params, batch)
   cost, gradient = jax.value_and_grad(of_params)(state.params)
   updates, memory = optimizer.update(
@@ -286,9 +320,9 @@ def _step(
 
 
 def _vectors(gradient: Any) -> list[base.Array]:
-  """Those of the biases: sums over examples of all that came down.
+  """The gradients of the biases: sums over examples of dC/ds.
 
-  To look at those of the weights, too, would cost a tenth of a step.
+  Checking those of the weights, too, would cost a tenth of a step.
   """
   return [leaf for leaf in jax.tree.leaves(gradient) if leaf.ndim < 2]
 

@@ -65,7 +65,7 @@ def arrays(network: Network) -> base.Batch:
 
 def pieces(draw: Any = None) -> Training:
   """A training as the engine takes it; its config is a Network."""
-  objective = training.objective(jnp.tanh, losses.cross_entropy)
+  objective = mlp.objective(jnp.tanh, losses.cross_entropy)
   optimizer = lambda numbers: optimizers.optimizer(
     'sgd', 'constant', numbers['learning_rate'], 1
   )

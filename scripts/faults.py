@@ -326,6 +326,11 @@ _KEYS = (
 
 _MLP = (
   Fault(
+    'right labels counted as wrong',
+    'jnp.argmax(logits, axis=-1).astype(jnp.int32) != batch.y',
+    'jnp.argmax(logits, axis=-1).astype(jnp.int32) == batch.y',
+  ),
+  Fault(
     'layers l and l + 16 share a key',
     'layer_key = keys.at(key, index)',
     'layer_key = keys.at(key, index % 16)',
@@ -661,14 +666,14 @@ _TRAINING = (
     'diverged_step=jnp.where(alive, index + 1, state.diverged_step)',
   ),
   Fault(
-    'right labels counted as wrong',
-    'jnp.argmax(logits, axis=-1).astype(jnp.int32) != batch.y',
-    'jnp.argmax(logits, axis=-1).astype(jnp.int32) == batch.y',
+    'a watch that counts a step late',
+    'watch(config, network, moved, data, kept, index)',
+    'watch(config, network, moved, data, kept, index + 1)',
   ),
   Fault(
-    'the clock a step late',
-    'jnp.where(now, index, state.reached_step)',
-    'jnp.where(now, index + 1, state.reached_step)',
+    'what is recorded of a diverged network',
+    '{name: jnp.where(alive, x, jnp.nan) for name, x in found.items()}',
+    'found',
   ),
   Fault(
     'the last step is not recorded',

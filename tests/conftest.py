@@ -2,7 +2,11 @@
 
 Two CPU devices, so that what must hold across devices can be tested anywhere;
 typed promotion and the key-reuse checker, so that sloppiness is an error.
+The suite compiles more than it computes: XLA optimizes only in `slow` runs, and
+where programs are compared bit for bit.
 """
+
+import os
 
 import jax
 import pytest
@@ -15,9 +19,17 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_default_matmul_precision', 'highest')
 jax.config.update('jax_threefry_partitionable', True)
 
+# Folders and files that compare the bits of compiled programs.
+_BITS = {'engine', 'initializers_test.py'}
+
 
 @pytest.fixture(autouse=True, scope='module')
-def programs_of_one_file():
+def programs_of_one_file(request):
   """No file runs what another compiled, so a worker need not keep it."""
+  slow = request.config.option.markexpr != 'not slow'
+  quick = not slow and not _BITS & set(request.path.parts)
+  jax.config.update('jax_disable_most_optimizations', quick)
+  # Programs that tests start read it there.
+  os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = str(int(quick))
   yield
   jax.clear_caches()

@@ -23,6 +23,7 @@ def _inputs():
   return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('bias', [0.0, 0.7])
 @pytest.mark.parametrize(
   ('name', 'slack'),

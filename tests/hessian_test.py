@@ -1,12 +1,15 @@
 """The Hessian by its products: of a matrix that is known."""
 
+import itertools
+
 import chex
 import jax
+from jax import flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from initlab import hessian, keys
+from initlab import base, hessian, keys, losses, mlp
 
 
 def _quadratic(size, dtype):
@@ -66,3 +69,28 @@ def test_a_flat_loss_has_no_curvature():
   with jax.enable_x64(True):
     ends = hessian.extremes(jnp.sum, jnp.ones(4), keys.root(1))
     np.testing.assert_array_equal(ends, [0, 0])
+
+
+@pytest.mark.parametrize('hidden', [1, 2])
+def test_the_smallest_eigenvalue_at_zeros_is_that_of_the_whole_matrix(hidden):
+  """Of 3 inputs, 2 units a layer and 3 classes of unequal frequencies."""
+  rng = np.random.default_rng(0)
+  y = np.array([0, 0, 0, 1, 1, 2])
+  batch = base.Batch(rng.standard_normal((6, 3)), y)
+  widths = (3, *(2,) * hidden, 3)
+  params = [
+    base.Layer(np.zeros(shape), np.zeros(shape[1]))
+    for shape in itertools.pairwise(widths)
+  ]
+  params[-1] = params[-1]._replace(b=np.log(np.bincount(y) / 6))
+  objective = mlp.objective(jnp.tanh, losses.cross_entropy)
+  with jax.enable_x64(True):
+    flat, restore = flatten_util.ravel_pytree(tuple(params))
+    cost = lambda x: objective(restore(x), batch)
+    matrix = jax.jit(jax.hessian(cost))(flat)
+    assert matrix.dtype == jnp.float64
+    # Entries below 1, of sums of 6 terms: rounding of about 1e-15.
+    least = np.linalg.eigvalsh(matrix)[0]
+  found = hessian.lowest_at_zeros(batch, 3, hidden)
+  np.testing.assert_allclose(found, least, atol=1e-14)
+  assert (found < -0.1) == (hidden == 1)

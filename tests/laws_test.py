@@ -40,11 +40,13 @@ def test_a_declared_law_is_found(name):
   assert half < 1.96 * 0.0051 * found.variance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('draw', [_laplace, _dropped, _signs])
 def test_other_independent_entries_are_independent(draw):
   assert laws.estimate(draw, 64, 32).family == 'independent'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('draw', 'failed'),
   [

@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from initlab import keys
+from initlab import keys, training
 from initlab.engine import study
+from initlab.experiment import axes_of
 from tests.helpers import programs
 
 _COMPILED = {
@@ -17,16 +18,20 @@ _COMPILED = {
 
 @pytest.mark.parametrize('name', _COMPILED)
 def test_a_run_lowers_for_every_backend(name, tmp_path):
-  """What one seed computes, from its key to its result."""
+  """What one seed computes, from its key to a Result without a seed axis."""
   experiment = _COMPILED[name]
   config = experiment.smoke
   data = experiment.load(config, str(tmp_path))
 
   def run(seed, data):
-    return experiment.run(config, keys.at(keys.root(0), seed), data)
+    key = keys.at(keys.root(0), seed)
+    return training.run(experiment, config, key, data)
 
   platforms = ('cpu', 'cuda', 'tpu')
   with study.arithmetic(experiment):
     traced = jax.jit(run).trace(np.uint32(3), data)
     text = traced.lower(lowering_platforms=platforms).as_text()
+  assert isinstance(traced.out_info, experiment.result)
+  for field, axes in axes_of(experiment.result).items():
+    assert len(getattr(traced.out_info, field).shape) == len(axes), field
   assert 'func.func public @main' in text

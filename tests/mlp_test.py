@@ -165,3 +165,15 @@ def test_parameter_gradients_follow_from_signals():
   chex.assert_trees_all_close(
     jax.grad(cost)(params), expected, rtol=1e-5, atol=1e-6
   )
+
+
+def test_error_is_the_share_of_wrong_labels():
+  params = (base.Layer(jnp.eye(3), jnp.zeros(3)),)
+  x = jnp.eye(3)[jnp.array([0, 1, 2, 0])]
+  y = jnp.array([0, 1, 0, 0], jnp.int32)
+  cost, error = mlp.evaluate(
+    params, base.Batch(x, y), jnp.tanh, losses.cross_entropy
+  )
+  assert float(error) == 0.25
+  # Three of cost log(e + 2) - 1, one of log(e + 2); float32 rounding.
+  np.testing.assert_allclose(cost, np.log(np.e + 2) - 0.75, rtol=1e-6)

@@ -209,6 +209,7 @@ def test_singular_values_are_as_exact_as_their_quadrature():
   assert abs(measured / x.mean() - 1) < bound < 3.5e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('shape', [(30, 30), (60, 20), (20, 60), (9, 1)])
 def test_singular_values_of_isometries_are_the_gain(shape):
   """A flat spectrum, on which Lanczos breaks down at the first step."""

@@ -7,13 +7,13 @@ import shlex
 
 import pytest
 
+from initlab.launch import audits, flags as launch_flags
 from initlab.launch.flags import (
   define_collection_flags,
   define_flags,
   read_chapters,
   read_options,
   read_settings,
-  read_workers,
 )
 from tests.helpers import programs
 
@@ -37,9 +37,14 @@ def mylab(tmp_path, monkeypatch):
 @pytest.mark.usefixtures('mylab')
 @pytest.mark.parametrize(('name', 'flags'), _COMMANDS)
 def test_commands_are_accepted(name, flags):
-  module = programs.module(name)
   flags = re.sub(r':::.*', '', re.sub(r'\$\w+|\{\}', '0', flags))
   argv = [each for each in shlex.split(flags) if each != '--help']
+  if name == 'audit':
+    values = launch_flags.of(audits.Options)
+    assert values(['_', *argv]) == ['_']
+    assert audits.Options(**launch_flags.read(audits.Options, values))
+    return
+  module = programs.module(name)
   if hasattr(module, 'COLLECTION'):
     values = define_collection_flags(module.COLLECTION)
     assert values(['_', *argv]) == ['_']
@@ -49,8 +54,7 @@ def test_commands_are_accepted(name, flags):
   values = define_flags(experiment)
   assert values(['_', *argv]) == ['_']
   assert read_settings(experiment, values)
-  read_options(values, '')
-  read_workers(values)
+  read_options(values)
 
 
 def test_code_runs():

@@ -304,6 +304,7 @@ def test_slants_are_those_of_the_program(kind, expected):
   np.testing.assert_array_equal(np.sort(slant), np.sort(slants(CORNERS[kind])))
 
 
+@pytest.mark.slow
 def test_a_second_object_that_never_fits_is_left_out(monkeypatch):
   usual = draw(keys.root(4), FEW)
   monkeypatch.setattr(shapeset, 'overlaps', lambda back, front: jnp.bool_(True))
@@ -331,6 +332,7 @@ def test_the_front_object_hides_half_of_the_back_one_at_most():
   assert 0.2 < found.mean() < 0.6
 
 
+@pytest.mark.slow
 def test_an_image_is_the_same_alone_in_company_and_under_vmap(batch):
   key = keys.root(2010)
   few = draw(key, FEW)

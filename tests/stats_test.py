@@ -57,6 +57,7 @@ def test_student_intervals_cover_exactly(n):
     assert abs(got - 0.95) < error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('n', [3, 12])
 @pytest.mark.parametrize('effect', [0, -0.7, 3])
 def test_the_interval_of_an_effect_covers_exactly(n, effect):

@@ -1,6 +1,7 @@
 """A training: what a step does, what it learns from, and when it gives up."""
 
 import functools
+from typing import NamedTuple
 
 import chex
 import jax
@@ -11,6 +12,7 @@ import pytest
 
 from initlab import (
   base,
+  experiment,
   initializers,
   keys,
   losses,
@@ -21,7 +23,7 @@ from initlab import (
 )
 
 _LOSS = losses.cross_entropy
-_OBJECTIVE = training.objective(jnp.tanh, _LOSS)
+_OBJECTIVE = mlp.objective(jnp.tanh, _LOSS)
 _DATA = base.Batch(
   np.linspace(-1, 1, 28, dtype=np.float32).reshape(7, 4) ** 2,
   np.arange(7, dtype=np.int32) % 3,
@@ -129,6 +131,7 @@ def test_a_step_of_sgd_is_w_minus_rate_times_gradient():
   np.testing.assert_allclose(stepped.last_cost, cost, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', optimizers.OPTIMIZERS)
 def test_every_optimizer_lowers_the_cost_of_all_examples(name):
   rate = {'lbfgs': 1.0, 'rmsprop': 0.01, 'adam': 0.01, 'adamw': 0.01}
@@ -277,16 +280,7 @@ def test_parameters_that_are_not_finite_are_noticed_where_the_cost_is_finite():
   assert int(_train(0.1, state, 4, 6).diverged_step) == 4
 
 
-def test_error_is_the_share_of_wrong_labels():
-  params = (base.Layer(jnp.eye(3), jnp.zeros(3)),)
-  x = jnp.eye(3)[jnp.array([0, 1, 2, 0])]
-  y = jnp.array([0, 1, 0, 0], jnp.int32)
-  cost, error = training.evaluate(params, base.Batch(x, y), jnp.tanh, _LOSS)
-  assert float(error) == 0.25
-  # Three of cost log(e + 2) - 1, one of log(e + 2); float32 rounding.
-  np.testing.assert_allclose(cost, np.log(np.e + 2) - 0.75, rtol=1e-6)
-
-
+@pytest.mark.slow
 def test_an_optax_loop_in_numpy_words_gives_the_same_training():
   """Against a plain Python loop over optax, as a reader would write it."""
   optimizer, params = optax.sgd(0.1, momentum=0.9), _params()
@@ -334,23 +328,89 @@ def test_optimizers_are_those_of_optax(name, plain):
   chex.assert_trees_all_close(params, others, rtol=1e-6)
 
 
-def test_the_clock_stops_at_the_first_cost_below():
-  """Of p = (1 - rate)^t and the cost p^2 / 2, from the closed form."""
-  objective = lambda params, batch: 0.5 * jnp.sum(params**2)
-  optimizer = optimizers.optimizer('sgd', 'constant', 0.1, 50)
-  examples = minibatches.whole(base.Batch(jnp.zeros((1, 1)), jnp.zeros((1,))))
-  state = training.timed(training.start(jnp.ones((1,)), optimizer))
-  assert int(state.reached_step) == -1
-  first, last = jnp.int32(0), jnp.int32(50)
-  advance = functools.partial(
-    training.advance_timed, objective, optimizer, examples, below=0.01
+@experiment.config
+class _Descent:
+  """p from 1 down to 0 along p^2 / 2: p_t = (1 - rate)^t."""
+
+  learning_rate: float = experiment.knob(0.1, 'of descent', traced=True)
+  steps: int = experiment.knob(50, 'taken')
+
+  def draw(self, key):
+    del key
+    return jnp.ones((1,))
+
+
+class _Reached(NamedTuple):
+  p: experiment.PerStep
+  start: experiment.PerNetwork
+  reached: experiment.PerNetwork
+
+
+def _descent(**others):
+  """The training of `_Descent`, which watches for a loss below 0.01."""
+
+  def watch(config, network, moved, data, kept, step):
+    del config, network, data
+    now = (kept['step'] < 0) & (moved.last_cost < 0.01)
+    return {**kept, 'step': jnp.where(now, step, kept['step'])}
+
+  return training.of_networks(
+    _Reached,
+    lambda config, network, data, kept: {
+      'p': network.params[0],
+      'reached': kept['step'].astype(float),
+    },
+    objective=lambda config: lambda params, batch: 0.5 * jnp.sum(params**2),
+    every=lambda config: 10,
+    before=lambda config, key, params, data: {
+      'start': params[0],
+      'step': jnp.int32(-1),
+    },
+    watch=watch,
+    **others,
   )
-  whole = advance(state, first, last)
+
+
+def _trained(pieces, config):
+  page = experiment.Experiment(
+    name='descent',
+    program=(),
+    doc='',
+    config=_Descent,
+    result=pieces.result,
+    training=pieces,
+  )
+  return training.run(page, config, keys.root(0), None)
+
+
+def test_a_training_stores_what_is_kept_watched_and_recorded():
+  """Of p = (1 - rate)^t and the loss p^2 / 2, from the closed form."""
+  found = _trained(_descent(), _Descent())
+  chex.assert_trees_all_close(
+    found.p, 0.9 ** np.arange(0.0, 51, 10, np.float32), rtol=1e-5
+  )
+  assert float(found.start) == 1
   # 0.5 * 0.81^t < 0.01 first at t = 19, where it is 0.0091; 0.0113 before.
-  assert int(whole.reached_step) == 19
-  pieces = advance(advance(state, first, jnp.int32(17)), jnp.int32(17), last)
-  chex.assert_trees_all_equal(pieces, whole)
-  plain = training.advance(
-    objective, optimizer, examples, state.network, first, last, every=1
-  )
-  chex.assert_trees_all_equal(whole.network, plain)
+  assert int(found.reached) == 19
+  assert np.isnan(found.diverged_step)
+
+
+def test_what_is_recorded_of_a_seed_that_diverges_is_nan_from_there_on():
+  """A rate of 3 doubles -p at every step: p^2 / 2 overflows at step 64."""
+  found = _trained(_descent(), _Descent(learning_rate=3.0, steps=100))
+  assert int(found.diverged_step) == 64
+  assert np.isfinite(found.p[:7]).all()
+  assert np.isnan(found.p[7:]).all()
+  assert float(found.start) == 1
+
+
+def test_a_record_names_the_fields_of_its_result():
+  """A name that is not a field, or a field that nobody names, is an error."""
+  for name in ('q', 'reached'):
+    pieces = training.of_networks(
+      _Reached,
+      lambda config, network, data, kept, name=name: {name: network.params[0]},
+      every=lambda config: 10,
+    )
+    with pytest.raises(TypeError, match='argument'):
+      pieces.record(_Descent(), None, pieces.start(_Descent(), None, None))

@@ -1,33 +1,35 @@
-"""Glorot & Bengio 2010, whole: every figure, every equation, the table.
+"""Glorot & Bengio 2010, complete: every figure, every equation, the table.
 
-At the size of a laptop the networks have 256 units a layer instead of 1000 and
-take 6,000 updates instead of 5 million; all else is the paper's: the images,
-drawn afresh, the minibatches of 10, plain gradient descent, no momentum and no
-decay. So short a run shows who leaves the plateau at the entropy of the class
-prior and who does not. It does not show where they end: which of softsign and
-normalized tanh is best, that standard tanh, too, leaves the plateau in time,
-how its layers then differ from those of the others, or what becomes of the
-sigmoid. Those statements are marked as not tested, with where the run stands.
+By default the networks have 256 units per layer instead of 1000 and take 6,000
+updates instead of 5 million, for a laptop. Everything else follows the paper:
+fresh images, minibatches of 10, plain gradient descent without momentum or
+weight decay. Such a short run shows which networks leave the plateau at the
+entropy of the class prior. It does not show where training ends: whether
+softsign or normalized tanh is best, that standard tanh also leaves the plateau
+later, how its layers then differ from those of the others, or how the sigmoid
+ends. Those statements are marked as not tested, with the state of the run.
 
-Every row of table 1 stands at a learning rate of its own, out of three decades.
-The rate is the one of the least mean error on validation examples, and the
-number in the table is the error on others. All seeds share that choice, so
-intervals and tests are widened by what it varies where seeds are resampled. The
-paper says that depth was chosen, too, five hidden layers for all but the
-sigmoid, which did better with four; the caption of its table says five for all.
-The sigmoid is shown at both. Inputs lie in [-1, 1]: the paper does not say.
+Each row of table 1 has its own learning rate, out of three decades: the one
+with the lowest mean error on validation examples. The number in the table is
+the error on test examples. All seeds share that choice, so intervals and tests
+are widened by its variance over resampled seeds. In the text of the paper depth
+was chosen, too: five hidden layers for all but the sigmoid, which did better
+with four; the caption of its table states five for all. The sigmoid is shown at
+both. Inputs lie in [-1, 1]: the paper does not state the range.
 
-Full size, --full, is for a GPU. On a CPU one update of one seed was measured to
-take 10 milliseconds of one core at 1024-1000x5-9 and 0.6 at 1024-256x5-9, so
-that the column Shapeset of the full table, 42 settings of 10 seeds, would take
-5,900 core hours. How long it takes on a GPU was not measured: there was none.
+--full runs at the full size, for a GPU. On a CPU core one update of one seed
+takes 10 milliseconds at 1024-1000x5-9 and 0.6 at 1024-256x5-9, so the column
+Shapeset of the full table, 42 settings of 10 seeds, would take 5,900 core
+hours. The time on a GPU was not measured.
 """
 
-from initlab import launch
-from initlab.experiment import Chapter, Claim, Collection, Panel, program_of
+from initlab import launch, panels
+from initlab.experiment import Chapter, Claim, Collection, program_of
 
 from .. import learning, variance
 from . import (
+  claims_plateau,
+  claims_saturation,
   claims_start,
   claims_table,
   claims_training,
@@ -36,6 +38,7 @@ from . import (
   shapeset_samples,
   surface,
   svm,
+  table_1,
 )
 
 _LENGTH = ('--batch_size=10', '--seeds=0:10', '--record_every=500')
@@ -57,19 +60,16 @@ _RATE, _LONG_RATE = '--learning_rate=0.1', '--learning_rate=0.01'
 _RATES = '--learning_rate=0.001,0.01,0.1,1'
 _LONG_RATES = '--learning_rate=0.001,0.003,0.01,0.03,0.1,0.3,1'
 _MODELS = ('--init=standard,glorot', '--activation=softsign,tanh,sigmoid')
-_TUNED = Panel(
+_TUNED = panels.Curves(
   'error',
   'Test error, tuned',
   'share of test examples',
-  'curve',
   tuned=('learning_rate', 'final_valid_error'),
 )
-
-_GRADIENTS = Panel(
+_GRADIENTS = panels.Curves(
   'gradient_std',
   'Back-propagated gradients during training',
   'standard deviation of dC/ds',
-  'curve',
   log=True,
   hidden=True,
 )
@@ -86,7 +86,7 @@ _COLUMNS = {
 def _figure(
   title: str,
   flags: tuple[str, ...],
-  panels: tuple[str | Panel, ...],
+  shown: tuple[str | panels.Panel, ...],
   claims: tuple[Claim, ...],
   text: str,
   full: tuple[str, ...] = (),
@@ -98,7 +98,7 @@ def _figure(
     (*_SHAPESET, _RATE, *flags),
     full=(*_LONG, _LONG_RATE, *full),
     text=text,
-    panels=panels,
+    panels=shown,
     claims=claims,
   )
 
@@ -154,18 +154,18 @@ _TRAINING = (
     'Figure 2: the sigmoid saturates',
     ('--init=standard', '--activation=sigmoid', '--widths=256x4'),
     ('activation_mean_curve',),
-    claims_training.FIGURE_2,
-    'Four hidden layers. The top one goes to 0 very fast, the others stay '
-    'above 0.5, the more so the nearer to the output. After some 2 million '
-    'updates the top layer leaves its saturation, while the first one begins '
-    'to saturate; five layers never get there.',
+    claims_saturation.FIGURE_2,
+    'Four hidden layers. The top one goes to 0 very fast; the others stay '
+    'above 0.5, the farther the nearer they are to the output. After some '
+    '2 million updates the top layer leaves its saturation, while the first '
+    'one begins to saturate; with five layers this never happens.',
     ('--widths=1000x4',),
   ),
   _figure(
     'Figure 3: tanh and softsign saturate',
     ('--init=standard', '--activation=tanh,softsign'),
     ('activation_std_curve',),
-    claims_training.FIGURE_3,
+    claims_saturation.FIGURE_3,
     "Tanh's layers saturate one after the other, the first one first; those of "
     'softsign move together, fast at first and then slowly.',
   ),
@@ -173,9 +173,9 @@ _TRAINING = (
     'Figure 4: activations at the end',
     ('--init=standard', '--activation=tanh,softsign'),
     ('activation_sample_histogram',),
-    claims_training.FIGURE_4,
-    'After the whole training: tanh has modes at -1, 0 and 1 in the lower '
-    'layers, softsign about -0.7 and 0.7, at its knees.',
+    claims_saturation.FIGURE_4,
+    'At the end of training tanh has modes at -1, 0 and 1 in the lower layers, '
+    'softsign at about -0.7 and 0.7, its knees.',
   ),
   _figure(
     'Figure 9: gradients during training',
@@ -184,17 +184,17 @@ _TRAINING = (
     (*claims_training.FIGURE_9, *claims_training.FIGURE_7),
     'With standard weights the weight gradients of the layers drift apart, the '
     'lower ones having the larger; with normalized weights they stay together. '
-    'Of the back-propagated gradients, which figure 7 has at the start, the '
-    'paper says that with standard weights their order is soon reversed. The '
-    'chapter of the digits checks that, too.',
+    'Figure 7 shows the back-propagated gradients at the start; the paper says '
+    'that with standard weights their order is soon reversed. The chapter of '
+    'the digits checks that, too.',
   ),
   _figure(
     'Figure 10: tanh with normalized weights',
     ('--init=glorot,standard', '--activation=tanh'),
     ('activation_std_curve',),
-    claims_training.FIGURE_10,
-    'As figure 3, for tanh with normalized weights: its layers behave as those '
-    'of softsign do.',
+    claims_saturation.FIGURE_10,
+    'The same as figure 3 for tanh with normalized weights: its layers behave '
+    'like those of softsign.',
   ),
   Chapter(
     learning.EXPERIMENT,
@@ -202,10 +202,14 @@ _TRAINING = (
     (*_SHAPESET, *_MODELS, _RATES),
     full=(*_LONG, _LONG_RATES),
     text='The errors end in the order sigmoid, tanh, softsign, softsign N, '
-    'tanh N. The sigmoid does not get off the error of a constant answer, '
-    '83.33%. Sigmoid with normalized weights is not in the paper.',
+    'tanh N. The sigmoid stays at the error of a constant answer, 83.33%. '
+    'Sigmoid with normalized weights is not in the paper.',
     panels=(_TUNED,),
-    claims=(*claims_training.FIGURE_11, *claims_table.TABLE),
+    claims=(
+      *claims_training.FIGURE_11,
+      *claims_plateau.PLATEAU,
+      *claims_table.TABLE,
+    ),
   ),
   Chapter(
     learning.EXPERIMENT,
@@ -218,8 +222,9 @@ _TRAINING = (
       _RATES,
     ),
     full=(*_LONG, '--widths=1000x4,1000x5', _LONG_RATES),
-    text='The best depth is five for all but the sigmoid, four; yet the table, '
-    'which has 82.61% for it, is said to be of five for all.',
+    text='The paper finds five layers best for all but the sigmoid, for which '
+    'it finds four; yet its table, which gives the sigmoid 82.61%, is said to '
+    'have five for all.',
     panels=(_TUNED,),
     claims=claims_table.DEPTH,
   ),
@@ -235,10 +240,10 @@ _TRAINING = (
       '--learning_rate=0.0001,0.001,0.01',
     ),
     full=_LONG,
-    text='Rates of their own for all parameters, by the diagonal of the '
-    'Hessian or by the variance of the gradient, gain something with standard '
-    'weights, but do not reach normalized ones. Here by products of random '
-    'signs with the Hessian, and by RMSprop.',
+    text='A learning rate for each parameter, from the diagonal of the Hessian '
+    'or the variance of the gradient, helps standard weights somewhat, but '
+    'does not reach normalized ones. Here the diagonal is estimated by '
+    'products of the Hessian with random signs, and the variance by RMSprop.',
     panels=(_TUNED,),
     claims=claims_table.CURVATURE,
   ),
@@ -266,7 +271,7 @@ _TRAINING = (
 
 def _tables(run):
   """Table 1, and the paper's test of its rows."""
-  make = (claims_table.table, claims_table.differences)
+  make = (table_1.table, table_1.differences)
   return [each(run, _COLUMNS) for each in make]
 
 

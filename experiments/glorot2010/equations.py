@@ -1,87 +1,67 @@
-"""Equations 2 to 16 of Glorot & Bengio, each beside what it predicts.
+"""Equations 2 to 16 of Glorot & Bengio: predictions beside measurements.
 
 Question:
-  Do variances multiply from layer to layer as the equations say, as long as the
-  network is in its linear regime, and how far off are they where it is not?
+  Do variances multiply from layer to layer as the equations say, in the linear
+  regime of a network and outside of it?
 Paper:
   Glorot & Bengio, Understanding the difficulty of training deep feedforward
   neural networks, AISTATS 2010: section 4.2, equations 2 to 16.
 Run:
   python -m experiments.glorot2010.equations --init=standard,glorot
 Takes:
-  Under 40 seconds on two CPU cores (64 seeds, eight settings), most of it to
-  compile.
+  Under 40 seconds on two CPU cores (64 seeds, eight settings).
 Expect:
-  For tanh at small inputs every prediction is within a percent or two of what
-  is measured, and equations 6, 7 and 13 as they are printed are not. For the
-  sigmoid they are all wrong, by 16 a layer going down, whatever the weights.
+  For tanh at small inputs every prediction is accurate to one or two percent,
+  except equations 6, 7 and 13 as printed. For the sigmoid all are wrong, for
+  gradients by a factor of 16 per layer, with any weights.
 """
 
-from collections.abc import Sequence
-import dataclasses
-import itertools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import (
-  activations,
-  base,
-  claims,
-  functions,
-  keys,
-  launch,
-  layerwise,
-  mlp,
-  networks,
-  schemes,
-  stats,
-  theory,
-)
-from initlab.experiment import Outcome, Panel, PerLayer, knob, of_module
+from initlab import activations, base, experiment, functions, keys, launch
+from initlab import layerwise, mlp, networks, panels, schemes, stats, theory
+from initlab.experiment import PerLayer, knob
 
-from . import claims_equations, formulas
+from . import claims_equations, claims_factors, formulas
 
 # Widths over their mean, in turn.
 _SHAPES = {'equal': (1.0,), 'unequal': (0.75, 1.5, 0.5, 1.0, 1.25)}
 
 
-@dataclasses.dataclass(frozen=True)
+@experiment.config
 class Config:
-  """A network, and normal inputs and gradients to send through it."""
+  """A network, and its normal inputs and output gradients."""
 
   init: functions.Named = networks.init_knob('glorot')
   activation: functions.Named = networks.activation_knob('tanh')
-  shape: str = knob(
-    'equal', 'whether all widths are equal, the input and output too', _SHAPES
-  )
-  width: int = knob(200, 'the mean of the widths, at least 2')
-  depth: int = knob(5, 'how many matrices of weights there are')
-  scale: float = knob(
-    0.01, 'the standard deviation of the inputs; the equations want it small'
-  )
-  examples: int = knob(100, 'how many inputs the network is shown')
-
-  def __post_init__(self):
-    for name, least in (('width', 2), ('depth', 2), ('examples', 1)):
-      if getattr(self, name) < least:
-        raise base.UserError(
-          f'--{name}={getattr(self, name)}: at least {least}'
-        )
-    if not 0 < self.scale < np.inf:
-      raise base.UserError(f'--scale={self.scale}: above 0')
+  shape: str = knob('equal', 'whether all widths are the same', _SHAPES)
+  width: int = knob(200, 'the mean of the widths', least=2)
+  depth: int = knob(5, 'the number of weight matrices', least=2)
+  scale: float = knob(0.01, 'the standard deviation of the inputs', above=0)
+  examples: int = knob(100, 'the number of inputs', least=1)
 
   @property
   def widths(self) -> tuple[int, ...]:
     """`n_0, ..., n_L`."""
-    shares = itertools.cycle(_SHAPES[self.shape])
-    shares = itertools.islice(shares, self.depth + 1)
+    shares = np.resize(_SHAPES[self.shape], self.depth + 1)
     return tuple(round(self.width * share) for share in shares)
+
+  def draw(self, key: base.Key) -> base.Params:
+    """The parameters at initialization, biases zero."""
+    initializer = schemes.resolve(self.init).make()
+    return mlp.init(keys.stream(key, 'init'), self.widths, initializer)
 
 
 SMOKE = Config(shape='unequal', width=8, depth=3, examples=4)
+SWEEP = {
+  'init': ('standard', 'glorot'),
+  'activation': ('tanh', 'sigmoid'),
+  'shape': ('equal', 'unequal'),
+}
 
 
 class Result(NamedTuple):
@@ -106,157 +86,114 @@ class Result(NamedTuple):
   product_error: PerLayer
 
 
-def load(config: Config, data_dir: str) -> None:
-  """Nothing: every seed draws its own signals."""
-  del config, data_dir
-
-
 def run(config: Config, key: base.Key, data: None) -> Result:
   """Sends x ~ N(0, scale^2) up and dC/ds^d ~ N(0, 1) down one network.
 
-  The cost is C = u . s^d with a random u an example: the gradient at the top
-  owes nothing to the weights, as the equations assume.
+  The cost is C = u . s^d with a random u for each example: the gradient at the
+  top is independent of the weights, as the equations assume.
   """
   del data
-  f = activations.resolve(config.activation)
-  initializer = schemes.resolve(config.init).make()
-  params = mlp.init(keys.stream(key, 'init'), config.widths, initializer)
-  batch = _signals(config, keys.stream(key, 'data'))
-  cost = lambda s, u: jnp.sum(s * u)
-  seen = mlp.signals(params, batch, f, cost)
-
-  def total(params: base.Params) -> base.Array:
-    return jnp.sum(mlp.apply(params, batch.x, f) * batch.y)
-
-  slope = activations.derivative(f)
-  slopes = [slope(s) for s in seen.pre[:-1]] + [jnp.ones_like(seen.pre[-1])]
-  below = [seen.x, *seen.post[:-1]]
-  chained = [
-    formulas.backpropagated(layer.w, slope, gradient)
-    for layer, slope, gradient in zip(
-      params[1:], slopes[:-1], seen.gradient[1:], strict=True
-    )
-  ]
-  products = map(formulas.weight_gradient, below, seen.gradient)
-  weights = [layer.w for layer in params]
-  exact = [layer.w for layer in jax.grad(total)(params)]
-  variance = jnp.stack([jnp.mean(w**2) for w in weights])
-  n_in, n_out = (
-    jnp.asarray(each, variance.dtype)
-    for each in (config.widths[:-1], config.widths[1:])
+  f, params = networks.activation(config), config.draw(key)
+  key = keys.stream(key, 'data')
+  normal = lambda name, width: jax.random.normal(
+    keys.stream(key, name), (config.examples, width)
   )
+  x = config.scale * normal('x', config.widths[0])
+  u = normal('u', config.widths[-1])
+  seen = mlp.signals(params, base.Batch(x, u), f, lambda s, u: jnp.sum(s * u))
+  exact = jax.grad(lambda params: jnp.sum(mlp.apply(params, x, f) * u))(params)
+  weights = [layer.w for layer in params]
+  below, gradient = [x, *seen.post[:-1]], seen.gradient
+  slopes = list(map(activations.derivative(f), seen.pre[:-1]))
+  chained = map(formulas.backpropagated, weights[1:], slopes, gradient[1:])
+  products = map(formulas.weight_gradient, below, gradient)
+  variance = jnp.stack([jnp.mean(w**2) for w in weights])
+  widths = jnp.asarray(config.widths, variance.dtype)
   return Result(
     activation_variance=_squares(seen.post),
-    gradient_variance=_squares(seen.gradient),
-    weight_gradient_variance=jnp.stack(
-      list(map(_product_square, below, seen.gradient))
-    ),
-    slope_square=_squares(slopes),
-    forward_factor=n_in * variance,
-    backward_factor=n_out * variance,
-    chain_error=_errors([*chained, batch.y], seen.gradient),
-    product_error=_errors(list(products), exact),
+    gradient_variance=_squares(gradient),
+    weight_gradient_variance=jnp.stack([*map(_product, below, gradient)]),
+    slope_square=_squares([*slopes, jnp.ones_like(u)]),
+    forward_factor=widths[:-1] * variance,
+    backward_factor=widths[1:] * variance,
+    chain_error=_errors([*chained, u], gradient),
+    product_error=_errors(products, [layer.w for layer in exact]),
   )
 
 
-def _signals(config: Config, key: base.Key) -> base.Batch:
-  """x and, in the place of labels, u."""
-  shapes = {'x': config.widths[0], 'u': config.widths[-1]}
-  x, u = (
-    jax.random.normal(keys.stream(key, name), (config.examples, width))
-    for name, width in shapes.items()
-  )
-  return base.Batch(config.scale * x, u)
-
-
-def _squares(arrays: Sequence[base.Array]) -> base.Array:
+def _squares(arrays):
   return jnp.stack(layerwise.each(lambda x: jnp.mean(x**2), arrays))
 
 
-def _product_square(z: base.Array, gradient: base.Array) -> base.Array:
+def _product(z, gradient):
   return jnp.mean(jnp.mean(z**2, axis=1) * jnp.mean(gradient**2, axis=1))
 
 
-def _errors(
-  found: Sequence[base.Array], exact: Sequence[base.Array]
-) -> base.Array:
-  norm = jnp.linalg.norm
-  pairs = zip(found, exact, strict=True)
+def _errors(found, exact):
+  norm, pairs = jnp.linalg.norm, zip(found, exact, strict=True)
   return jnp.stack([norm(a - b) / norm(b) for a, b in pairs])
 
 
 def predict(config: Config, data: None) -> dict[str, np.ndarray]:
   """Equations 4 to 7 and the factors of 8 and 9, corrected.
 
-  Nothing where the weights are not known to be random and independent: the
-  equations are averages over them.
+  Empty unless the weights are random and independent: the equations are
+  averages over them.
   """
   del data
   laws = theory.layers(schemes.resolve(config.init), config.widths)
   if any(law.weights.family in ('fixed', 'unknown') for law in laws):
     return {}
-  variances = [law.weights.variance for law in laws]
-  forms = config.widths, variances
+  forms = config.widths, [law.weights.variance for law in laws]
   x = config.scale**2
+  weights = formulas.weight_gradient_variance(*forms, x, 1.0)
   return {
     'activation_variance': formulas.activation_variance(*forms, x),
     'gradient_variance': formulas.gradient_variance(*forms, 1.0),
-    'weight_gradient_variance': formulas.weight_gradient_variance(
-      *forms, x, 1.0
-    ),
+    'weight_gradient_variance': weights,
     'slope_square': np.ones(len(laws)),
     'forward_factor': formulas.forward_factors(*forms),
     'backward_factor': formulas.backward_factors(*forms),
   }
 
 
-def parameters(config: Config) -> int:
-  """How many weights a network has."""
-  return sum(a * b for a, b in itertools.pairwise(config.widths))
-
-
-def verdict(outcome: Outcome) -> list[str]:
-  """In the regime or not, and what that does from end to end."""
+def verdict(outcome):
+  """How linear the network is, and the predictions at both ends."""
   slope = stats.mean(outcome.measured['slope_square'][:, :-1].mean(1))
-  lines = [f"mean square of the slopes f'(s): {claims.told(slope)}, eq. 4: 1"]
+  lines = [f"mean square of the slopes f'(s): {slope}, eq. 4: 1"]
   if not outcome.predicted:
-    return [*lines, 'the weights are fixed: there is nothing to average over']
-  for word, field, end in (
+    return [*lines, 'the weights are fixed, so the equations do not apply']
+  for words, field, end in (
     ('up, at the output', 'activation_variance', -1),
     ('down, at the first layer', 'gradient_variance', 0),
   ):
     ratio = outcome.measured[field][:, end] / outcome.predicted[field][end]
-    lines.append(f'{word}: {claims.told(stats.mean(ratio))} of the prediction')
+    lines.append(f'{words}: {stats.mean(ratio)} of the predicted variance')
   return lines
 
 
 PANELS = (
-  Panel('activation_variance', 'Going up: equation 5', 'mean of z^2', log=True),
-  Panel(
+  panels.Depth(
+    'activation_variance', 'Going up: equation 5', 'mean of z^2', log=True
+  ),
+  panels.Depth(
     'gradient_variance',
     'Coming down: equation 6, corrected',
     'mean of (dC/ds)^2',
     log=True,
   ),
-  Panel(
+  panels.Depth(
     'weight_gradient_variance',
     'Weight gradients: equation 7, corrected',
     'mean of (dC/dw)^2',
     log=True,
   ),
-  Panel('slope_square', 'Slopes: equation 4', "mean of f'(s)^2"),
+  panels.Depth('slope_square', 'Slopes: equation 4', "mean of f'(s)^2"),
 )
-
-EXPERIMENT = of_module(
+EXPERIMENT = experiment.of_module(
   __name__,
-  parameters=parameters,
-  claims=claims_equations.EQUATIONS,
-  defaults={
-    'init': 'standard,glorot',
-    'activation': 'tanh,sigmoid',
-    'shape': 'equal,unequal',
-    'seeds': '0:64',
-  },
+  claims=claims_equations.EQUATIONS + claims_factors.FACTORS,
+  defaults={'seeds': '0:64'},
 )
 
 if __name__ == '__main__':

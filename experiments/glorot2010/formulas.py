@@ -1,18 +1,18 @@
-"""Glorot & Bengio 2010, equations 1 to 17, each under its number.
+"""Equations 1 to 17 of Glorot & Bengio 2010.
 
 The network of the paper, whose layers count from 0:
 
     s^i = z^i W^i + b^i,   z^(i+1) = f(s^i),   z^0 = x,   W^i: n_i x n_(i+1).
 
-It is called linear where f(0) = 0 and f'(s) = 1 at all the s that occur (eq.
-4); then variances multiply from layer to layer. Here W^d is the last matrix, so
-dC/ds^d is the gradient that the cost hands down, and layer l of this package is
-the paper's i = l - 1: every `[L]` array below starts with W^0 and s^0.
+It is linear if f(0) = 0 and f'(s) = 1 at all s that occur (eq. 4); then
+variances multiply from layer to layer. Here W^d is the last matrix, so dC/ds^d
+is the gradient of the cost at the output, and layer l of this package is the
+paper's i = l - 1: every `[L]` array below starts with W^0 and s^0.
 
-A variance is a mean square throughout: the equations hold for means other than
-zero in that sense alone.
+Variances are mean squares throughout: if means are not zero, the equations hold
+only in that sense.
 
-Two products and one symbol are printed wrong, and are right here: see
+Two products and one symbol are misprinted in the paper and corrected here: see
 `gradient_variance`, `weight_gradient_variance` and `equal_gradient_variance`.
 
 References:
@@ -140,16 +140,16 @@ def weight_gradient_variance(
 def forward_factors(
   widths: Sequence[int], variances: Sequence[float]
 ) -> np.ndarray:
-  """Eq. 8 wants 1: Var[z^(i+1)] / Var[z^i] = n_i Var[W^i], `[L]`."""
+  """Eq. 8 sets to 1: Var[z^(i+1)] / Var[z^i] = n_i Var[W^i], `[L]`."""
   return np.asarray(widths[:-1], float) * np.asarray(variances, float)
 
 
 def backward_factors(
   widths: Sequence[int], variances: Sequence[float]
 ) -> np.ndarray:
-  """Eq. 9 wants 1: Var[dC/ds^(i-1)] / Var[dC/ds^i] = n_(i+1) Var[W^i], `[L]`.
+  """Eq. 9 sets to 1: Var[dC/ds^(i-1)] / Var[dC/ds^i] = n_(i+1) Var[W^i], `[L]`.
 
-  That of i = 0 would be the step from dC/ds^0 to dC/dx.
+  For i = 0 it is the step from dC/ds^0 to dC/dx.
   """
   return np.asarray(widths[1:], float) * np.asarray(variances, float)
 

@@ -10,68 +10,46 @@ Paper:
 Run:
   python -m experiments.glorot2010.jacobian --init=standard,glorot
 Takes:
-  Under 40 seconds on two CPU cores (16 seeds, four settings), half of it to
-  compile.
+  Under 40 seconds on two CPU cores (16 seeds, four settings).
 Expect:
-  The arithmetic mean: 8/(3 pi) = 0.85 and 0.49 of a linear layer, of which
-  tanh leaves 0.76 and 0.48. The rms, by which a deviation is multiplied, is
-  1 and 0.58 for a linear layer; the geometric mean, by which a length is where
-  volumes are conserved, 0.61 and 0.35.
+  The arithmetic mean: 8/(3 pi) = 0.85 and 0.49 for a linear layer, which tanh
+  reduces to 0.76 and 0.48. The rms, the factor of standard deviations, is 1 and
+  0.58 for a linear layer; the geometric mean, the n-th root of the factor of
+  volumes, is 0.61 and 0.35.
 """
 
-import dataclasses
 from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from initlab import (
-  activations,
-  base,
-  claims,
-  launch,
-  losses,
-  networks,
-  probes,
-  stats,
-  theory,
-)
-from initlab.experiment import (
-  GEOMETRIC,
-  Outcome,
-  Panel,
-  PerLayer,
-  knob,
-  of_module,
-)
+from initlab import base, experiment, launch, losses, networks, panels, probes
+from initlab import stats, theory
+from initlab.experiment import GEOMETRIC, PerLayer, knob
 
 from . import claims_start
 
 
-@dataclasses.dataclass(frozen=True)
+@experiment.config
 class Config(networks.Network):
-  """One network at its initialization, and the examples it is shown."""
+  """A network at initialization, and its examples."""
 
   widths: tuple[int, ...] = knob(
-    (300,) * 5, 'the hidden widths; the claims are of layers of equal widths'
+    (300,) * 5, 'the hidden widths; the claims need equal ones', least=1
   )
   examples: int = knob(
-    8, 'test examples that the network is shown; the Jacobian is taken at 8'
+    8, 'test examples; the Jacobian is taken at 8 of them', least=1
   )
-
-  def __post_init__(self):
-    super().__post_init__()
-    if self.examples < 1:
-      raise base.UserError(f'--examples={self.examples}: at least 1')
 
 
 SMOKE = Config(widths=(7, 7), dataset='xor', examples=4)
+SWEEP = {'init': ('standard', 'glorot'), 'activation': ('tanh', 'identity')}
 
 
 class Result(NamedTuple):
   """Means of the singular values of dz_l/dz_{l-1}, layer by layer.
 
   mean_singular_value: the arithmetic mean.
-  rms: the root of the mean square.
+  rms: the root mean square.
   geometric_mean: NaN where a layer has another width than the one below it.
   """
 
@@ -80,48 +58,48 @@ class Result(NamedTuple):
   geometric_mean: Annotated[PerLayer, GEOMETRIC]
 
 
-def load(config: Config, data_dir: str) -> base.Batch:
-  """The first examples of the data set's test split."""
-  return networks.test_examples(config, config.examples, data_dir)
+load = networks.load('test')
 
 
 def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
-  """Draws one network and looks at it."""
-  seen = networks.look(config, key, batch)
+  """Draws one network and measures its Jacobians."""
+  params = config.draw(key)
+  signals = networks.signals(config, params, batch)
+  seen = params, networks.activation(config), signals
   return Result(
-    probes.mean_singular_value(*seen),
-    probes.rms(*seen),
-    probes.geometric_mean(*seen),
+    mean_singular_value=probes.mean_singular_value(*seen),
+    rms=probes.rms(*seen),
+    geometric_mean=probes.geometric_mean(*seen),
   )
 
 
 def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
-  """The closed forms, with what the slopes f'(s) take of them."""
-  activation = activations.resolve(config.activation)
+  """The closed forms, reduced by the slopes f'(s)."""
   laws = theory.layers(config.scheme(), config.layer_widths(), **config.knobs())
-  x, loss = np.asarray(batch.x), losses.LOSSES[config.loss]
-  found = theory.predict(laws, x, activation, loss, bias=config.bias)
+  network = laws, np.asarray(batch.x), networks.activation(config)
+  loss = losses.LOSSES[config.loss]
+  found = theory.predict(*network, loss, bias=config.bias)
   if not found:
     return {}
   return {
     'mean_singular_value': found['mean_singular_value'],
-    **theory.predict_singular_values(laws, x, activation, bias=config.bias),
+    **theory.predict_singular_values(*network, bias=config.bias),
   }
 
 
-def verdict(outcome: Outcome) -> list[str]:
+def verdict(outcome):
   """The three means over the layers of two equal widths."""
   square = claims_start.square_layers(outcome.config.layer_widths())
+  if not square.any():
+    return ['no hidden layer has the width of the one below it']
   lines = []
-  for field, means in (
-    ('mean_singular_value', 'arithmetic mean, the average of the paper'),
-    ('rms', 'rms, the ratio of deviations'),
+  for field, name in (
+    ('mean_singular_value', "arithmetic mean, the paper's average"),
+    ('rms', 'rms, the ratio of standard deviations'),
     ('geometric_mean', 'geometric mean, the ratio of volumes'),
   ):
-    values = outcome.measured[field][:, square]
-    if not values.size:
-      return ['no hidden layer has the width of the one below it']
-    line = f'{means}: {claims.told(stats.geometric_mean(values.mean(1)))}'
+    values = outcome.measured[field][:, square].mean(1)
+    line = f'{name}: {stats.geometric_mean(values)}'
     if field in outcome.predicted:
       line += f', theory {outcome.predicted[field][square].mean():.3g}'
     lines.append(line)
@@ -129,28 +107,20 @@ def verdict(outcome: Outcome) -> list[str]:
 
 
 PANELS = (
-  Panel(
+  panels.Depth(
     'mean_singular_value',
     'Layer Jacobians: arithmetic mean',
     'mean singular value',
   ),
-  Panel('rms', 'Layer Jacobians: rms', 'rms singular value'),
-  Panel(
+  panels.Depth('rms', 'Layer Jacobians: rms', 'rms singular value'),
+  panels.Depth(
     'geometric_mean',
     'Layer Jacobians: geometric mean, where widths are equal',
     'geometric mean singular value',
   ),
 )
-
-EXPERIMENT = of_module(
-  __name__,
-  parameters=networks.parameters,
-  claims=claims_start.JACOBIAN,
-  defaults={
-    'init': 'standard,glorot',
-    'activation': 'tanh,identity',
-    'seeds': '0:16',
-  },
+EXPERIMENT = experiment.of_module(
+  __name__, claims=claims_start.JACOBIAN, defaults={'seeds': '0:16'}
 )
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Shapeset-3x2: what the images look like, and how often each class comes.
+"""Shapeset-3x2: sample images and class frequencies.
 
 Question:
   Are the images those of the paper's first figure, with the class frequencies
@@ -13,56 +13,51 @@ Takes:
 Expect:
   One or two shapes on a plain background, the front one hiding at most about
   half of the other. The classes are not balanced: 1/6 for each of the three
-  single shapes, 1/9 for each pair of two kinds, 1/18 for each of one kind, so
-  that a constant guess errs at 83.3% and costs 2.110 nats, not ln 9 = 2.197.
+  single shapes, 1/9 for each pair of two kinds, 1/18 for each of one kind, so a
+  constant guess errs at 83.3% and its loss is 2.110 nats, not ln 9 = 2.197.
 """
 
-from collections.abc import Sequence
-import dataclasses
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import base, claims, formatting, keys, launch, shapeset, stats
-from initlab.experiment import (
-  Claim,
-  Finding,
-  Outcome,
-  Panel,
-  PerNetwork,
-  PerNetworkSample,
-  knob,
-  of_module,
-)
+from initlab import base, claims, experiment, keys, launch, panels, shapeset
+from initlab import stats
+from initlab.experiment import PerNetwork, PerNetworkSample, knob
 
-from . import claims_start
+from . import SOURCE
 
 _SIDES = (32, 64)
 _PRIOR = np.repeat([1 / 6, 1 / 9, 1 / 18], 3)
-_SOURCE = f'{claims_start.SOURCE}, section 2.1, and the program of its authors'
 
 
-@dataclasses.dataclass(frozen=True)
+@experiment.config
 class Config:
-  """How large the images are, and how many a seed draws."""
+  """The size of the images, and their number per seed."""
 
   side: int = knob(64, 'of an image, in pixels: 32 or 64')
-  images: int = knob(2000, 'how many a seed draws; the first is shown')
+  images: int = knob(
+    2000, 'images per seed; the first is shown', least=1, most=2**20
+  )
 
-  def __post_init__(self):
+  def check(self):
+    """Refuses other sizes of images."""
     if self.side not in _SIDES:
       raise base.UserError(f'--side={self.side}: 32 or 64')
-    if not 1 <= self.images <= 2**20:
-      raise base.UserError(f'--images={self.images}: from 1 to {2**20}')
+
+  def draw(self, key: base.Key) -> base.Batch:
+    """The images of a seed."""
+    return shapeset.draw(keys.stream(key, 'data'), self.images, self.side)
 
 
 SMOKE = Config(side=32, images=20)
+SWEEP = {'side': (64, 32)}
 
 
 class Result(NamedTuple):
-  """Of the images of one seed.
+  """Statistics of the images of one seed.
 
   image: the first one, `[side^2]` pixels in [-1, 1], row by row.
   class_share: `[9]`, in the order of `shapeset.draw`.
@@ -77,18 +72,12 @@ class Result(NamedTuple):
   pixel_square: PerNetwork
 
 
-def load(config: Config, data_dir: str) -> None:
-  """Nothing: the images are drawn."""
-  del config, data_dir
-
-
 def run(config: Config, key: base.Key, data: None) -> Result:
   """Draws the images of one seed."""
   del data
-  batch = shapeset.draw(keys.stream(key, 'data'), config.images, config.side)
+  batch = config.draw(key)
   image = batch.x[0].reshape(config.side, config.side).T
-  classes = jax.nn.one_hot(batch.y, shapeset.NUM_CLASSES)
-  share = jnp.mean(classes, axis=0)
+  share = jnp.mean(jax.nn.one_hot(batch.y, shapeset.NUM_CLASSES), axis=0)
   return Result(
     image=image.ravel(),
     class_share=share,
@@ -98,17 +87,12 @@ def run(config: Config, key: base.Key, data: None) -> Result:
   )
 
 
-def pixels(config: Config) -> int:
-  """How many numbers a seed draws."""
-  return config.images * config.side**2
-
-
 def predict(config: Config, data: None) -> dict[str, np.ndarray]:
-  """What follows from the rules alone.
+  """The values that follow from the rules of the program.
 
-  Colours are swapped half of the time, so that a pixel is dark or light with
-  even chances, whatever the shapes. The entropy of the shares of N images falls
-  short of the prior's by (9 - 1) / 2 N, to first order.
+  Colours are swapped with probability 1/2, so every pixel is dark or light with
+  equal probability. The expected entropy of the class shares of N images is
+  lower than that of the prior by (9 - 1) / 2 N, to first order.
   """
   del data
   greys = [np.arange(*each) for each in (shapeset.DARK, shapeset.LIGHT)]
@@ -122,96 +106,86 @@ def predict(config: Config, data: None) -> dict[str, np.ndarray]:
   }
 
 
-def verdict(outcome: Outcome) -> list[str]:
-  """The three shares, and what a constant guess is worth."""
+def verdict(outcome):
+  """The shares of the three kinds of images, and a constant guess's error."""
   share = outcome.measured['class_share']
   single, mixed, same = (
-    claims.told(stats.mean(share[:, first : first + 3].sum(1)))
-    for first in (0, 3, 6)
+    stats.mean(share[:, first : first + 3].sum(1)) for first in (0, 3, 6)
   )
   best = stats.mean(1 - share[:, :3].mean(1))
   return [
     f'one shape {single} of the images, two of different kinds {mixed}, two of '
     f'one kind {same}',
-    f'a constant guess errs at {claims.told(best)}, 5/6 if the shares '
-    'are those of the rules',
+    f'a constant guess errs at {best}; by the rules, at 5/6',
   ]
 
 
-def _shares(outcomes: Sequence[Outcome]) -> Finding:
-  """The shares of the nine classes, at every size of the images.
+@claims.claim(
+  'classes', f'{SOURCE}, section 2.1, and the program of its authors'
+)
+def classes(outcomes):
+  """The nine classes have probabilities 1/6, 1/9 and 1/18; they are not
+  balanced.
 
-  Holds if the intervals of all shares hold the prior's.
+  Holds if the intervals of the shares of all classes, at every size of the
+  images, contain the prior's.
 
   Untested if an interval reaches farther than 1/40 to both sides: a narrower
-  one that holds 1/18 or 1/6 excludes the 1/9 of balanced classes.
+  one that contains 1/18 or 1/6 excludes the 1/9 of balanced classes.
   """
   settings = claims.every(outcomes)
-  cells = len(_PRIOR) * len(settings)
   holds, lines = [], []
   for one in settings:
+    cells = len(_PRIOR) * len(settings)
     share = claims.mean(one.measured['class_share'], cells)
     holds.append(claims.agrees(share, _PRIOR, within=1 / 40))
-    told = ', '.join(
-      formatting.estimate(share, each) for each in range(len(_PRIOR))
-    )
+    told = ', '.join(f'{share.at(each)}' for each in range(len(_PRIOR)))
     lines.append(f'side {one.config.side}: {told}')
   return claims.finding(claims.together(holds), '; '.join(lines))
 
 
-def _pixels(field: str) -> claims.Check:
-  def check(outcomes: Sequence[Outcome]) -> Finding:
-    """The mean of a power of the pixels, at every size of the images.
+_RULES = 'what follows from the rules of the program'
 
-    Holds if the intervals over seeds hold what follows from the rules.
 
-    Untested if an interval reaches farther than 0.01 to both sides: half a
-    percent of the range of a pixel.
-    """
-    settings = claims.every(outcomes)
-    holds, lines = [], []
-    for one in settings:
-      found = claims.mean(one.measured[field], len(settings))
-      said = float(one.predicted[field])
-      holds.append(claims.agrees(found, said, within=0.01))
-      told = claims.told(found)
-      lines.append(f'side {one.config.side}: {told}, said {said:.6f}')
-    return claims.finding(claims.together(holds), '; '.join(lines))
+@claims.claim('mean grey', _RULES)
+def mean_grey(outcomes):
+  """The mean of a pixel in [-1, 1] is -0.001961, whatever the shapes.
 
-  return check
+  Holds if the intervals over seeds, at every size of the images, contain what
+  follows from the rules.
+
+  Untested if an interval reaches farther than 0.01 to both sides: half a
+  percent of the range of a pixel.
+  """
+  return _moment(outcomes, 'pixel_mean')
+
+
+@claims.claim('mean square grey', _RULES)
+def mean_square_grey(outcomes):
+  """Its mean square is 0.371965.
+
+  Holds if the intervals of the mean square contain it, as for 'mean grey'.
+
+  Untested as 'mean grey'.
+  """
+  return _moment(outcomes, 'pixel_square')
+
+
+def _moment(outcomes, field):
+  settings = claims.every(outcomes)
+  holds, lines = [], []
+  for one in settings:
+    found = claims.mean(one.measured[field], len(settings))
+    said = float(one.predicted[field])
+    holds.append(claims.agrees(found, said, within=0.01))
+    lines.append(f'side {one.config.side}: {found}, by the rules {said:.6f}')
+  return claims.finding(claims.together(holds), '; '.join(lines))
 
 
 PANELS = (
-  Panel('image', 'Shapeset-3x2 (figure 1 of the paper)', 'grey', 'image'),
+  panels.Image('image', 'Shapeset-3x2 (figure 1 of the paper)', 'grey'),
 )
-
-CLAIMS = (
-  Claim(
-    'classes',
-    'The nine classes have probabilities 1/6, 1/9 and 1/18; they are not '
-    'balanced.',
-    _SOURCE,
-    _shares,
-  ),
-  Claim(
-    'mean grey',
-    'The mean of a pixel in [-1, 1] is -0.001961, whatever the shapes.',
-    'what follows from the rules of the program',
-    _pixels('pixel_mean'),
-  ),
-  Claim(
-    'mean square grey',
-    'Its mean square is 0.371965.',
-    'what follows from the rules of the program',
-    _pixels('pixel_square'),
-  ),
-)
-
-EXPERIMENT = of_module(
-  __name__,
-  parameters=pixels,
-  defaults={'side': '64,32'},
-)
+EXPERIMENT = experiment.of_module(__name__)
 
 if __name__ == '__main__':
   launch.main(EXPERIMENT)

@@ -1,4 +1,4 @@
-"""The cost as a function of two weights: where it is flat.
+"""The cost as a function of two weights, and its plateaus.
 
 Question:
   Are the plateaus of the quadratic cost more severe than those of the
@@ -11,32 +11,20 @@ Run:
 Takes:
   Under 20 seconds on two CPU cores (200 seeds, two costs).
 Expect:
-  The cross-entropy lies above and goes on rising where the network is wrong and
-  sure of it; the quadratic cost levels off there. A tenth of its steepest slope
-  is not reached on 42% of the square, against 22%.
+  The cross-entropy lies above and keeps rising where the network is confidently
+  wrong; the quadratic cost levels off there. Its slope is below a tenth of its
+  steepest on 42% of the square, against 22% for the cross-entropy.
 """
 
-from collections.abc import Callable, Sequence
-import dataclasses
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from initlab import base, claims, keys, launch, stats
-from initlab.experiment import (
-  Claim,
-  Finding,
-  Outcome,
-  Panel,
-  PerNetwork,
-  PerNetworkSample,
-  knob,
-  of_module,
-)
+from initlab import base, claims, experiment, keys, launch, panels, stats
+from initlab.experiment import PerNetwork, PerNetworkSample, knob
 
-from . import claims_start
+from . import SOURCE
 
 
 def cross_entropy(output: base.Array, target: base.Array) -> base.Array:
@@ -49,47 +37,34 @@ def quadratic(output: base.Array, target: base.Array) -> base.Array:
   return (jax.nn.sigmoid(output) - target) ** 2
 
 
-_LOSSES: dict[str, Callable[[base.Array, base.Array], base.Array]] = {
-  'cross_entropy': cross_entropy,
-  'quadratic': quadratic,
-}
+_LOSSES = {'cross_entropy': cross_entropy, 'quadratic': quadratic}
 
 
-@dataclasses.dataclass(frozen=True)
+@experiment.config
 class Config:
-  """A network of two weights, and the random signals that it is to learn."""
+  """A network of two weights, and random signals to learn."""
 
   loss: str = knob('cross_entropy', 'the cost of an example', _LOSSES)
-  examples: int = knob(20, 'how many inputs and targets')
-  reach: float = knob(5.0, 'both weights go from minus this to this')
-  grid: int = knob(41, 'values of each weight, evenly spaced')
+  examples: int = knob(20, 'how many inputs and targets', least=1)
+  reach: float = knob(5.0, 'both weights range over +-reach', above=0)
+  grid: int = knob(41, 'values of each weight, evenly spaced', least=2)
   flat: float = knob(
-    0.1, 'a plateau has less than this share of the steepest slope'
+    0.1, 'slopes below this share of the steepest are flat', above=0, most=1
   )
-
-  def __post_init__(self):
-    for name, least in (('examples', 1), ('grid', 2)):
-      if getattr(self, name) < least:
-        raise base.UserError(
-          f'--{name}={getattr(self, name)}: at least {least}'
-        )
-    if not 0 < self.reach < np.inf:
-      raise base.UserError(f'--reach={self.reach}: above 0')
-    if not 0 < self.flat < 1:
-      raise base.UserError(f'--flat={self.flat}: between 0 and 1')
 
 
 SMOKE = Config(grid=5, examples=3)
+SWEEP = {'loss': ('cross_entropy', 'quadratic')}
 
 
 class Result(NamedTuple):
   """Over the square of the two weights.
 
-  cost: `[grid^2]`, a row a value of the first weight.
+  cost: `[grid^2]`, one row for each value of the first weight.
   flat_share: of the square where the slope |dC/d(W1, W2)| is less than `flat`
     times the steepest.
-  plateau_share: of the square where it is so and the cost is above that of
-    both weights zero: flat, and worse than having learned nothing.
+  plateau_share: of the flat square whose cost is also above that of zero
+    weights, i.e. worse than having learned nothing.
   median_slope: over the steepest.
   """
 
@@ -97,11 +72,6 @@ class Result(NamedTuple):
   flat_share: PerNetwork
   plateau_share: PerNetwork
   median_slope: PerNetwork
-
-
-def load(config: Config, data_dir: str) -> None:
-  """Nothing: the signals are drawn."""
-  del config, data_dir
 
 
 def run(config: Config, key: base.Key, data: None) -> Result:
@@ -137,54 +107,56 @@ def run(config: Config, key: base.Key, data: None) -> Result:
   )
 
 
-def parameters(config: Config) -> int:
-  """How many costs a seed holds at once."""
-  return config.grid**2 * config.examples
-
-
-def verdict(outcome: Outcome) -> list[str]:
+def verdict(outcome):
   """How much of the square is flat."""
-  told = lambda field: claims.told(stats.mean(outcome.measured[field]), '%')
+  mean = lambda field: stats.mean(outcome.measured[field])
   return [
-    f'flatter than {outcome.config.flat:g} of the steepest: '
-    f'{told("flat_share")} of the square; {told("plateau_share")} of it is so '
-    'where the cost is above that of weights zero',
-    f'median slope {told("median_slope")} of the steepest',
+    f'slope below {outcome.config.flat:g} of the steepest on '
+    f'{mean("flat_share"):%} of the square; on {mean("plateau_share"):%} the '
+    'cost is also above that of zero weights',
+    f'median slope {mean("median_slope"):%} of the steepest',
   ]
 
 
-def _more_severe(outcomes: Sequence[Outcome]) -> Finding:
-  """The flat share of the square, quadratic less cross-entropy, by seed.
+@claims.claim('figure 5, plateaus', f'{SOURCE}, section 4.1 and figure 5')
+def plateaus(outcomes):
+  """The quadratic cost has clearly more severe plateaus than the
+  cross-entropy.
 
-  Flat is where the slope is less than a tenth of the steepest: of another order
-  of magnitude.
+  The flat share of the square is compared, quadratic less cross-entropy, by
+  seed. Flat is where the slope is less than a tenth of the steepest: of another
+  order of magnitude.
 
   Holds if the interval of the mean difference lies above 0, for all of the flat
   area and for that at a cost above the cost of having learned nothing.
 
   Untested if one of the two costs is not in the run.
   """
-  one = {
-    loss: claims.one(outcomes, loss=loss).measured
+  low, high = (
+    claims.one(outcomes, loss=loss).measured
     for loss in ('quadratic', 'cross_entropy')
-  }
+  )
   holds, lines = True, []
   for field, words in (
     ('flat_share', 'flat'),
     ('plateau_share', 'flat at a high cost'),
   ):
-    quadratic, cross_entropy = (each[field] for each in one.values())
-    more = claims.mean(quadratic - cross_entropy)
+    more = claims.mean(low[field] - high[field])
     holds &= bool(more.low > 0)
     lines.append(
-      f'{words}: {quadratic.mean():.1%} of the square against '
-      f'{cross_entropy.mean():.1%}, by {claims.told(more, "%")}'
+      f'{words}: {low[field].mean():.1%} of the square against '
+      f'{high[field].mean():.1%}, by {more:%}'
     )
   return claims.finding(holds, '; '.join(lines))
 
 
-def _above(outcomes: Sequence[Outcome]) -> Finding:
-  """The costs at each point of each seed, with the same weights and signals.
+@claims.claim('figure 5, order', f'{SOURCE}, figure 5')
+def order(outcomes):
+  """The surface of the cross-entropy is on top, that of the quadratic cost at
+  the bottom.
+
+  The costs are compared at each point of each seed, for the same weights and
+  signals.
 
   Holds if the cross-entropy is higher at every one, as follows from
   -log p > (1 - p)^2 for every 0 < p < 1. A cost that is not a number counts
@@ -205,43 +177,17 @@ def _above(outcomes: Sequence[Outcome]) -> Finding:
 
 
 PANELS = (
-  Panel(
+  panels.Surface(
     'cost',
     'The cost over two weights (figure 5 of the paper)',
     'cost',
-    'surface',
-    over='reach',
+    extent='reach',
   ),
-  Panel(
-    'flat_share',
-    'How much of the square is flat',
-    'share of the square',
-    'seeds',
+  panels.Seeds(
+    'flat_share', 'How much of the square is flat', 'share of the square'
   ),
 )
-
-CLAIMS = (
-  Claim(
-    'figure 5, plateaus',
-    'The quadratic cost has clearly more severe plateaus than the '
-    'cross-entropy.',
-    f'{claims_start.SOURCE}, section 4.1 and figure 5',
-    _more_severe,
-  ),
-  Claim(
-    'figure 5, order',
-    'The surface of the cross-entropy is on top, that of the quadratic cost '
-    'at the bottom.',
-    f'{claims_start.SOURCE}, figure 5',
-    _above,
-  ),
-)
-
-EXPERIMENT = of_module(
-  __name__,
-  parameters=parameters,
-  defaults={'loss': 'cross_entropy,quadratic', 'seeds': '0:200'},
-)
+EXPERIMENT = experiment.of_module(__name__, defaults={'seeds': '0:200'})
 
 if __name__ == '__main__':
   launch.main(EXPERIMENT)

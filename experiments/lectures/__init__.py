@@ -1,1 +1,1 @@
-"""What four lectures say about initialization, claim by claim."""
+"""Claims of four lectures about initialization, each tested."""

@@ -1,9 +1,8 @@
-"""What four lectures say about initialization, each claim an experiment.
+"""Claims of four lectures about initialization, tested by experiments.
 
-The lectures are Andrew Ng's on random initialization, Hugo Larochelle's on the
-initialization of parameters, and the two of 365 Data Science on what an
-initialization is and on Xavier's. A claim passes or fails by what is measured
-here over many seeds, and every picture shows them.
+The lectures are Andrew Ng's on random initialization, Hugo Larochelle's on
+parameter initialization, and two by 365 Data Science on what an initialization
+is and on Xavier's. A claim passes or fails by measurements over many seeds.
 """
 
 from initlab import launch
@@ -87,9 +86,9 @@ COLLECTION = Collection(
         '--steps=150',
         '--record_every=50',
         '--learning_rate=0.3',
-        # 120 groups of five. At 40 the gain was 0.22% and its standard
-        # deviation 0.58%: to see that with 99% intervals and a power of 0.9
-        # takes ((2.58 + 1.28) 0.58 / 0.22)^2 = 104.
+        # 120 groups of five. With 40 the gain was 0.22% and its standard
+        # deviation 0.58%: a power of 0.9 with 99% intervals takes
+        # ((2.58 + 1.28) 0.58 / 0.22)^2 = 104.
         '--seeds=0:600',
       ),
       panels=('final_error_seeds', 'final_error_best'),

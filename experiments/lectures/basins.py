@@ -1,4 +1,4 @@
-"""Where a function has two minima, the start decides in which one a run ends.
+"""With two minima, the start determines where gradient descent ends.
 
 Question:
   Of many random starts, how many end in the better of two minima?
@@ -10,77 +10,64 @@ Run:
 Takes:
   Under 10 seconds on two CPU cores (200 starts).
 Expect:
-  f(x) = x^4/4 - x^3/3 - x^2 has minima at -1 (f = -0.42) and 2 (f = -2.67) with
-  the top of a hill at 0 between them. Of starts from U(-2, 3), the 3 in 5 to
-  the right of it end at 2, the others at -1, and no longer run helps them.
+  f(x) = x^4/4 - x^3/3 - x^2 has minima at -1 (f = -0.42) and 2 (f = -2.67), and
+  a maximum at 0 between them. Of starts from U(-2, 3), the 3 in 5 to the right
+  of it end at 2, the others at -1, however long the run.
 """
 
-from collections.abc import Sequence
-import dataclasses
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import (
-  base,
-  claims,
-  keys,
-  launch,
-  minibatches,
-  optimizers,
-  stats,
-  training,
-)
-from initlab.experiment import (
-  Claim,
-  Finding,
-  Outcome,
-  Panel,
-  PerNetwork,
-  PerStep,
-  Training,
-  knob,
-  of_module,
-)
+from initlab import base, claims, experiment, keys, launch, panels
+from initlab import stats, training
+from initlab.experiment import PerNetwork, PerStep, knob
 
 LEFT, HILL, RIGHT = -1.0, 0.0, 2.0  # where f' is zero
 _NEAR = 1e-6
 
 
-@dataclasses.dataclass(frozen=True)
+@experiment.config
 class Config:
-  """Where the starts are drawn from, and how the descent goes."""
+  """The distribution of the starts, and the steps of gradient descent."""
 
-  learning_rate: float = knob(0.05, 'what multiplies the slope in a step')
-  low: float = knob(-2.0, 'starts are uniform from here')
-  high: float = knob(3.0, 'starts are uniform up to here')
-  steps: int = knob(200, 'how many steps are taken')
-  record_every: int = knob(5, 'steps from one record to the next')
+  learning_rate: float = knob(
+    0.05, 'the factor of the slope in a step', traced=True
+  )
+  low: float = knob(-2.0, 'starts are uniform from here', traced=True)
+  high: float = knob(3.0, 'starts are uniform up to here', traced=True)
+  steps: int = knob(200, 'the number of steps', least=1, most=10_000)
+  record_every: int = knob(5, 'steps between records', least=1)
 
-  def __post_init__(self):
+  def check(self):
+    """Refuses an empty interval, and a record after the last step."""
     if not self.low < self.high:
       raise base.UserError(
         f'--low={self.low} --high={self.high}: the first is below the second'
       )
-    if not 1 <= self.record_every <= self.steps <= 10_000:
+    if self.record_every > self.steps:
       raise base.UserError(
-        f'--record_every={self.record_every} --steps={self.steps}: from 1, the '
-        'first at most the second, and that at most 10000'
+        f'--record_every={self.record_every} --steps={self.steps}: the first '
+        'is at most the second'
       )
+
+  def draw(self, key):
+    """x before the first step, uniform from `low` to `high`."""
+    share = jax.random.uniform(keys.stream(key, 'init'), (), jnp.float32)
+    return self.low + (self.high - self.low) * share.astype(float)
 
 
 SMOKE = Config(steps=4, record_every=2)
 
 
 class Result(NamedTuple):
-  """What is recorded; NaN from where a seed diverges.
+  """The records; NaN after a seed diverges.
 
   x: the position.
-  start: the position at the start.
-  cost: f(x) at the end.
+  start: the position before the first step.
+  cost: f(x) after the last step.
   """
 
   x: PerStep
@@ -88,134 +75,82 @@ class Result(NamedTuple):
   cost: PerNetwork
 
 
-class Descent(NamedTuple):
-  """A descent under way: the training of x, and where x began."""
-
-  state: training.State
-  origin: base.Array
-
-
-def function(x: base.Array, batch: None = None) -> base.Array:
+def function(x):
   """f(x) = x^4/4 - x^3/3 - x^2, f'(x) = (x + 1) x (x - 2)."""
-  del batch
   return x**4 / 4 - x**3 / 3 - x**2
 
 
-def start(
-  config: Config, numbers: dict[str, base.Array], key: base.Key, data: None
-) -> Descent:
-  """A start of its own for every seed."""
-  del config, data
-  share = jax.random.uniform(keys.stream(key, 'init'), (), jnp.float32)
-  span = numbers['high'] - numbers['low']
-  x = numbers['low'] + span * share.astype(float)
-  return Descent(
-    training.start(x, optimizers.descent(numbers['learning_rate'])), x
-  )
+def record(config: Config, network, data, kept):
+  """The position x."""
+  del config, data, kept
+  return {'x': network.params, 'cost': function(network.params)}
 
 
-def advance(
-  config: Config,
-  numbers: dict[str, base.Array],
-  key: base.Key,
-  data: None,
-  descent: Descent,
-  first: base.Array,
-  last: base.Array,
-) -> Descent:
-  """Takes the steps first, ..., last - 1."""
-  del key
-  state = training.advance(
-    function,
-    optimizers.descent(numbers['learning_rate']),
-    minibatches.whole(data),
-    descent.state,
-    first,
-    last,
-    every=config.record_every,
-  )
-  return descent._replace(state=state)
-
-
-def record(config: Config, data: None, descent: Descent) -> Result:
-  """Looks where x is."""
-  del config, data
-  state = descent.state
-  x = jnp.where(state.diverged_step < 0, state.params, jnp.nan)
-  return Result(x, descent.origin, function(x))
-
-
-TRAINING = Training(
-  program=lambda config: dataclasses.replace(
-    config, learning_rate=0.0, low=0.0, high=1.0
-  ),
-  numbers=lambda config: {
-    name: getattr(config, name) for name in ('learning_rate', 'low', 'high')
-  },
-  steps=lambda config: training.recorded_steps(
-    config.steps, config.record_every
-  ),
-  start=start,
-  advance=advance,
-  record=record,
+TRAINING = training.of_networks(
+  Result,
+  record,
+  objective=lambda config: lambda x, data: function(x),
+  before=lambda config, key, x, data: {'start': x},
 )
 
 
-def _ends(outcome: Outcome, minimum: float) -> np.ndarray:
+def _ends(outcome, minimum):
   """Which seeds `[S]` end at a minimum."""
   return np.abs(outcome.measured['x'][:, -1] - minimum) < _NEAR
 
 
-def verdict(outcome: Outcome) -> list[str]:
-  """How many end where."""
+def verdict(outcome):
+  """The share of starts that end at each minimum."""
   lines = []
   for minimum in (LEFT, RIGHT):
     there = _ends(outcome, minimum)
     share = stats.share(int(there.sum()), len(there))
     lines.append(
-      f'{claims.told(share, "%")} of {len(there)} starts end at {minimum:g}, '
-      f'where f is {float(function(jnp.asarray(minimum))):.3g}'
+      f'{share:%} of {len(there)} starts end at {minimum:g}, where f is '
+      f'{function(minimum):.3g}'
     )
   return lines
 
 
-# Claims.
+SOURCE = '365 Data Science, gradient descent'
 
 
-def _decides(outcomes: Sequence[Outcome]) -> Finding:
-  """Where each seed ends, by where it starts.
+@claims.claim('lecture 1, start', SOURCE)
+def start(outcomes):
+  """Of a function with two minima, the start decides the end.
 
-  Holds if every seed that starts to the right of the hill ends within 1e-6 of
-  the minimum there, and every other one within 1e-6 of that to the left.
+  Holds if every seed that starts to the right of the maximum at 0 ends within
+  1e-6 of the minimum there, and every other one within 1e-6 of that to the
+  left.
 
-  Untested if all starts of a setting are on one side of the hill.
+  Untested if all starts of a setting are on one side of 0.
   """
-  holds, told = [], []
+  holds, evidence = [], []
   for outcome in claims.every(outcomes):
-    begins = outcome.measured['start']
-    right = begins > HILL
+    right = outcome.measured['start'] > HILL
     if right.all() or not right.any():
-      raise claims.Untested('all starts are on one side of the hill')
-    same = _ends(outcome, RIGHT) == right
-    same &= _ends(outcome, LEFT) == ~right
+      raise claims.Untested('all starts are on one side of 0')
+    same = np.where(right, _ends(outcome, RIGHT), _ends(outcome, LEFT))
     holds.append(same.all())
-    told.append(
+    evidence.append(
       f'{same.sum()} of {len(same)} starts end in the minimum of their side, '
       f'{right.sum()} of them to the right of 0'
     )
-  return claims.finding(all(holds), '; '.join(told))
+  return claims.finding(all(holds), '; '.join(evidence))
 
 
-def _share(outcomes: Sequence[Outcome]) -> Finding:
-  """The share of seeds that end in the minimum to the right.
+@claims.claim('lecture 1, basins', SOURCE)
+def basins(outcomes):
+  """The share of starts that end in a minimum is the share of its basin.
 
-  Holds if Wilson's interval of that share holds the length of the basin over
-  that of the interval which starts are drawn from, in every setting.
+  Holds if in every setting Wilson's interval of the share of seeds that end in
+  the minimum to the right holds the length of its basin over that of the
+  interval that starts are drawn from.
 
-  Untested if an interval reaches farther than 0.1 to both sides: basins of 3/5
-  and 2/5 could then be exchanged.
+  Untested if half an interval is longer than 0.1: basins of 3/5 and 2/5 could
+  then not be distinguished.
   """
-  holds, told = [], []
+  holds, evidence = [], []
   settings = claims.every(outcomes)
   for outcome in settings:
     config, there = outcome.config, _ends(outcome, RIGHT)
@@ -223,41 +158,16 @@ def _share(outcomes: Sequence[Outcome]) -> Finding:
     exact = min(max(config.high - HILL, 0) / span, 1)
     share = claims.share(there, len(settings))
     holds.append(claims.agrees(share, exact, within=0.1))
-    told.append(
-      f'{claims.told(share, "%")} of {len(there)} starts, exactly {exact:.1%}'
-    )
-  return claims.finding(claims.together(holds), '; '.join(told))
+    evidence.append(f'{share:%} of {len(there)} starts, exactly {exact:.1%}')
+  return claims.finding(claims.together(holds), '; '.join(evidence))
 
-
-_SOURCE = '365 Data Science, gradient descent'
-
-CLAIMS = (
-  Claim(
-    'lecture 1, start',
-    'Of a function with two minima, the start decides the end.',
-    _SOURCE,
-    _decides,
-  ),
-  Claim(
-    'lecture 1, basins',
-    'The share of starts that end in a minimum is the share of its basin.',
-    _SOURCE,
-    _share,
-  ),
-)
 
 PANELS = (
-  Panel('x', 'No run ends at the mean', 'x, the hill at 0', 'curve'),
-  Panel('cost', 'Where it ends', 'f(x) after the last step', 'seeds'),
+  panels.Curves('x', 'No run ends at the mean', 'x, the hill at 0'),
+  panels.Seeds('cost', 'Where it ends', 'f(x) after the last step'),
 )
-
-EXPERIMENT = of_module(
-  __name__,
-  load=lambda config, data_dir: None,
-  run=functools.partial(training.run, TRAINING, Result),
-  parameters=lambda config: 1,
-  defaults={'seeds': '0:200', 'lanes': '100'},
-  dtype='float64',
+EXPERIMENT = experiment.of_module(
+  __name__, defaults={'seeds': '0:200', 'lanes': '100'}, dtype='float64'
 )
 
 if __name__ == '__main__':

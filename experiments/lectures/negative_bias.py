@@ -1,8 +1,8 @@
-"""What a large negative bias does to sigmoid units.
+"""The effect of a large negative bias on sigmoid units.
 
 Question:
-  Biases start at zero, in general. What does a bias of -10 make of a sigmoid
-  unit, of its activation and of the gradient that passes it?
+  In general, biases start at zero. What does a bias of -10 make of the
+  activation of a sigmoid unit, and of the gradient that passes it?
 Paper:
   Larochelle, Neural networks, "Training neural networks: parameter
   initialization": biases are zero; a bias of -10 makes sigmoid units sparse.
@@ -11,66 +11,45 @@ Run:
 Takes:
   15 seconds on two CPU cores (32 seeds, 6 biases).
 Expect:
-  At -10 the units of a hidden layer are at sigmoid(-10) = 4.5e-5, some 10,000
-  times lower than at 0: sparse indeed. So is the gradient of their weights.
+  At -10 the mean activation of a hidden layer is near sigmoid(-10) = 4.5e-5,
+  some 10,000 times lower than at 0: the units are sparse indeed. The gradient
+  of their weights falls by as much.
 """
 
-from collections.abc import Sequence
-import dataclasses
 import functools
 from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from initlab import (
-  activations,
-  base,
-  claims,
-  datasets,
-  functions,
-  launch,
-  networks,
-  probes,
-  stats,
-)
-from initlab.experiment import (
-  GEOMETRIC,
-  Claim,
-  Finding,
-  Outcome,
-  Panel,
-  PerNetwork,
-  knob,
-  of_module,
-  written,
-)
+from initlab import activations, base, claims, experiment, functions, launch
+from initlab import networks, panels, probes, stats
+from initlab.experiment import GEOMETRIC, PerNetwork, knob, written
 
 SPARSE_BIAS = -10.0
-_ACTIVE = 0.1  # activation from which a unit counts as active
+ACTIVE = 0.1  # activation above which a unit counts as active
 
 
-@dataclasses.dataclass(frozen=True)
+@experiment.config
 class Config(networks.Network):
-  """One network at its initialization, and the examples it is shown."""
+  """A network at initialization, and its examples."""
 
   activation: functions.Named = networks.activation_knob(
     'sigmoid', 'the nonlinearity of the hidden layer'
   )
   widths: tuple[int, ...] = knob((100,), 'the width of the hidden layer')
-  dataset: str = knob(
-    'digits', 'where inputs and labels come from', datasets.DATASETS
-  )
-  examples: int = knob(300, 'how many test examples the network is shown')
+  dataset: str = networks.dataset_knob('digits')
+  examples: int = knob(300, 'the number of test examples', least=1)
 
-  def __post_init__(self):
-    super().__post_init__()
-    if len(self.widths) > 1 or self.depth > 1:
-      raise base.UserError(f'--widths={written(self.widths)}: one hidden layer')
-    if self.examples < 1:
-      raise base.UserError(f'--examples={self.examples}: at least 1')
+  def check(self):
+    """Refuses more than one hidden layer."""
+    super().check()
+    if len(self.layer_widths()) > 3:
+      where = f'--widths={written(self.widths)} --depth={self.depth}'
+      raise base.UserError(f'{where}: one hidden layer')
 
 
 SMOKE = Config(widths=(4,), dataset='xor', examples=4)
+SWEEP = {'bias': (0, -2, -4, -6, -8, -10)}
 
 
 class Result(NamedTuple):
@@ -78,7 +57,7 @@ class Result(NamedTuple):
 
   mean_activation: of sigmoid(s), or of what the activation is.
   active: share of units and examples above 0.1.
-  gradient_norm: |dC/dw| of their incoming weights, C the mean cost.
+  gradient_norm: |dC/dw| of their incoming weights, C the mean loss.
   """
 
   mean_activation: PerNetwork
@@ -86,137 +65,113 @@ class Result(NamedTuple):
   gradient_norm: Annotated[PerNetwork, GEOMETRIC]
 
 
-def load(config: Config, data_dir: str) -> base.Batch:
-  """The first examples of the data set's test split."""
-  return networks.test_examples(config, config.examples, data_dir)
+load = networks.load('test')
 
 
-def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
-  """Draws one network and looks at its hidden layer."""
-  params, activation, signals = networks.look(config, key, batch)
+def run(config: Config, key, batch):
+  """Draws one network and measures its hidden layer."""
+  params = config.draw(key)
+  signals = networks.signals(config, params, batch)
   z = signals.post[0]
+  norms = probes.gradient_norm(params, networks.activation(config), signals)
   return Result(
     mean_activation=z.mean(),
-    active=(z > _ACTIVE).astype(z.dtype).mean(),
-    gradient_norm=probes.gradient_norm(params, activation, signals)[0],
+    active=(z > ACTIVE).astype(z.dtype).mean(),
+    gradient_norm=norms[0],
   )
 
 
-def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
+def predict(config: Config, batch):
   """The mean activation of s ~ N(bias, |x|^2 Var[w]), averaged over x."""
   n_in, n_out, *_ = config.layer_widths()
   law = config.scheme().law(n_in, n_out, **config.knobs())
   if law.family in ('fixed', 'unknown'):
     return {}
   variances = law.variance * np.sum(np.asarray(batch.x, float) ** 2, axis=1)
-  f = activations.resolve(config.activation)
+  f = networks.activation(config)
   means = activations.moments(f, variances, config.bias)[0]
   return {'mean_activation': np.array(np.mean(means))}
 
 
-def verdict(outcome: Outcome) -> list[str]:
-  """How active the units are, and how much they are taught."""
-  told = lambda name, unit='': claims.told(stats.average(outcome, name), unit)
+def verdict(outcome):
+  """Activity of the units, and the gradient of their weights."""
+  mean = functools.partial(stats.average, outcome)
   return [
-    f'mean activation {told("mean_activation")}, above {_ACTIVE} '
-    f'{told("active", "%")} of the units; gradient of the weights '
-    f'{told("gradient_norm")}, geometric mean'
+    f'mean activation {mean("mean_activation")}; {mean("active"):%} of the '
+    f'units are above {ACTIVE}; the gradient of their weights has the norm '
+    f'{mean("gradient_norm")}, geometric mean'
   ]
 
 
-def _ends(
-  outcomes: Sequence[Outcome],
-) -> tuple[Outcome, Outcome]:
-  """The settings of sigmoid units with a bias of -10 and with none.
+SOURCE = 'Hugo Larochelle, Neural networks, lesson "Parameter initialization"'
 
-  Raises:
-    Untested: one is missing, or there are several of one.
-  """
+
+def _sparse_and_dense(outcomes):
+  """The settings of sigmoid units with a bias of -10 and with none."""
   of = functools.partial(claims.one, outcomes, activation='sigmoid')
   return of(bias=SPARSE_BIAS), of(bias=0.0)
 
 
-def check_sparse(outcomes: Sequence[Outcome]) -> Finding:
-  """Active units, above 0.1, and the mean activation, over seeds.
+@claims.claim('lecture 9, sparse', SOURCE)
+def sparse_units(outcomes):
+  """A bias of -10 makes sigmoid units sparse: sigmoid(-10) = 4.54e-5.
 
-  Holds if at -10 no unit of any seed is active on any example, though without
-  the bias the interval of the share of active ones lies above one half; and if
-  the interval of the mean activation holds what theory says and lies below
-  1e-4: sigmoid(s - 10) is about exp(s) sigmoid(-10), and units are in the
-  sigmoid's linear zone without the bias, where exp(s) is 2.2 at most.
+  Holds if at -10 no unit of any seed is active, above 0.1, on any example,
+  though without the bias the interval of the share of active ones lies above
+  one half; and if the interval of the mean activation holds what theory says
+  and lies below 1e-4: sigmoid(s - 10) is about exp(s) sigmoid(-10), and without
+  the bias units are in the sigmoid's linear zone, where exp(s) is at most 2.2.
 
   Untested if sigmoid units with biases of -10 and 0 are not both in the run, or
   the interval of the mean reaches farther than a tenth of it to both sides.
   """
-  sparse, dense = _ends(outcomes)
+  sparse, dense = _sparse_and_dense(outcomes)
   mean = claims.mean(sparse.measured['mean_activation'])
-  theory_mean = float(sparse.predicted['mean_activation'])
+  theory = float(sparse.predicted['mean_activation'])
   active, before = (claims.mean(x.measured['active']) for x in (sparse, dense))
   holds = [
     bool(active.high == 0),
     bool(before.low > 0.5),
     bool(mean.high < 1e-4),
-    claims.agrees(mean, theory_mean, within=theory_mean / 10),
+    claims.agrees(mean, theory, within=theory / 10),
   ]
   return claims.finding(
     claims.together(holds),
-    f'mean activation {claims.told(mean)}, theory {theory_mean:.4g}, '
-    f'sigmoid(-10) alone {1 / (1 + np.exp(-SPARSE_BIAS)):.4g}; '
-    f'{claims.told(active, "%")} of the units above {_ACTIVE}, without the '
-    f'bias {claims.told(before, "%")}',
+    f'mean activation {mean}, theory {theory:.4g}, sigmoid(-10) alone '
+    f'{1 / (1 + np.exp(-SPARSE_BIAS)):.4g}; {active:%} of the units above '
+    f'{ACTIVE}, without the bias {before:%}',
   )
 
 
-def check_gradient(outcomes: Sequence[Outcome]) -> Finding:
-  """The norm of the gradient of their weights, over that without the bias.
+@claims.claim('lecture 9, gradient', SOURCE)
+def lost_gradient(outcomes):
+  """A bias of -10 also makes the weight gradient vanish; so biases start at 0.
 
-  Holds if its interval lies below a thousandth. The slopes at s = 0 alone make
-  1.8e-4 of it; a thousandth is what sums of variance 1.7 make, whose root mean
-  square slope is exp(1.7) = 5.5 times as large.
+  Holds if the interval of the norm of the gradient of their weights, over that
+  without the bias, lies below a thousandth. The slopes at s = 0 alone make it
+  1.8e-4; sums of variance 1.7, whose root mean square slope is exp(1.7) = 5.5
+  times as large, make it a thousandth.
 
   Untested if sigmoid units with biases of -10 and 0 are not both in the run.
   """
-  sparse, dense = _ends(outcomes)
-  ratio = claims.ratio(
-    sparse.measured['gradient_norm'], dense.measured['gradient_norm']
-  )
+  sparse, dense = _sparse_and_dense(outcomes)
+  there, without = (x.measured['gradient_norm'] for x in (sparse, dense))
+  ratio = claims.ratio(there, without)
   slopes = np.exp(SPARSE_BIAS) / (1 + np.exp(SPARSE_BIAS)) ** 2 / 0.25
   return claims.finding(
     bool(ratio.high < 1e-3),
-    f'{claims.told(ratio)} of the norm without the bias; the slopes alone make '
+    f'{ratio} of the norm without the bias; the slopes alone make it '
     f'{slopes:.3g}',
   )
 
 
-_SOURCE = 'Hugo Larochelle, Neural networks, lesson "Parameter initialization"'
-CLAIMS = (
-  Claim(
-    'lecture 9, sparse',
-    'A bias of -10 makes sigmoid units sparse: sigmoid(-10) = 4.54e-5.',
-    _SOURCE,
-    check_sparse,
-  ),
-  Claim(
-    'lecture 9, gradient',
-    'In general biases are zero: such a bias takes the gradient, too.',
-    _SOURCE,
-    check_gradient,
-  ),
-)
-
-_SWEEP = functools.partial(Panel, kind='sweep', over='bias')
+_SWEEP = functools.partial(panels.Sweep, knob='bias')
 PANELS = (
   _SWEEP('mean_activation', 'Mean activation', 'mean of z', log=True),
   _SWEEP('active', 'Active units', 'share above 0.1'),
   _SWEEP('gradient_norm', 'Gradient of their weights', '|dC/dw|', log=True),
 )
-
-
-EXPERIMENT = of_module(
-  __name__,
-  parameters=networks.parameters,
-  defaults={'bias': '0,-2,-4,-6,-8,-10'},
-)
+EXPERIMENT = experiment.of_module(__name__)
 
 if __name__ == '__main__':
   launch.main(EXPERIMENT)

@@ -1,1 +1,1 @@
-"""Seeds to lanes, devices, workers' shares and disk; it writes no report."""
+"""Runs seeds over lanes, devices and workers, and stores their results."""

@@ -1,16 +1,16 @@
-"""Checkpoints: seeds in training, on disk, so that a killed run goes on.
+"""Checkpoints of seeds in training, so that a killed run can resume.
 
-A file lies in the folder of its setting, which says what decides the bits:
+A file lies in the folder of its setting, which identifies the program:
 
     _checkpoint-<digest of its seeds>.bin
 
-    one line: what this is | SHA-256 of the rest
+    one line: format name | SHA-256 of the rest
     one line: JSON with seeds, step, and path, dtype and shape of every array
     the arrays' bytes, one after the other
 
-Arrays keep their dtype (bfloat16, too). A file is written whole or not at all,
-and removed once all its seeds are stored. A broken one, or one of another
-program, is set aside with a warning: its seeds are then trained anew.
+Arrays keep their dtype (bfloat16, too). Files are written atomically and
+removed once all their seeds are stored. A corrupt file, or one of another
+program, is renamed aside with a warning, and its seeds are trained again.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from initlab.engine import files, store
-from initlab.engine.identity import Setting
+from initlab.engine.identity import Folder
 
 _MAGIC = b'initlab checkpoint 1'
 _PATTERN = '_checkpoint-*.bin'
@@ -36,7 +36,7 @@ class Checkpoint(NamedTuple):
   """Seeds in training.
 
   seeds: `[n]` uint32.
-  step: how many steps they have taken.
+  step: the number of steps taken.
   tree: a pytree of arrays `[n, ...]`.
   """
 
@@ -45,44 +45,44 @@ class Checkpoint(NamedTuple):
   tree: Any
 
 
-def write(setting: Setting, checkpoint: Checkpoint) -> None:
+def write(folder: Folder, checkpoint: Checkpoint) -> None:
   """Replaces the checkpoint of the same seeds, if there is one.
 
   Raises:
-    UserError: the disk refuses; what was there is as it was.
+    UserError: the file cannot be written; an older checkpoint is unchanged.
   """
   digest = hashlib.sha256(checkpoint.seeds.tobytes()).hexdigest()[:12]
-  path = setting.path / f'_checkpoint-{digest}.bin'
+  path = folder.path / f'_checkpoint-{digest}.bin'
   files.write_bytes(path, encode(checkpoint))
 
 
-def read(setting: Setting, template: Any) -> Iterator[Checkpoint]:
-  """All checkpoints of a setting, those of the most steps first.
+def read(folder: Folder, template: Any) -> Iterator[Checkpoint]:
+  """All checkpoints of a setting, the most advanced first.
 
   Args:
-    setting: from `store.open_setting`.
-    template: the pytree that a checkpoint must have, of anything with a dtype
-      and a shape; first axes (seeds) may differ, and second ones where -1.
+    folder: from `store.open_setting`.
+    template: the expected pytree, of leaves with a dtype and a shape. The first
+      axis (seeds) may have any length, and so may a second axis given as -1.
 
   Yields:
-    Checkpoints; broken ones are set aside with a warning that names them.
+    Checkpoints. Corrupt files are renamed aside with a warning.
   """
   decoded = lambda path: decode(path.read_bytes(), template)
-  found = [files.intact(path, decoded) for path in _paths(setting)]
+  found = [files.intact(path, decoded) for path in _paths(folder)]
   whole = [checkpoint for checkpoint in found if checkpoint is not None]
   yield from sorted(whole, key=lambda checkpoint: -checkpoint.step)
 
 
-def clean(setting: Setting) -> None:
+def clean(folder: Folder) -> None:
   """Removes the checkpoints whose seeds are all stored."""
-  for path in _paths(setting):
-    seeds = _seeds(path)
-    if seeds and not store.missing(setting, seeds).size:
+  for path in _paths(folder):
+    seeds = _stored_seeds(path)
+    if seeds and not store.missing(folder, seeds).size:
       files.remove(path)
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
-  """A checkpoint as the content of its file."""
+  """Serializes a checkpoint."""
   leaves = [
     (jax.tree_util.keystr(path), np.asarray(leaf))
     for path, leaf in jax.tree_util.tree_leaves_with_path(checkpoint.tree)
@@ -100,10 +100,10 @@ def encode(checkpoint: Checkpoint) -> bytes:
 
 
 def decode(content: bytes, template: Any) -> Checkpoint:
-  """The checkpoint that a file holds.
+  """Parses the content of a checkpoint file.
 
   Raises:
-    ValueError: it is truncated, altered, or not of this template.
+    ValueError: the content is truncated, altered, or does not match `template`.
   """
   header, data = _header(content)
   paths = jax.tree_util.tree_leaves_with_path(template)
@@ -121,17 +121,17 @@ def decode(content: bytes, template: Any) -> Checkpoint:
   if len(wanted) != len(leaves) or not all(
     _fits(*pair) for pair in zip(header['arrays'], wanted, strict=True)
   ):
-    raise ValueError('it is of another program')
+    raise ValueError('it belongs to another program')
   tree = jax.tree.unflatten(jax.tree.structure(template), leaves)
   return Checkpoint(np.array(header['seeds'], np.uint32), header['step'], tree)
 
 
-def _paths(setting: Setting) -> list[pathlib.Path]:
-  return sorted(setting.path.glob(_PATTERN))
+def _paths(folder: Folder) -> list[pathlib.Path]:
+  return sorted(folder.path.glob(_PATTERN))
 
 
-def _seeds(path: pathlib.Path) -> list[int]:
-  """Whose it is, without a look at the arrays; none of what is not whole."""
+def _stored_seeds(path: pathlib.Path) -> list[int]:
+  """Seeds of a checkpoint, from its header only; empty if it is corrupt."""
   broken = contextlib.suppress(OSError, ValueError, LookupError, TypeError)
   with broken, open(path, 'rb') as file:
     file.readline()
@@ -140,16 +140,16 @@ def _seeds(path: pathlib.Path) -> list[int]:
 
 
 def _header(content: bytes) -> tuple[dict[str, Any], memoryview]:
-  """What the second line says, and the arrays' bytes; checksum verified."""
+  """The parsed second line and the arrays' bytes; verifies the checksum."""
   first, _, rest = content.partition(b'\n')
   if first != b' '.join([_MAGIC, hashlib.sha256(rest).hexdigest().encode()]):
-    raise ValueError('it does not have its checksum')
+    raise ValueError('its checksum does not match')
   line, _, _ = rest.partition(b'\n')
   return json.loads(line), memoryview(rest)[len(line) + 1 :]
 
 
 def _fits(found: list[Any], wanted: list[Any]) -> bool:
-  """Whether an array is the one wanted, whatever its number of seeds."""
+  """Whether path, dtype and shape match, for any number of seeds."""
   same = found[:2] == wanted[:2] and len(found[2]) == len(wanted[2])
   return same and all(
     b in (a, -1) for a, b in zip(found[2][1:], wanted[2][1:], strict=True)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and set aside where broken."""
+"""Atomic writes, and reads that rename corrupt files aside."""
 
 from collections.abc import Callable, Generator
 import contextlib
@@ -10,7 +10,7 @@ import warnings
 
 from initlab import base
 
-# What pyarrow and json raise on a content that is not what was written.
+# What pyarrow and json raise on corrupt content.
 _BROKEN = (OSError, ValueError, LookupError, TypeError, NotImplementedError)
 
 
@@ -20,19 +20,19 @@ def write_text(path: str | os.PathLike, content: str) -> None:
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-  """Writes a file whole or not at all, on disk before it bears its name.
+  """Writes a file atomically: to a temporary name, fsync, rename.
 
   Args:
-    path: of the file; its folder is made where it does not exist.
+    path: of the file; missing parent folders are created.
     content: of the file.
 
   Raises:
-    UserError: the disk refuses (full, no permission, a file in the way); what
-      was at `path` is then as it was, and no part of the new file is left.
+    UserError: the write failed (disk full, no permission, a file in the way).
+      What was at `path` is unchanged, and no temporary file is left.
   """
   path = pathlib.Path(path)
   temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
-  with told('write', path):
+  with user_errors('write', path):
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
       with open(temporary, 'xb') as file:
@@ -50,20 +50,20 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def move(path: str | os.PathLike, target: str | os.PathLike) -> bool:
-  """Moves a file or a folder, unless another process was first.
+  """Moves a file or a folder, unless another process has moved it already.
 
   Args:
-    path: where it is.
-    target: where it will be; its folder is made where it does not exist.
+    path: the current path.
+    target: the new path; missing parent folders are created.
 
   Returns:
-    Whether it was there to be moved.
+    Whether `path` existed.
 
   Raises:
-    UserError: the disk refuses, as where `target` is a folder with content.
+    UserError: the move failed, e.g. because `target` is a non-empty folder.
   """
   path, target = pathlib.Path(path), pathlib.Path(target)
-  with told('move', path):
+  with user_errors('move', path):
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
       os.replace(path, target)
@@ -72,28 +72,28 @@ def move(path: str | os.PathLike, target: str | os.PathLike) -> bool:
 
 
 def remove(path: str | os.PathLike) -> None:
-  """Removes a file, if it is there.
+  """Removes a file if it exists.
 
   Raises:
-    UserError: the disk refuses.
+    UserError: the file cannot be removed.
   """
   path = pathlib.Path(path)
-  with told('remove', path):
+  with user_errors('remove', path):
     path.unlink(missing_ok=True)
 
 
 def intact(path: pathlib.Path, read: Callable[[pathlib.Path], Any]) -> Any:
-  """`read(path)`, or None where no file is; a broken file is set aside.
+  """`read(path)`; None if the file is missing or corrupt.
 
-  What the disk says has an errno and is no reason to distrust the file; what
-  pyarrow, json and checkpoints say of the content has none.
+  I/O errors (with an errno) become UserError. Decoding errors (without one)
+  mean a corrupt file: it is renamed aside with a warning.
 
   Args:
     path: of the file.
-    read: of the path; of a broken file it raises an error without an errno.
+    read: called with the path.
 
   Raises:
-    UserError: the disk refuses.
+    UserError: the file cannot be read or renamed.
   """
   try:
     return read(path)
@@ -104,7 +104,7 @@ def intact(path: pathlib.Path, read: Callable[[pathlib.Path], Any]) -> Any:
       raise base.UserError(f'cannot read {path}: {error.strerror}') from error
     reason = str(error).partition('\n')[0]
   aside = path.with_name(f'.{path.name}.corrupt')
-  with told('set aside', path), contextlib.suppress(FileNotFoundError):
+  with user_errors('set aside', path), contextlib.suppress(FileNotFoundError):
     os.replace(path, aside)  # Unless another process was first.
   warnings.warn(
     f'{path} is broken ({reason}): it is set aside as {aside.name}, and what '
@@ -115,8 +115,8 @@ def intact(path: pathlib.Path, read: Callable[[pathlib.Path], Any]) -> Any:
 
 
 @contextlib.contextmanager
-def told(verb: str, path: pathlib.Path) -> Generator[None, None, None]:
-  """Turns what the system says into one sentence."""
+def user_errors(verb: str, path: pathlib.Path) -> Generator[None, None, None]:
+  """Re-raises OSError as UserError."""
   try:
     yield
   except OSError as error:

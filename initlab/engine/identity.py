@@ -1,4 +1,4 @@
-"""What a stored result is named by: everything that decides its bits."""
+"""The identity of a stored result: everything that determines its bits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 import hashlib
@@ -19,7 +19,7 @@ class Index(NamedTuple):
   """An axis of a Result that becomes an index column.
 
   dtype: of the column.
-  whole: the coordinate of what is not resolved along the axis.
+  whole: the coordinate of values that are not resolved along the axis.
   first: the first coordinate along it.
   """
 
@@ -28,23 +28,23 @@ class Index(NamedTuple):
   first: int
 
 
-# The bits that say which program has computed a setting, see `program`.
+# Entries of the identity that identify the program, see `program`.
 PROGRAM_BITS = ('program', 'data')
 
 INDICES = {'step': Index('int32', -1, 0), 'layer': Index('int16', 0, 1)}
 
 
-class Setting(NamedTuple):
-  """A folder of shards with what is needed to read and write it.
+class Folder(NamedTuple):
+  """The folder of one setting, with what is needed to read and write it.
 
   path: the folder.
-  identity: all that decides the bits, as JSON values.
+  identity: everything that determines the bits, as JSON values.
   axes: field of Result -> the names of its axes, the seeds' not counted.
-  constants: name -> (Python type, value) of the columns that tell settings
-    apart; None is null.
-  block: the number of seeds a shard has room for.
-  environment: what is worth knowing of who wrote, but decides nothing.
-  coordinates: axis -> its ascending coordinates, where they do not just count.
+  constants: name -> (Python type, value) of the columns that distinguish
+    settings; None is null.
+  block: the most seeds in one shard.
+  environment: versions and platform, recorded for information only.
+  coordinates: axis -> its ascending coordinates, unless they are consecutive.
   """
 
   path: pathlib.Path
@@ -72,17 +72,15 @@ def axes_of(field: str, hint: Any) -> tuple[str, ...]:
 
 
 def constant(hint: Any, value: Any) -> tuple[type, Any]:
-  """The type of a constant column, bool, int, float or else str, and its value.
+  """The type (bool, int, float or str) and value of a constant column.
 
   The type follows the hint, not the value, so that all settings of an
-  experiment have one schema; and 1 and 1.0 are one gain. A function stands as
-  its dotted path.
-
-  Raises:
-    UserError: no dotted path leads to the function.
+  experiment share one schema and gains 1 and 1.0 are equal. A function is
+  recorded by its dotted path or its own name; the program digest covers its
+  code.
   """
   if callable(value):
-    return str, functions.path(value)
+    return str, functions.label(value)
   union = typing.get_origin(hint) in (typing.Union, types.UnionType)
   kinds = set(typing.get_args(hint)) - {type(None)} if union else {hint}
   kind = kinds.pop()
@@ -107,7 +105,7 @@ def _refuse_value(value: Any) -> Any:
 
 
 def without_program(identity: Mapping[str, Any]) -> str:
-  """What a setting has in common with itself under an earlier program."""
+  """The identity without the program digests, as canonical JSON."""
   bits = {
     name: value
     for name, value in identity['bits'].items()
@@ -118,7 +116,7 @@ def without_program(identity: Mapping[str, Any]) -> str:
 
 
 def refuse_twins(names: list[str]) -> None:
-  """Two columns of one name; DuckDB does not tell upper from lower case."""
+  """Refuses equal column names; DuckDB ignores case."""
   lower = [name.lower() for name in names]
   twins = sorted({name for name in names if lower.count(name.lower()) > 1})
   if twins:
@@ -126,7 +124,7 @@ def refuse_twins(names: list[str]) -> None:
 
 
 def refuse_other(ours: Any, theirs: Any, path: pathlib.Path) -> None:
-  """Refuses a file of another setting, saying how it differs."""
+  """Refuses a file of another setting, and lists the differences."""
   ours, theirs = dict(_leaves(ours)), dict(_leaves(theirs))
   differences = [
     f'{name} is {theirs.get(name, "absent")} there and '
@@ -136,7 +134,7 @@ def refuse_other(ours: Any, theirs: Any, path: pathlib.Path) -> None:
   ]
   if differences:
     raise base.UserError(
-      f'{path} is of another setting: {"; ".join(differences)}'
+      f'{path} belongs to another setting: {"; ".join(differences)}'
     )
 
 

@@ -1,4 +1,4 @@
-"""How many seeds a device advances at once, and the memory that they take.
+"""The vmap width: how many seeds a device runs at once, and their memory.
 
 The vmap width affects results bitwise, so it follows from the backend, the
 shapes and the total memory of a device, never from a timing or from what is
@@ -16,14 +16,14 @@ import numpy as np
 
 from initlab import base
 
-# XLA may keep the arrays that a loop carries twice.
+# XLA may hold two copies of a loop's carry.
 _COPIES = 2
 
 
 def work(traced: Any) -> float:
   """Floating-point operations of a call's matrix products, on all devices.
 
-  XLA's own count takes the body of every loop once, that over layers, too.
+  XLA's own cost analysis counts the body of every loop only once.
 
   Args:
     traced: from `jitted.trace(...)`.
@@ -32,9 +32,9 @@ def work(traced: Any) -> float:
 
 
 def memory(traced: Any) -> int:
-  """Bytes on each device during a call, by the compiler.
+  """Peak bytes per device during a call, as the compiler reports them.
 
-  A call of the same jitted function does not compile again.
+  Compiles; a later call of the same jitted function does not compile again.
 
   Args:
     traced: from `jitted.trace(...)`.
@@ -49,7 +49,7 @@ def memory(traced: Any) -> int:
 
 
 def memory_bound(traced: Any) -> int:
-  """Bytes that `memory` does not exceed: every array of the program at once.
+  """Upper bound on `memory`: every array of the program at once.
 
   Args:
     traced: from `jitted.trace(...)`; it is not compiled.
@@ -59,10 +59,10 @@ def memory_bound(traced: Any) -> int:
 
 
 def device_memory(device: Any) -> int:
-  """Bytes that the programs of one device may take: the same at every start.
+  """Total bytes of one device, the same at every start.
 
-  Of a GPU or TPU what its allocator is limited to; of a CPU device its share of
-  the machine's memory. What is free at the moment does not enter.
+  The allocator's limit on a GPU or TPU; an equal share of the machine's memory
+  on a CPU device. Free memory does not matter.
   """
   limit = (device.memory_stats() or {}).get('bytes_limit')
   if limit:
@@ -103,7 +103,7 @@ def _products(jaxpr: Any) -> float:
 
 
 def _results(jaxpr: Any) -> int:
-  """Bytes of all that is computed; a loop's body has its arrays once."""
+  """Bytes of all intermediate results; a loop's body counts once."""
   return sum(
     _bytes(equation.outvars)
     + sum(map(_results, _bodies(equation.params.values())))
@@ -117,14 +117,14 @@ def _bytes(variables: Any) -> int:
 
 
 def _width(dtype: Any) -> int:
-  """Bytes an entry; a key's are those of its words."""
+  """Bytes per entry; for a key, those of its words."""
   if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
     return 8
   return np.dtype(dtype).itemsize
 
 
 def _bodies(values: Any) -> Iterator[core.Jaxpr]:
-  """The programs among the parameters of an operation."""
+  """The sub-jaxprs among the parameters of an operation."""
   for value in values:
     if isinstance(value, core.Jaxpr):
       yield value
@@ -135,10 +135,10 @@ def _bodies(values: Any) -> Iterator[core.Jaxpr]:
 
 
 def chosen_devices(count: int) -> list[Any]:
-  """The first so many devices of this process, all of them for 0.
+  """The first `count` devices of this process; all of them for 0.
 
   Raises:
-    UserError: there are not so many.
+    UserError: there are fewer devices.
   """
   devices = jax.local_devices()
   if count > len(devices):
@@ -149,22 +149,22 @@ def chosen_devices(count: int) -> list[Any]:
   return devices[: count or None]
 
 
-# Parameters that all lanes of a device may hold together, and the most lanes.
+# Backend -> most parameters over all lanes of a device, and most lanes.
 _LANE_BUDGET = {'cpu': (2**15, 512)}
 _ACCELERATOR_BUDGET = (2**28, 1024)
 
 
 def auto_lanes(backend: str, parameters: int) -> int:
-  """How many seeds one device advances at once, by backend and network.
+  """The default vmap width for a backend and a network size.
 
-  The largest power of two with which all lanes together hold no more than 2^15
+  The largest power of two for which all lanes together have at most 2^15
   parameters on a CPU (at most 512 lanes), or 2^28 on other backends (at most
-  1024). So on a CPU every network of over 2^14 parameters gets one lane: its
-  products fill a core, and there vmap only costs cache.
+  1024). On a CPU every network of over 2^14 parameters thus gets one lane: its
+  matrix products keep a core busy, and vmap would only cost cache.
 
   Args:
     backend: 'cpu', 'gpu' or 'tpu'.
-    parameters: of one network.
+    parameters: the number of parameters of one network.
 
   Returns:
     A power of two.

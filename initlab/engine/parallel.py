@@ -1,13 +1,13 @@
-"""Settings x seeds, over lanes and devices.
+"""Runs the seeds of a setting over devices and vmap lanes.
 
-A run is written for one seed. Here the seeds of one setting are spread over
-the devices (a mesh axis `seeds`, by `shard_map`), and on each device go one
-group of `lanes` after the other (`vmap` within `lax.map`). A CPU wants one
-device a core and few lanes, a GPU many lanes.
+A run is written for one seed. Here the seeds of one setting are split over the
+devices (a mesh axis `seeds`, by `shard_map`); each device runs them in groups
+of `lanes` (`vmap` inside `lax.map`). A CPU does best with one device per core
+and few lanes, a GPU with many lanes.
 
-Seeds share nothing, so neither the number of devices nor a seed's neighbours
-enter its result. The number of lanes may, by rounding: `lanes` is recorded with
-every result, and is never chosen by a timing.
+Seeds are independent, so neither the number of devices nor the other seeds
+affect a result. The vmap width does, by rounding: `lanes` is recorded with
+every result and is never chosen by a timing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,29 +23,31 @@ from initlab.experiment import Training
 P = jax.sharding.PartitionSpec
 
 _SEEDS_PER_CALL = 8
-# About how long a call of a training takes; it decides no bits.
+# Target duration of one call of a training; it does not affect results.
 _SECONDS_PER_CALL = 0.5
 
 
 class Engine(NamedTuple):
-  """One compiled setting.
+  """The compiled run of settings that differ only in traced knobs.
 
-  call: `(root_key, seeds [size], data) -> result`, fields `[size, ...]`.
-  size: how many seeds a call takes: a multiple of devices x lanes.
+  call: `(config, root_key, seeds [size], data) -> result`, fields
+    `[size, ...]`; the config is from `traced`.
+  size: seeds per call, a multiple of devices x lanes.
   """
 
-  call: Callable[[base.Key, np.ndarray, Any], Any]
+  call: Callable[[Any, base.Key, np.ndarray, Any], Any]
   size: int
 
 
 class Trainer(NamedTuple):
-  """Compiled settings that differ in nothing but traced numbers.
+  """The compiled training of settings that differ only in traced knobs.
 
-  start: `(root_key, numbers, data, seeds [size]) -> state`.
-  advance: `(root_key, numbers, data, first, last, seeds, state) -> state`; the
-    state it is given is gone.
-  record: `(data, state) -> result`.
-  size: how many seeds there are in all: devices x lanes.
+  start: `(config, root_key, data, seeds [size]) -> state`; here and below, the
+    config is from `traced`.
+  advance: `(config, root_key, data, first, last, seeds, state) -> state`; the
+    input state is donated.
+  record: `(config, data, state) -> result`.
+  size: seeds per call, devices x lanes.
   mesh: the devices.
   """
 
@@ -56,13 +58,13 @@ class Trainer(NamedTuple):
   mesh: jax.sharding.Mesh
 
 
-class Begun(NamedTuple):
+class InProgress(NamedTuple):
   """Seeds in training, all at the same step.
 
   seeds: `[n]` uint32.
-  step: how many steps they have taken.
-  state: arrays `[n or more, ...]`; what is beyond n is padding.
-  records: one result a recorded step so far, NumPy arrays `[n, ...]`.
+  step: the number of steps taken.
+  state: arrays `[n or more, ...]`; rows beyond n are padding.
+  records: one result per recorded step so far, NumPy arrays `[n, ...]`.
   """
 
   seeds: np.ndarray
@@ -72,7 +74,7 @@ class Begun(NamedTuple):
 
 
 def engine(
-  run: Callable[[base.Key, Any], Any],
+  run: Callable[[Any, base.Key, Any], Any],
   *,
   lanes: int,
   devices: Sequence[Any],
@@ -80,10 +82,9 @@ def engine(
   """Turns a run of one seed into a run of many.
 
   Args:
-    run: `(key, data) -> result`, pure, a pytree of arrays.
-    lanes: seeds that one device advances at once; 1 is the exact mode, in which
-      nothing is vmapped.
-    devices: to spread the seeds over.
+    run: `(config, key, data) -> result`, pure, a pytree of arrays.
+    lanes: the vmap width; 1 is the bitwise-reproducible mode without vmap.
+    devices: to split the seeds over.
 
   Returns:
     An Engine; its first call compiles.
@@ -94,113 +95,108 @@ def engine(
 
   one_seed = of_seed(run)
 
-  def on_device(root_key, seeds, data):
-    one = lambda seed: one_seed(root_key, seed, data)
+  def on_device(config, root_key, seeds, data):
+    one = lambda seed: one_seed(config, root_key, seed, data)
     return jax.lax.map(one, seeds, batch_size=lanes if lanes > 1 else None)
 
   spread = jax.shard_map(
     on_device,
     mesh=mesh,
-    in_specs=(P(), P('seeds'), P()),
+    in_specs=(P(), P(), P('seeds'), P()),
     out_specs=P('seeds'),
     check_vma=False,
   )
   return Engine(jax.jit(spread), size)
 
 
-def of_seed(run: Callable[[base.Key, Any], Any]) -> Callable[..., Any]:
-  """`(root_key, seed, data) -> result` of a run."""
+def of_seed(run: Callable[[Any, base.Key, Any], Any]) -> Callable[..., Any]:
+  """A run with its key derived: `(config, root_key, seed, data) -> result`."""
 
-  def of_one(root_key, seed, data):
-    return run(keys.at(root_key, seed), data)
+  def of_one(config, root_key, seed, data):
+    return run(config, keys.at(root_key, seed), data)
 
   return of_one
 
 
-def uncompiled(run: Callable[[base.Key, Any], Any]) -> Engine:
-  """Calls a run that is not JAX code for one seed after the other.
+def uncompiled(run: Callable[[Any, base.Key, Any], Any]) -> Engine:
+  """Runs code that JAX cannot compile, seed by seed.
 
   Args:
-    run: `(key, data) -> result`, a pytree of arrays.
+    run: `(config, key, data) -> result`, a pytree of arrays.
   """
 
-  def call(root_key: base.Key, seeds: np.ndarray, data: Any) -> Any:
-    result = run(keys.at(root_key, seeds[0]), data)
+  def call(
+    config: Any, root_key: base.Key, seeds: np.ndarray, data: Any
+  ) -> Any:
+    result = run(config, keys.at(root_key, seeds[0]), data)
     return jax.tree.map(lambda x: np.asarray(x)[None], result)
 
   return Engine(call, 1)
 
 
 def results(
-  engine: Engine, root_key: base.Key, seeds: np.ndarray, data: Any
+  engine: Engine, config: Any, root_key: base.Key, seeds: np.ndarray, data: Any
 ) -> Iterator[tuple[np.ndarray, Any]]:
-  """Runs the seeds, `engine.size` a call, and yields what is finished.
+  """Runs the seeds, `engine.size` per call, and yields finished results.
 
   Args:
-    engine: of one setting.
+    engine: of the setting.
+    config: the setting, from `traced` where it is compiled.
     root_key: of the study.
     seeds: `[S]` uint32, in any order.
     data: what `run` takes.
 
   Yields:
     Seeds `[n]` and their result, NumPy arrays `[n, ...]`. The last call is
-    padded with its last seed, and the padding cut off.
+    padded with its last seed; the padding is dropped.
   """
   for first in range(0, len(seeds), engine.size):
     chunk = seeds[first : first + engine.size]
     count = len(chunk)
     padded = np.pad(chunk, (0, engine.size - count), mode='edge')
-    result = engine.call(root_key, padded, data)
+    result = engine.call(config, root_key, padded, data)
     yield chunk, jax.tree.map(lambda x, n=count: _stored(x)[:n], result)
 
 
 def pieces_of_seed(
-  training: Training, program: Any
+  training: Training,
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-  """`start`, `advance` and `record` of a Trainer, of one seed.
+  """`start`, `advance` and `record` of a Trainer, for one seed."""
 
-  Args:
-    training: the pieces.
-    program: the config without its numbers.
-  """
+  def start(config, root_key, data, seed):
+    return training.start(config, keys.at(root_key, seed), data)
 
-  def start(root_key, numbers, data, seed):
-    return training.start(program, numbers, keys.at(root_key, seed), data)
-
-  def advance(root_key, numbers, data, first, last, seed, state):
+  def advance(config, root_key, data, first, last, seed, state):
     key = keys.at(root_key, seed)
-    return training.advance(program, numbers, key, data, state, first, last)
+    return training.advance(config, key, data, state, first, last)
 
-  def record(data, state):
-    return training.record(program, data, state)
+  def record(config, data, state):
+    return training.record(config, data, state)
 
   return start, advance, record
 
 
 def trainer(
   training: Training,
-  program: Any,
   *,
   lanes: int,
   devices: Sequence[Any],
 ) -> Trainer:
   """Turns a training of one seed into one of many.
 
-  Every device has one group of lanes, whatever their number, so that all run
-  the same program.
+  Every device has exactly one group of lanes, so all run the same program.
 
   Args:
-    training: the pieces.
-    program: the config without its numbers.
-    lanes: seeds that one device advances at once; at 1 nothing is vmapped.
-    devices: to spread the seeds over.
+    training: of the experiment.
+    lanes: the vmap width; 1 runs without vmap.
+    devices: to split the seeds over.
 
   Returns:
     A Trainer; its first calls compile.
   """
   mesh = jax.sharding.Mesh(np.array(devices), ('seeds',))
 
-  start, advance, record = pieces_of_seed(training, program)
+  start, advance, record = pieces_of_seed(training)
 
   def spread(one: Callable[..., Any], shared: int, own: int, **jit: Any) -> Any:
     def on_device(*args):
@@ -222,128 +218,129 @@ def trainer(
   return Trainer(
     start=spread(start, 3, 1),
     advance=spread(advance, 5, 2, donate_argnums=6),
-    record=spread(record, 1, 1),
+    record=spread(record, 2, 1),
     size=len(devices) * lanes,
     mesh=mesh,
   )
 
 
 def engine_programs(
-  engine: Engine, root_key: base.Key, data: Any
+  engine: Engine, config: Any, root_key: base.Key, data: Any
 ) -> list[tuple[int, Any]]:
-  """The programs that run a full call, with how often each does, traced.
+  """The traced programs of a full call, each with its number of calls.
 
   Args:
     engine: a compiled one.
+    config: the setting.
     root_key: of any study.
     data: what `run` takes.
   """
   call: Any = engine.call
   seeds = np.zeros(engine.size, np.uint32)
-  return [(1, call.trace(root_key, seeds, data))]
+  return [(1, call.trace(traced(config), root_key, seeds, data))]
 
 
 def trainer_programs(
   trainer: Trainer,
+  config: Any,
   root_key: base.Key,
-  numbers: dict[str, float],
   data: Any,
   steps: Sequence[int],
 ) -> list[tuple[int, Any]]:
-  """The same of a training; `advance` is traced for one step a call.
+  """The same for a training; `advance` is traced for one step per call.
 
   Args:
     trainer: of the setting.
+    config: the setting.
     root_key: of any study.
-    numbers: of the setting.
     data: as loaded.
     steps: `[T]` the recorded steps.
   """
-  values, seeds = traced(numbers), np.zeros(trainer.size, np.uint32)
+  values, seeds = traced(config), np.zeros(trainer.size, np.uint32)
   data = _placed(trainer, jax.eval_shape(lambda x: x, data), P())
-  state = state_shapes(trainer, root_key, numbers, data)
+  state = state_shapes(trainer, config, root_key, data)
   span = np.int32(0), np.int32(1)
   return [
-    (1, trainer.start.trace(root_key, values, data, seeds)),
+    (1, trainer.start.trace(values, root_key, data, seeds)),
     (
       steps[-1],
-      trainer.advance.trace(root_key, values, data, *span, seeds, state),
+      trainer.advance.trace(values, root_key, data, *span, seeds, state),
     ),
-    (len(steps), trainer.record.trace(data, state)),
+    (len(steps), trainer.record.trace(values, data, state)),
   ]
 
 
 def state_shapes(
-  trainer: Trainer, root_key: base.Key, numbers: dict[str, float], data: Any
+  trainer: Trainer, config: Any, root_key: base.Key, data: Any
 ) -> Any:
-  """Shapes of a state of `trainer.size` seeds, as it lies on the devices."""
+  """Shapes and shardings of a state of `trainer.size` seeds."""
   seeds = np.zeros(trainer.size, np.uint32)
-  state = jax.eval_shape(trainer.start, root_key, traced(numbers), data, seeds)
+  state = jax.eval_shape(trainer.start, traced(config), root_key, data, seeds)
   return _placed(trainer, state, P('seeds'))
 
 
 def _placed(trainer: Trainer, shapes: Any, spec: Any) -> Any:
-  """Shapes of arrays that lie on the devices."""
+  """The shapes with their shardings."""
   sharding = jax.sharding.NamedSharding(trainer.mesh, spec)
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
   )
 
 
-def traced(numbers: dict[str, float]) -> dict[str, np.floating]:
-  """Numbers as a program takes them: of one type, whatever their value."""
+def traced(config: Any) -> Any:
+  """The config with its traced numbers as arrays of one dtype."""
   kind = jax.dtypes.canonicalize_dtype(float).type
-  return {name: kind(value) for name, value in numbers.items()}
+  return jax.tree.map(kind, config)
 
 
 def to_devices(trainer: Trainer, data: Any) -> Any:
-  """Copies data to every device, once for all calls."""
+  """Copies data to every device."""
   return jax.device_put(data, jax.sharding.NamedSharding(trainer.mesh, P()))
 
 
 def train(
   trainer: Trainer,
+  config: Any,
   root_key: base.Key,
-  numbers: dict[str, float],
   data: Any,
   steps: Sequence[int],
-  begun: Begun,
+  current: InProgress,
   clock: Callable[[], float],
-) -> Iterator[Begun]:
-  """Trains seeds from where they are to the last step, a piece a call.
+) -> Iterator[InProgress]:
+  """Trains seeds from their current step to the last.
 
-  A piece ends at a recorded step, or earlier where it would take long: how a
-  training is cut decides no bits.
+  Runs in chunks of about 0.5 s that end at recorded steps or earlier. Chunking
+  does not change results.
 
   Args:
     trainer: of the setting.
+    config: the setting.
     root_key: of the study.
-    numbers: of the setting.
     data: what the training takes, from `to_devices`.
     steps: `[T]` the recorded steps.
-    begun: at most `trainer.size` seeds; at step 0, without a state and without
-      records, those that have not begun.
-    clock: in seconds, from any start.
+    current: at most `trainer.size` seeds; new ones are at step 0, with neither
+      state nor records.
+    clock: monotonic seconds.
 
   Yields:
-    What is begun, after each piece; its state is good until the next.
+    The seeds after each chunk; their state is valid until the next one.
   """
-  seeds, step, state, records = begun
+  seeds, step, state, records = current
   count = len(seeds)
   padded = np.pad(seeds, (0, trainer.size - count), mode='edge')
-  values = traced(numbers)
+  values = traced(config)
 
   def record(state: Any) -> Any:
-    result = trainer.record(data, state)
+    result = trainer.record(values, data, state)
     return jax.tree.map(lambda x: _stored(x)[:count].copy(), result)
 
   def advance(state: Any, first: int, last: int) -> Any:
     span = np.int32(first), np.int32(last)
-    args = root_key, values, data, *span, padded, state
+    args = values, root_key, data, *span, padded, state
     return jax.block_until_ready(trainer.advance(*args))
 
   if state is None:
-    state = trainer.start(root_key, values, data, padded)
+    state = trainer.start(values, root_key, data, padded)
     records = (record(state),)
   else:
     state = _padded(trainer, state, count)
@@ -361,22 +358,22 @@ def train(
     step = last
     if step in steps:
       records = (*records, record(state))
-    yield Begun(seeds, step, state, records)
+    yield InProgress(seeds, step, state, records)
 
 
 def stacked(records: Sequence[Any]) -> Any:
-  """One result a recorded step, as one: `[n, T, ...]`."""
+  """Stacks the results of all recorded steps: `[n, T, ...]`."""
   return jax.tree.map(lambda *parts: np.stack(parts, axis=1), *records)
 
 
 def _stored(x: Any) -> np.ndarray:
-  """As it is kept: in float32, where it was computed in float64."""
+  """The array as it is stored: float64 becomes float32."""
   x = np.asarray(x)
   return x.astype(np.float32) if x.dtype == np.float64 else x
 
 
 def _padded(trainer: Trainer, state: Any, count: int) -> Any:
-  """The first rows of a state, repeated up to the size, on the devices."""
+  """A state padded to `trainer.size` rows with its last one, on the devices."""
   rows = np.minimum(np.arange(trainer.size), count - 1)
   sharding = jax.sharding.NamedSharding(trainer.mesh, P('seeds'))
   return jax.device_put(

@@ -1,12 +1,13 @@
-"""What a result is named by beside its setting: the program, and its data.
+"""Digests of the program and of the data, by which results are identified.
 
-A name such as `glorot` says nothing of what it does today. The program says it:
-the StableHLO text that JAX lowers the functions of one seed to, for a CPU
-whatever the backend, without a word of files, lines or local names. It depends
-on no lanes and no devices. What is not compiled is named by its source files.
+A name such as `glorot` does not say what its code does today. The program does:
+the StableHLO text that JAX lowers the functions of one seed to, always for a
+CPU, without file names, line numbers or local names. It does not depend on the
+vmap width or on devices. Code that is not compiled is identified by its source
+files.
 
-Lowering takes up to a second a setting, so digests are remembered beside the
-results under the source files that they were lowered from.
+Lowering takes up to a second per setting, so digests are cached beside the
+results, keyed by the source files that they were lowered from.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,15 +30,15 @@ import numpy as np
 from initlab import base, keys, training
 from initlab.engine import files, parallel
 from initlab.engine.identity import canonical, sha256
-from initlab.experiment import Experiment, Training, recorded_steps
+from initlab.experiment import Experiment, Training, numbers, recorded_steps
 
-_DIGITS = 12  # hexadecimal, of a digest that people see
+_DIGITS = 12  # hexadecimal digits of a digest shown to users
 
 _PACKAGE = pathlib.Path(base.__file__).resolve().parent
-# The rooms of which no program is made.
+# Rooms whose code enters no program.
 _APART = tuple(_PACKAGE / room for room in ('report', 'launch'))
 _INSTALLED = {'site-packages', 'dist-packages'}  # folders of other packages
-# What a page that is not compiled hands its work to.
+# Packages that experiments which are not compiled call.
 _LIBRARIES = ('numpy', 'scipy', 'scikit-learn')
 
 # A source file younger than this process may be another than the one that was
@@ -46,15 +47,15 @@ _LIBRARIES = ('numpy', 'scipy', 'scikit-learn')
 _STARTED = time.time()
 _MARGIN = 10.0
 
-# Of so many sets of source files the digests are remembered, as of branches.
+# Most sets of source files, e.g. of branches, whose digests are cached.
 _KEPT = 8
 
 
 class Name(NamedTuple):
   """Hexadecimal digests.
 
-  program: of what computes a setting.
-  data: of what that is given: the data, traced numbers, recorded steps.
+  program: of the code that computes a setting.
+  data: of its inputs: the data, traced numbers, recorded steps.
   """
 
   program: str
@@ -65,8 +66,8 @@ class Memory(NamedTuple):
   """Digests of programs that were lowered before.
 
   path: of the file.
-  sources: a digest of all that the programs follow from, but their settings
-    and data; '' where it cannot be told.
+  sources: a digest of all source files that the programs depend on; '' if
+    unknown.
   precision: of float32 products.
   programs: digest of setting and data -> of the program.
   """
@@ -86,7 +87,7 @@ def names(
   data: Sequence[Any],
   known: Mapping[str, str],
 ) -> tuple[list[Name], dict[str, str]]:
-  """Names settings by what computes them; lowers what is not known.
+  """The digests of settings; lowers programs that are not in `known`.
 
   Args:
     experiment: the program.
@@ -95,10 +96,10 @@ def names(
     known: as in `Memory`.
 
   Returns:
-    One Name a setting, and what is now known of these settings.
+    One Name per setting, and the digests known now.
 
   Raises:
-    UserError: what is not compiled comes from no file.
+    UserError: code that is not compiled is defined in no file.
   """
   hashed: dict[int, str] = {}
   program = _programs(experiment)
@@ -106,13 +107,17 @@ def names(
   named = []
   for config, each in zip(settings, data, strict=True):
     content = data_digest(each, hashed)
-    key = sha256(canonical([vars(config), content]).encode())
-    if key not in found:
-      found[key] = known.get(key) or program(config, each)
-    numbers = experiment.training and experiment.training.numbers(config)
-    given = [content, numbers, recorded_steps(experiment, config)]
+    # A function passed as an object has no name to cache its digest by.
+    if any(map(callable, vars(config).values())):
+      digest = program(config, each)
+    else:
+      key = sha256(canonical([vars(config), content]).encode())
+      if key not in found:
+        found[key] = known.get(key) or program(config, each)
+      digest = found[key]
+    given = [content, numbers(config), recorded_steps(experiment, config)]
     of_given = sha256(canonical(given).encode())
-    named.append(Name(found[key][:_DIGITS], of_given[:_DIGITS]))
+    named.append(Name(digest[:_DIGITS], of_given[:_DIGITS]))
   return named, found
 
 
@@ -121,8 +126,7 @@ def data_digest(data: Any, hashed: dict[int, str] | None = None) -> str:
 
   Args:
     data: a pytree of arrays.
-    hashed: `id` of an array -> its digest, of arrays that are alive; what is
-      missing is added.
+    hashed: cache from the `id` of a live array to its digest; it is updated.
   """
   hashed = {} if hashed is None else hashed
   leaves = jax.tree.leaves(data)
@@ -144,52 +148,41 @@ def _programs(experiment: Experiment) -> Callable[[Any, Any], str]:
     source = of_texts([digest(paths), versions])
     return lambda config, data: source
 
-  def of_run(config: Any, data: Any) -> str:
-    one = parallel.of_seed(functools.partial(experiment.run, config))
-    traced = jax.jit(one).trace(*_of_seed(), _shapes(data))
-    return of_texts([_text(traced)])
+  pieces, run = experiment.training, experiment.run
 
-  pieces = experiment.training
-  if pieces is None:
-    return of_run
+  # Settings that differ only in traced numbers are lowered once.
+  @functools.cache
+  def lowered(setting: Any, structure: Any, leaves: tuple[Any, ...]) -> str:
+    of_dtype = jax.dtypes.canonicalize_dtype(float)
+    number = jax.ShapeDtypeStruct((), of_dtype)
+    config = jax.tree.unflatten(setting, [number] * setting.num_leaves)
+    data = jax.tree.unflatten(structure, leaves)
+    if pieces:
+      return of_texts(_training_texts(pieces, config, data))
+    assert run
+    one = parallel.of_seed(run)
+    return of_texts([_text(jax.jit(one).trace(config, *_of_seed(), data))])
 
-  # Settings that differ in traced numbers alone are lowered once.
-  texts = functools.cache(
-    functools.partial(_training_texts, pieces, experiment.result)
-  )
-
-  def of_training(config: Any, data: Any) -> str:
+  def of_setting(config: Any, data: Any) -> str:
     leaves, structure = jax.tree.flatten(_shapes(data))
-    names = tuple(pieces.numbers(config))
-    return of_texts(
-      texts(pieces.program(config), names, structure, tuple(leaves))
-    )
+    return lowered(jax.tree.structure(config), structure, tuple(leaves))
 
-  return of_training
+  return of_setting
 
 
-def _training_texts(
-  pieces: Training,
-  result_type: type,
-  program: Any,
-  numbers: tuple[str, ...],
-  structure: Any,
-  leaves: tuple[Any, ...],
-) -> list[str]:
-  """Of start, advance, record, and of what joins the records."""
-  start, advance, record = parallel.pieces_of_seed(pieces, program)
-  values = parallel.traced(dict.fromkeys(numbers, 0.0))
-  data = jax.tree.unflatten(structure, leaves)
+def _training_texts(pieces: Training, config: Any, data: Any) -> list[str]:
+  """The texts of start, advance, record, and of what joins the records."""
+  start, advance, record = parallel.pieces_of_seed(pieces)
   root_key, seed = _of_seed()
   span = np.int32(0), np.int32(1)
-  started = jax.jit(start).trace(root_key, values, data, seed)
+  started = jax.jit(start).trace(config, root_key, data, seed)
   state = _shapes(started.out_info)
-  advanced = jax.jit(advance).trace(root_key, values, data, *span, seed, state)
-  recorded = jax.jit(record).trace(data, state)
+  advanced = jax.jit(advance).trace(config, root_key, data, *span, seed, state)
+  recorded = jax.jit(record).trace(config, data, state)
   records = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), recorded.out_info
   )
-  join = lambda records: training.over_steps(records, result_type)
+  join = lambda records: training.over_steps(records, pieces.result)
   joined = jax.jit(join).trace(records)
   return [_text(each) for each in (started, advanced, recorded, joined)]
 
@@ -203,7 +196,7 @@ def _shapes(tree: Any) -> Any:
 
 
 def _text(traced: Any) -> str:
-  """StableHLO with its functions numbered: they are named by Python's."""
+  """StableHLO with functions renamed to numbers; JAX uses Python's names."""
   text = traced.lower(lowering_platforms=('cpu',)).as_text()
   functions = re.findall(r'func\.func \w+ @([\w.$-]+)', text)
   numbers = {name: f'@f{place}' for place, name in enumerate(functions)}
@@ -215,7 +208,7 @@ def _text(traced: Any) -> str:
 
 
 def package_files(apart: Iterable[pathlib.Path] = ()) -> set[pathlib.Path]:
-  """The files of this package, code and templates, but for some folders'."""
+  """The files of this package, code and templates, except in `apart`."""
   return {
     path
     for pattern in ('*.py', '*.html', '*.css')
@@ -225,10 +218,10 @@ def package_files(apart: Iterable[pathlib.Path] = ()) -> set[pathlib.Path]:
 
 
 def page_files(experiment: Experiment) -> set[pathlib.Path]:
-  """The code in the folder that an experiment lies in.
+  """The source files in the folder of an experiment.
 
   Raises:
-    UserError: it comes from no file.
+    UserError: the experiment is defined in no file.
   """
   path = getattr(sys.modules[experiment.config.__module__], '__file__', None)
   if path is None:
@@ -240,14 +233,14 @@ def page_files(experiment: Experiment) -> set[pathlib.Path]:
 
 
 def digest(paths: Iterable[pathlib.Path]) -> str:
-  """SHA-256 of the contents of files, by their names, in hexadecimal.
+  """SHA-256 of the names and contents of files, in hexadecimal.
 
   Raises:
     UserError: a file cannot be read.
   """
   found = []
   for path in paths:
-    with files.told('read', path):
+    with files.user_errors('read', path):
       found.append(('/'.join(path.parts[-2:]), sha256(path.read_bytes())))
   return sha256(canonical(sorted(found)).encode())
 
@@ -256,16 +249,16 @@ def digest(paths: Iterable[pathlib.Path]) -> str:
 
 
 def recall(path: pathlib.Path, precision: str) -> Memory:
-  """What is remembered of the programs of the source files as they are.
+  """The cached digests for the current source files.
 
-  Nothing, where one of them may have been edited since it was imported.
+  Empty if one of them may have been edited since it was imported.
 
   Args:
-    path: of the file; it need not be there.
+    path: of the cache file; it need not exist.
     precision: of float32 products, as JAX is configured.
 
   Raises:
-    UserError: the disk refuses.
+    UserError: the file cannot be read.
   """
   sources = _sources(precision)
   stored = files.intact(path, _stored) or {}
@@ -273,18 +266,18 @@ def recall(path: pathlib.Path, precision: str) -> Memory:
 
 
 def remember(memory: Memory, found: Mapping[str, str]) -> None:
-  """Adds what is new of `names`, unless the source files are not as they were.
+  """Adds new digests to the cache, unless the source files have changed.
 
-  Of two processes that write at one time the last one's file stays: what the
-  other has found is then lowered once more.
+  If two processes write at once, the last one wins: the digests of the other
+  are lowered again later.
 
   Raises:
-    UserError: the disk refuses.
+    UserError: the file cannot be written.
   """
   place = memory.sources
   if not place or found.keys() <= memory.programs.keys():
     return
-  if _sources(memory.precision) != place:  # Something was imported on the way.
+  if _sources(memory.precision) != place:  # More was imported meanwhile.
     return
   stored = files.intact(memory.path, _stored) or {}
   programs = {**stored.pop(place, {}), **found}
@@ -299,9 +292,9 @@ def _stored(path: pathlib.Path) -> dict[str, dict[str, str]]:
 
 
 def _sources(precision: str) -> str:
-  """A digest of all that programs follow from, but their settings and data.
+  """A digest of all source files that programs depend on.
 
-  '' where a file is gone or younger than this process.
+  '' if a file is missing or younger than this process.
   """
   paths = sorted(package_files(_APART) | _imported_files())
   try:
@@ -311,12 +304,12 @@ def _sources(precision: str) -> str:
     return ''
   if newest > _STARTED - _MARGIN:
     return ''
-  told = [content, list(map(str, paths)), _installed(), precision]
-  return sha256(canonical(told).encode())
+  parts = [content, list(map(str, paths)), _installed(), precision]
+  return sha256(canonical(parts).encode())
 
 
 def _imported_files() -> set[pathlib.Path]:
-  """Of what this process has imported and nobody has installed."""
+  """Imported source files outside installed packages."""
   library = pathlib.Path(sysconfig.get_path('stdlib')).resolve()
   found = set()
   for module in list(sys.modules.values()):
@@ -330,7 +323,7 @@ def _imported_files() -> set[pathlib.Path]:
 
 
 def _installed() -> list[tuple[str, int]]:
-  """What is installed, with when it was."""
+  """Installed packages with their modification times."""
   found: list[tuple[str, int]] = []
   for folder in sys.path:
     with contextlib.suppress(OSError):

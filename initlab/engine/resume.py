@@ -1,8 +1,8 @@
-"""Long runs: seeds trained in pieces, checkpointed, resumed and stored.
+"""Long runs: trains seeds in chunks, with checkpoints, and stores them.
 
-A training that is killed at any instant goes on from its last checkpoint, to
-the same bits as if it had never stopped: a checkpoint is the whole state of
-some seeds, and all else follows from the seed and the step.
+A training that is killed at any time resumes from its last checkpoint and gives
+bitwise the same results: a checkpoint is the complete state of some seeds, and
+everything else follows from the seed and the step.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,21 +14,19 @@ import numpy as np
 
 from initlab import base, keys, training
 from initlab.engine import checkpoints, parallel, store
-from initlab.engine.identity import Setting
+from initlab.engine.identity import Folder
 from initlab.experiment import Training
 
-# Bytes of finished seeds that wait to be stored, so that memory does not grow
-# with their number.
+# Most bytes of finished seeds in memory before they are stored.
 _HELD = 2**24
 
 
 def fill(
   trainer: parallel.Trainer,
   pieces: Training,
-  result_type: type,
   config: Any,
   data: Any,
-  folder: Setting,
+  folder: Folder,
   seeds: np.ndarray,
   root_seed: int,
   *,
@@ -39,66 +37,63 @@ def fill(
 ) -> None:
   """Trains seeds of one setting and stores them.
 
-  However it ends, what is finished is stored and what is under way is saved,
-  unless it ends within a piece.
+  At an error or interruption between chunks, finished seeds are stored and the
+  others are checkpointed.
 
   Args:
     trainer: of the setting.
-    pieces: what the training consists of.
-    result_type: the Result class.
+    pieces: the functions of the training.
     config: the setting.
     data: as loaded.
-    folder: where it is stored.
-    seeds: `[S]` those to train.
+    folder: of the setting.
+    seeds: `[S]` the seeds to train.
     root_seed: of the study.
-    clock: in seconds, from any start.
-    save_every: after so many seconds, what is new is written to disk.
-    uninterrupted: the context of every piece: an interruption that waits for
-      its end loses nothing.
-    progress: told how many more seeds are trained, in fractions.
+    clock: monotonic seconds.
+    save_every: seconds between writes to disk.
+    uninterrupted: context manager that defers interruptions to the end of a
+      chunk.
+    progress: called with the number of seeds trained since, in fractions.
   """
   steps = pieces.steps(config)
-  root_key, numbers = keys.root(root_seed), pieces.numbers(config)
+  root_key = keys.root(root_seed)
   data = parallel.to_devices(trainer, data)
-  template = _template(trainer, root_key, numbers, data)
+  template = _template(trainer, config, root_key, data)
   finished: list[tuple[np.ndarray, Any]] = []
   saved = clock()
-  begun = None
+  current = None
   try:
     for job in _jobs(trainer.size, folder, seeds, template):
       share, step = len(job.seeds) / steps[-1], 0
-      ahead = parallel.train(
-        trainer, root_key, numbers, data, steps, job, clock
-      )
+      ahead = parallel.train(trainer, config, root_key, data, steps, job, clock)
       while step < steps[-1]:
-        begun = None
+        current = None
         with uninterrupted():
-          begun = next(ahead)
-        progress(share * (begun.step - step))
-        step = begun.step
+          current = next(ahead)
+        progress(share * (current.step - step))
+        step = current.step
         if step == steps[-1]:
-          records = parallel.stacked(begun.records)
-          result = training.over_steps(records, result_type, axis=1)
+          records = parallel.stacked(current.records)
+          result = training.over_steps(records, pieces.result, axis=1)
           # Copies, where the last of many records would keep them all.
           result = jax.tree.map(np.ascontiguousarray, result)
-          finished.append((begun.seeds, result))
+          finished.append((current.seeds, result))
         if clock() - saved >= save_every or _bytes(finished) >= _HELD:
           _store(folder, finished)
           if step < steps[-1]:
-            checkpoints.write(folder, _checkpoint(begun))
+            checkpoints.write(folder, _checkpoint(current))
           saved = clock()
   finally:
     _store(folder, finished)
-    if begun is not None and begun.step < steps[-1]:
-      checkpoints.write(folder, _checkpoint(begun))
+    if current is not None and current.step < steps[-1]:
+      checkpoints.write(folder, _checkpoint(current))
 
 
 def _jobs(
-  size: int, folder: Setting, seeds: np.ndarray, template: Any
-) -> Iterator[parallel.Begun]:
-  """What there is to train: first what has begun, then the rest.
+  size: int, folder: Folder, seeds: np.ndarray, template: Any
+) -> Iterator[parallel.InProgress]:
+  """Seeds to train: checkpointed ones first, then new ones.
 
-  Seeds that another process has stored in the meantime are left out.
+  Seeds that another process has stored meanwhile are skipped.
   """
   rest = seeds
   for checkpoint in checkpoints.read(folder, template):
@@ -108,11 +103,11 @@ def _jobs(
       wanted = store.missing(folder, checkpoint.seeds[part])
       part = part[np.isin(checkpoint.seeds[part], wanted)]
       if part.size:
-        yield _begun(checkpoint, part)
+        yield _resumed(checkpoint, part)
   for part in _parts(rest, size):
     wanted = store.missing(folder, part)
     if wanted.size:
-      yield parallel.Begun(wanted, 0, None, ())
+      yield parallel.InProgress(wanted, 0, None, ())
 
 
 def _parts(rows: np.ndarray, size: int) -> list[np.ndarray]:
@@ -120,10 +115,10 @@ def _parts(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def _store(
-  folder: Setting,
+  folder: Folder,
   finished: list[tuple[np.ndarray, Any]],
 ) -> None:
-  """Moves finished seeds to disk; their checkpoints have done their duty."""
+  """Writes finished seeds and deletes their checkpoints."""
   if finished:
     seeds = np.concatenate([seeds for seeds, _ in finished])
     result = jax.tree.map(
@@ -138,34 +133,36 @@ def _bytes(finished: list[tuple[np.ndarray, Any]]) -> int:
   return sum(x.nbytes for each in finished for x in jax.tree.leaves(each))
 
 
-def _checkpoint(begun: parallel.Begun) -> checkpoints.Checkpoint:
-  count = len(begun.seeds)
-  state = jax.tree.map(lambda x: np.asarray(x)[:count], begun.state)
-  tree = state, parallel.stacked(begun.records)
-  return checkpoints.Checkpoint(begun.seeds, begun.step, tree)
+def _checkpoint(current: parallel.InProgress) -> checkpoints.Checkpoint:
+  count = len(current.seeds)
+  state = jax.tree.map(lambda x: np.asarray(x)[:count], current.state)
+  tree = state, parallel.stacked(current.records)
+  return checkpoints.Checkpoint(current.seeds, current.step, tree)
 
 
-def _begun(
+def _resumed(
   checkpoint: checkpoints.Checkpoint, rows: np.ndarray
-) -> parallel.Begun:
-  """Some of its seeds, taken up again."""
+) -> parallel.InProgress:
+  """The seeds of a checkpoint in these rows."""
   state, records = jax.tree.map(lambda x: x[rows], checkpoint.tree)
   count = jax.tree.leaves(records)[0].shape[1]
   records = tuple(
     jax.tree.map(lambda x, i=i: x[:, i], records) for i in range(count)
   )
-  return parallel.Begun(checkpoint.seeds[rows], checkpoint.step, state, records)
+  return parallel.InProgress(
+    checkpoint.seeds[rows], checkpoint.step, state, records
+  )
 
 
 def _template(
   trainer: parallel.Trainer,
+  config: Any,
   root_key: base.Key,
-  numbers: dict[str, float],
   data: Any,
 ) -> Any:
-  """What a checkpoint must look like: any number of recorded steps."""
-  state = parallel.state_shapes(trainer, root_key, numbers, data)
-  record = jax.eval_shape(trainer.record, data, state)
+  """The shapes of a checkpoint with any number of recorded steps."""
+  state = parallel.state_shapes(trainer, config, root_key, data)
+  record = jax.eval_shape(trainer.record, parallel.traced(config), data, state)
   stack = lambda x: jax.ShapeDtypeStruct(
     (x.shape[0], -1, *x.shape[1:]), x.dtype
   )

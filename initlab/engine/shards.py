@@ -1,4 +1,4 @@
-"""The content of a shard: rows of seeds as the bytes of a Parquet file."""
+"""Encodes the rows of seeds as a Parquet file, and decodes it."""
 
 import itertools
 import json
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from initlab import base
-from initlab.engine.identity import INDICES, Setting, canonical, sha256
+from initlab.engine.identity import INDICES, Folder, canonical, sha256
 
-# Keys in a shard's footer: what it tells of the shard, as JSON, and the SHA-256
-# of that, since Parquet's own checksums cover the pages only.
+# Keys in a shard's footer: its metadata as JSON, and their SHA-256, since
+# Parquet's own checksums cover the pages only.
 _FOOTER, _SHA256 = b'initlab', b'initlab_sha256'
 
 
@@ -26,7 +26,7 @@ class Shard(NamedTuple):
 
 
 def float32(field: str, values: Any) -> np.ndarray:
-  """Values that float32 holds exactly; refuses others."""
+  """Values as float32; refuses values that it cannot represent exactly."""
   values = np.asarray(values)
   with np.errstate(over='ignore'):
     exact = values.astype(np.float32)
@@ -38,15 +38,15 @@ def float32(field: str, values: Any) -> np.ndarray:
 
 
 def sizes(
-  setting: Setting, seeds: np.ndarray, values: dict[str, np.ndarray]
+  folder: Folder, seeds: np.ndarray, values: dict[str, np.ndarray]
 ) -> dict[str, int]:
-  """Axis -> its length, over all fields; refuses shapes that do not fit.
+  """Axis -> its length, over all fields; refuses inconsistent shapes.
 
-  Samples may differ in number between fields, so 'value' is not in it.
+  'value' is left out, since fields may have samples of different sizes.
   """
   sizes = {'seed': seeds.size}
-  sizes |= {axis: len(at) for axis, at in setting.coordinates.items()}
-  for field, axes in setting.axes.items():
+  sizes |= {axis: len(at) for axis, at in folder.coordinates.items()}
+  for field, axes in folder.axes.items():
     shape = values[field].shape
     names = ('seed', *axes)
     fits = len(shape) == len(names) and all(
@@ -61,29 +61,29 @@ def sizes(
   return sizes
 
 
-def encode(setting: Setting, shard: Shard) -> bytes:
-  """A shard as the content of its file."""
+def encode(folder: Folder, shard: Shard) -> bytes:
+  """Serializes a shard."""
   import pyarrow as pa
   import pyarrow.parquet as pq
 
-  names, places, kinds = _places(setting, sizes(setting, *shard))
+  names, places, kinds = _places(folder, sizes(folder, *shard))
   rows = shard.seeds.size * len(kinds)
   columns = {
     name: _scalar(kind, value).take(pa.array(np.zeros(rows, np.int8)))
-    for name, (kind, value) in setting.constants.items()
+    for name, (kind, value) in folder.constants.items()
   }
   columns['seed'] = pa.array(np.repeat(shard.seeds, len(kinds)))
   for name, at in zip(names, places.T, strict=True):
     at = np.tile(at.astype(INDICES[name].dtype), shard.seeds.size)
     columns[name] = pa.array(at)
   indices = list(columns)
-  for field, axes in setting.axes.items():
+  for field, axes in folder.axes.items():
     own = np.tile([kind == _kind_of(axes) for kind in kinds], shard.seeds.size)
     columns[field] = _column(shard.values[field], own, 'value' in axes)
   footer = canonical(
     {
-      'setting': setting.identity,
-      'environment': dict(setting.environment),
+      'setting': folder.identity,
+      'environment': dict(folder.environment),
       'seeds': shard.seeds.tolist(),
       'shapes': {field: v.shape[1:] for field, v in shard.values.items()},
     }
@@ -101,12 +101,12 @@ def encode(setting: Setting, shard: Shard) -> bytes:
 
 
 def _kind_of(axes: tuple[str, ...]) -> tuple[str, ...]:
-  """The axes of a field that are index columns: its kind of row."""
+  """The index axes of a field; they determine its kind of row."""
   return tuple(name for name in axes if name in INDICES)
 
 
 def _places(
-  setting: Setting, sizes: dict[str, int]
+  folder: Folder, sizes: dict[str, int]
 ) -> tuple[list[str], np.ndarray, list[tuple[str, ...]]]:
   """The rows of one seed.
 
@@ -114,12 +114,12 @@ def _places(
     The names of the I index columns; `[R, I]` their values, ascending; the kind
     of each row. Rows of one kind run through its axes in C order.
   """
-  kinds = sorted({_kind_of(axes) for axes in setting.axes.values()})
+  kinds = sorted({_kind_of(axes) for axes in folder.axes.values()})
   names = [name for name in INDICES if any(name in kind for kind in kinds)]
   rows = []
   for kind in kinds:
     along = [
-      setting.coordinates.get(name, range(first, first + sizes[name]))
+      folder.coordinates.get(name, range(first, first + sizes[name]))
       if name in kind
       else [whole]
       for name in names
@@ -149,8 +149,8 @@ def _column(values: np.ndarray, own: np.ndarray, lists: bool) -> Any:
   Args:
     values: `[S, ...]`, in the order of the rows.
     own: `[S * R]` whether the row is the field's.
-    lists: whether the last axis is within a row. The list is of any length:
-      Arrow before 19 cannot write fixed ones that are null.
+    lists: whether a row holds the last axis as a list. Lists have variable
+      length: Arrow before 19 cannot write null fixed-size lists.
   """
   import pyarrow as pa
 
@@ -167,14 +167,14 @@ def _column(values: np.ndarray, own: np.ndarray, lists: bool) -> Any:
 
 
 def read_footer(metadata: dict[bytes, bytes]) -> dict[str, Any]:
-  """What the metadata in a shard's footer tell, or an error."""
+  """The parsed metadata in a shard's footer; raises if they are corrupt."""
   if sha256(metadata[_FOOTER]) != metadata[_SHA256].decode():
-    raise ValueError('the footer does not have its checksum')
+    raise ValueError('the checksum of the footer does not match')
   return json.loads(metadata[_FOOTER])
 
 
 def decode(path: pathlib.Path) -> tuple[dict[str, Any], Shard]:
-  """Footer and content of a file, or an error where they do not agree."""
+  """Footer and content of a file; raises if they disagree."""
   import pyarrow as pa
   import pyarrow.parquet as pq
 

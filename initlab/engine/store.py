@@ -4,31 +4,30 @@
                                           seeds-0000000000-0000000063.parquet
                                           seeds-0000000064-0000000127.parquet
 
-A folder is one setting: `digest` is of everything that decides the bits, never
-of the clock. A shard is one aligned block of seeds. It is only ever replaced
-whole, by one that holds more seeds, so that done means stored, any number of
-processes and hosts write without locks, and no seed is in two files. A writer
-that loses a race on one block loses seeds, never bits: they stay `missing`.
+One folder per setting: `digest` covers everything that determines the bits,
+including the program (see `program`). A shard is one aligned block of seeds. It
+is replaced atomically, only by one with more seeds, so a stored seed is done,
+any number of processes and hosts can write without locks, and no seed is in two
+files. A writer that loses a race for a block loses its seeds, which then stay
+`missing`; it never corrupts any.
 
-The digest is of the program, too, see `program`. What an earlier program has
-stored of a setting moves out of the readers' way, to be there when that program
-is back:
+Results of an earlier program move here, and back when that program returns:
 
     <root>/_earlier/<experiment>/<prefix>-<digest>/
 
-A row is one seed and one place in the network: column `seed`, then those of
-`step` and `layer` that the Result's annotations name, then one float32 column a
-field, a list where a field holds samples. Step -1 and layer 0 stand for the
-whole; a field is null on the rows that are not its own. Constant columns tell
-settings apart: `run` (the folder), the config's fields, whatever decides the
-bits. One line reads all settings of an experiment:
+A row is one seed at one step and layer: column `seed`, then `step` and `layer`
+if the Result's annotations name them, then one float32 column per field, or a
+list for a field of samples. Step -1 and layer 0 mark values of the whole
+training or network; a field is null on rows of another kind. Constant columns
+identify the setting: `run` (the folder), the config's fields, and the rest of
+the identity. One line reads all settings of an experiment:
 
     pd.read_parquet('results/variance')
     pl.read_parquet('results/variance/**/*.parquet')
     duckdb.sql("from 'results/variance/**/*.parquet'")
 
-pandas reads every file there whose name, or whose folder's, does not start with
-`_` or `.`: whatever else is put beside the settings must start with one.
+pandas skips files and folders whose names start with `_` or `.`; all other
+files beside the settings must start with one of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +37,7 @@ import os
 import pathlib
 import re
 import typing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 import warnings
 
 import numpy as np
@@ -49,7 +48,7 @@ from initlab.engine.identity import (
   INDICES,
   PROGRAM_BITS,
   VERSION,
-  Setting,
+  Folder,
   axes_of,
   canonical,
   constant,
@@ -59,9 +58,12 @@ from initlab.engine.identity import (
   without_program,
 )
 
+if TYPE_CHECKING:
+  import pyarrow as pa
+
 
 class MissingSeeds(base.UserError):
-  """Seeds that were asked for are not on disk, or no longer intact there."""
+  """Requested seeds are not on disk, or their shard is corrupt."""
 
 
 def open_setting(
@@ -76,33 +78,33 @@ def open_setting(
   environment: Mapping[str, Any],
   coordinates: Mapping[str, Sequence[int]] | None = None,
   create: bool = True,
-) -> Setting:
-  """Finds or makes the folder of one setting.
+) -> Folder:
+  """Finds or creates the folder of one setting.
 
   Args:
     root: folder of all results.
     experiment: name of its folder inside.
-    prefix: words for people, in front of the digest. A folder that has the
+    prefix: a readable name in front of the digest. An existing folder with the
       digest is used whatever its prefix.
     config: a frozen dataclass of str, int, float, bool, None and tuples.
-    bits: what else decides the bits: root seed, lanes, device kind, versions,
-      matmul precision, dtype. One constant column each.
+    bits: what else determines the bits: root seed, lanes, device kind,
+      versions, matmul precision, dtype. One constant column each.
     result_type: the Result class, its fields annotated `base.PerLayer` and so
       on; axes are some of step and layer, in this order, then value or not.
-    block: seeds a shard, at least 1; a folder that has shards keeps theirs.
-      All processes that write at one time must give the same.
-    environment: recorded in every shard; decides nothing.
+    block: seeds per shard, at least 1; a folder with shards keeps their size.
+      Processes that write at the same time must pass the same value.
+    environment: recorded in every shard, for information only.
     coordinates: axis -> ascending coordinates; by default steps count from 0
       and layers from 1.
-    create: whether to make the folder, if it is not there. Without, the setting
-      can tell what is `missing`.
+    create: whether to create a missing folder. Without it the result still
+      tells which seeds are `missing`.
 
   Returns:
-    The setting, its folder there and writable, with a `_setting.json`.
+    The folder, which exists and has a `_setting.json` if `create`.
 
   Raises:
-    UserError: the folder cannot be made, holds another setting, or two columns
-      would have the same name.
+    UserError: the folder cannot be created, holds another setting, or two
+      columns would have the same name.
   """
   if not re.fullmatch(r'[A-Za-z0-9][\w.-]*', experiment, re.ASCII):
     raise base.UserError(f'experiment {experiment!r} cannot name a folder')
@@ -134,7 +136,7 @@ def open_setting(
   refuse_twins(['run', *constants, *extra, 'seed', *INDICES, *axes])
   if create or path.exists():
     _record(path / '_setting.json', identity)
-  return Setting(
+  return Folder(
     path=path,
     identity=identity,
     axes=axes,
@@ -145,22 +147,22 @@ def open_setting(
   )
 
 
-def set_aside(settings: Sequence[Setting]) -> None:
-  """Lets the settings' folder hold what their own programs have stored, alone.
+def set_aside(folders: Sequence[Folder]) -> None:
+  """Moves results of earlier programs of these settings out of the way.
 
-  Folders of the same settings under another program, another layout or other
-  data move to `<root>/_earlier`, with a warning that counts them; folders of
-  the settings themselves come back from there.
+  Folders of the same settings with another program, layout or data move to
+  `<root>/_earlier`, with a warning that counts them. Folders of the current
+  programs move back from there.
 
   Args:
-    settings: of one experiment, at least one.
+    folders: of one experiment, at least one.
 
   Raises:
-    UserError: the disk refuses.
+    UserError: a folder cannot be moved.
   """
-  here = settings[0].path.parent
+  here = folders[0].path.parent
   aside = here.parent / '_earlier' / here.name
-  ours = {without_program(each.identity): each.identity for each in settings}
+  ours = {without_program(each.identity): each.identity for each in folders}
   reasons = []
   for path, identity in _folders(here):
     current = ours.get(without_program(identity), identity)
@@ -184,7 +186,7 @@ def set_aside(settings: Sequence[Setting]) -> None:
 def _folders(
   parent: pathlib.Path,
 ) -> Iterator[tuple[pathlib.Path, dict[str, Any]]]:
-  """The folders of settings, with the identity that each has recorded."""
+  """The folders of settings with their recorded identities."""
   for path in sorted(parent.glob('[!_.]*/_setting.json')):
     identity = files.intact(path, lambda path: json.loads(path.read_text()))
     if identity is not None:
@@ -192,7 +194,7 @@ def _folders(
 
 
 def _free(path: pathlib.Path) -> pathlib.Path:
-  """The path, or where something is there, the next of that name."""
+  """The path, with a number appended if it exists."""
   names = itertools.count(2)
   free = path
   while free.exists():
@@ -201,7 +203,7 @@ def _free(path: pathlib.Path) -> pathlib.Path:
 
 
 def _changed(earlier: dict[str, Any], current: dict[str, Any]) -> str:
-  """What sets an earlier identity of a setting apart."""
+  """How an earlier identity of a setting differs from the current one."""
   if not earlier['bits'].keys() >= set(PROGRAM_BITS):
     return 'without a digest of their program'
   for name in PROGRAM_BITS:
@@ -210,89 +212,89 @@ def _changed(earlier: dict[str, Any], current: dict[str, Any]) -> str:
   return 'of another layout'
 
 
-def done(setting: Setting) -> np.ndarray:
-  """The seeds on disk, `[S]` ascending uint32; only footers are read.
+def done(folder: Folder) -> np.ndarray:
+  """The stored seeds, `[S]` ascending uint32; reads footers only.
 
-  A shard without an intact footer is set aside with a warning that names it,
-  and its seeds are not done.
+  A shard with a corrupt footer is renamed aside with a warning, and its seeds
+  count as missing.
 
   Raises:
-    UserError: a shard is of another setting, or cannot be read.
+    UserError: a shard belongs to another setting, or cannot be read.
   """
-  return _stored(setting, [first for first, _ in _blocks(setting.path)])
+  return _stored(folder, [first for first, _ in _blocks(folder.path)])
 
 
-def missing(setting: Setting, seeds: Sequence[int] | np.ndarray) -> np.ndarray:
-  """Those of the seeds that are not `done`, uint32, in the order given."""
+def missing(folder: Folder, seeds: Sequence[int] | np.ndarray) -> np.ndarray:
+  """The given seeds that are not stored, uint32, in their order."""
   seeds = _checked(seeds)
-  return seeds[~np.isin(seeds, _stored(setting, _firsts(setting, seeds)))]
+  return seeds[~np.isin(seeds, _stored(folder, _firsts(folder, seeds)))]
 
 
 def write(
-  setting: Setting, seeds: Sequence[int] | np.ndarray, result: Any
+  folder: Folder, seeds: Sequence[int] | np.ndarray, result: Any
 ) -> None:
-  """Adds seeds to the shards of their blocks; a shard is replaced whole.
+  """Adds seeds to the shards of their blocks.
 
-  A seed that is stored already stays as it is. A shard is rewritten at every
-  call that adds to it, so many seeds a call are cheaper than many calls.
+  Stored seeds are kept as they are. Every call rewrites the shards that it adds
+  to, so prefer few calls with many seeds.
 
   Args:
-    setting: from `open_setting`.
+    folder: from `open_setting`.
     seeds: `[S]` integers, 0 <= seed < 2**32.
     result: a Result of arrays `[S, ...]`, exact in float32.
 
   Raises:
-    UserError: shapes do not fit, a value is not exact in float32, or the disk
-      refuses; what was on disk is then as it was.
+    UserError: shapes are inconsistent, a value is not exact in float32, or a
+      shard cannot be written; what was on disk is unchanged.
   """
   seeds = _checked(seeds)
-  # Also where it has been set aside by a process of another program meanwhile.
-  _record(setting.path / '_setting.json', setting.identity)
+  # Another process may have set the folder aside meanwhile.
+  _record(folder.path / '_setting.json', folder.identity)
   values = {
     field: shards.float32(field, getattr(result, field))
-    for field in setting.axes
+    for field in folder.axes
   }
-  shards.sizes(setting, seeds, values)
-  for first in _firsts(setting, seeds):
-    mine = seeds // setting.block == first // setting.block
+  shards.sizes(folder, seeds, values)
+  for first in _firsts(folder, seeds):
+    mine = seeds // folder.block == first // folder.block
     new = shards.Shard(seeds[mine], {f: v[mine] for f, v in values.items()})
-    old = _load(setting, first)
+    old = _load(folder, first)
     both = _merged([old, new] if old else [new])
     if old is None or both.seeds.size > old.seeds.size:
-      files.write_bytes(_path(setting, first), shards.encode(setting, both))
+      files.write_bytes(_path(folder, first), shards.encode(folder, both))
 
 
 def read(
-  setting: Setting, seeds: Sequence[int] | np.ndarray
+  folder: Folder, seeds: Sequence[int] | np.ndarray
 ) -> dict[str, np.ndarray]:
-  """The values of seeds, every page's checksum verified.
+  """The values of seeds; verifies the checksum of every page.
 
   Args:
-    setting: from `open_setting`.
+    folder: from `open_setting`.
     seeds: at least one.
 
   Returns:
     field -> `[S, ...]` float32, in the order of the seeds.
 
   Raises:
-    MissingSeeds: some are not stored. A broken shard is first set aside with a
-      warning that names it: compute what is `missing`, then read again.
-    UserError: no seeds, a shard of another setting, or one that the disk will
-      not give.
+    MissingSeeds: some are not stored. A corrupt shard is first renamed aside
+      with a warning: compute the `missing` seeds, then read again.
+    UserError: no seeds are given, or a shard belongs to another setting or
+      cannot be read.
   """
   seeds = _checked(seeds)
   if not seeds.size:
     raise base.UserError('there is nothing to read: the list of seeds is empty')
   found = [
     shard
-    for first in _firsts(setting, seeds)
-    if (shard := _load(setting, first)) is not None
+    for first in _firsts(folder, seeds)
+    if (shard := _load(folder, first)) is not None
   ]
   stored = np.concatenate([shard.seeds for shard in found] or [seeds[:0]])
   absent = seeds[~np.isin(seeds, stored)]
   if absent.size:
     raise MissingSeeds(
-      f'{absent.size} of {seeds.size} seeds are not in {setting.path}: '
+      f'{absent.size} of {seeds.size} seeds are not in {folder.path}: '
       f'{", ".join(map(str, absent[:5]))}{" ..." if absent.size > 5 else ""}'
     )
   whole = _merged(found)
@@ -300,8 +302,30 @@ def read(
   return {field: values[at] for field, values in whole.values.items()}
 
 
+def rows(
+  folders: Sequence[Folder], seeds: Sequence[int] | np.ndarray
+) -> 'pa.Table':
+  """The stored rows of seeds, as `pd.read_parquet` reads them.
+
+  Args:
+    folders: from `open_setting`.
+    seeds: `[S]`.
+  """
+  import pyarrow as pa
+  from pyarrow import parquet
+
+  seeds = _checked(seeds)
+  found = []
+  for folder in folders:
+    for first in _firsts(folder, seeds):
+      table = parquet.read_table(_path(folder, first), partitioning=None)
+      wanted = np.isin(table['seed'].to_numpy(), seeds)
+      found.append(table.filter(pa.array(wanted)))
+  return pa.concat_tables(found)
+
+
 def _record(path: pathlib.Path, identity: dict[str, Any]) -> None:
-  """Writes the identity, or refuses a folder that has another."""
+  """Writes the identity; refuses a folder that has another."""
   recorded = files.intact(path, lambda path: json.loads(path.read_text()))
   if recorded is None:
     files.write_text(path, json.dumps(identity, indent=2) + '\n')
@@ -313,15 +337,15 @@ def _record(path: pathlib.Path, identity: dict[str, Any]) -> None:
 
 
 def _blocks(path: pathlib.Path) -> list[tuple[int, int]]:
-  """The first seed and the size of each shard of a folder, ascending."""
-  with files.told('read', path):
+  """The first seed and the block size of each shard, ascending."""
+  with files.user_errors('read', path):
     names = sorted(os.listdir(path))
   matches = [re.fullmatch(r'seeds-(\d+)-(\d+)\.parquet', n) for n in names]
   return [(int(m[1]), int(m[2]) - int(m[1]) + 1) for m in matches if m]
 
 
 def _block(path: pathlib.Path, wanted: int) -> int:
-  """The size of a folder's shards, or the one wanted where there are none."""
+  """The block size of a folder's shards; `wanted` if there are none."""
   sizes = {size for _, size in _blocks(path)} or {wanted}
   if len(sizes) > 1:
     raise base.UserError(
@@ -331,14 +355,14 @@ def _block(path: pathlib.Path, wanted: int) -> int:
   return sizes.pop()
 
 
-def _path(setting: Setting, first: int) -> pathlib.Path:
-  last = first + setting.block - 1
-  return setting.path / f'seeds-{first:010}-{last:010}.parquet'
+def _path(folder: Folder, first: int) -> pathlib.Path:
+  last = first + folder.block - 1
+  return folder.path / f'seeds-{first:010}-{last:010}.parquet'
 
 
-def _firsts(setting: Setting, seeds: np.ndarray) -> list[int]:
+def _firsts(folder: Folder, seeds: np.ndarray) -> list[int]:
   """The first seeds of the blocks that seeds are in, ascending."""
-  return [int(k) * setting.block for k in np.unique(seeds // setting.block)]
+  return [int(k) * folder.block for k in np.unique(seeds // folder.block)]
 
 
 def _checked(seeds: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -352,35 +376,35 @@ def _checked(seeds: Sequence[int] | np.ndarray) -> np.ndarray:
   return wide.astype(np.uint32)
 
 
-def _stored(setting: Setting, firsts: list[int]) -> np.ndarray:
-  """The seeds that the footers of blocks declare, `[S]` ascending uint32."""
+def _stored(folder: Folder, firsts: list[int]) -> np.ndarray:
+  """The seeds listed in the footers of blocks, `[S]` ascending uint32."""
   import pyarrow.parquet as pq
 
   seeds: list[int] = []
   for first in firsts:
-    path = _path(setting, first)
+    path = _path(folder, first)
     footer = files.intact(
       path, lambda path: shards.read_footer(pq.read_schema(path).metadata)
     )
     if footer is not None:
-      refuse_other(setting.identity, footer['setting'], path)
+      refuse_other(folder.identity, footer['setting'], path)
       seeds += footer['seeds']
   return np.array(seeds, np.uint32)
 
 
-def _load(setting: Setting, first: int) -> shards.Shard | None:
-  """One shard, checksums verified; None where it is absent or was broken."""
-  path = _path(setting, first)
+def _load(folder: Folder, first: int) -> shards.Shard | None:
+  """One shard, with checksums verified; None if it is absent or corrupt."""
+  path = _path(folder, first)
   loaded = files.intact(path, shards.decode)
   if loaded is None:
     return None
   footer, shard = loaded
-  refuse_other(setting.identity, footer['setting'], path)
+  refuse_other(folder.identity, footer['setting'], path)
   return shard
 
 
 def _merged(parts: Sequence[shards.Shard]) -> shards.Shard:
-  """One shard of all seeds, ascending; the first to hold a seed wins."""
+  """One shard of all seeds, ascending; the first of duplicates is kept."""
   seeds, first = np.unique(
     np.concatenate([part.seeds for part in parts]), return_index=True
   )

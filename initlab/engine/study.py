@@ -1,19 +1,18 @@
-"""A study: settings x seeds computed, resumed and saved.
+"""A study: computes, resumes and stores settings x seeds.
 
-What is done is what is stored, so the same study run again, after an
-interruption or with more seeds, computes only what is missing. Nothing here
-reads a flag or the clock.
+Only missing seeds are computed, so a study can be run again after an
+interruption or with more seeds. Nothing here reads a flag or the clock.
 """
 
-import bisect
 from collections.abc import Callable, Sequence
 import contextlib
 import dataclasses
 import functools
 import importlib.metadata
+import math
 import pathlib
 import platform
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jaxlib
@@ -21,7 +20,7 @@ import numpy as np
 
 from initlab import base, keys
 from initlab.engine import lanes, parallel, program, resume, store
-from initlab.engine.identity import Setting
+from initlab.engine.identity import Folder
 from initlab.experiment import (
   Experiment,
   Outcome,
@@ -32,32 +31,36 @@ from initlab.experiment import (
   written,
 )
 
-# Seeds with room in one file, at least.
+if TYPE_CHECKING:
+  import pyarrow as pa
+
+# Fewest seeds per shard.
 _BLOCK = 64
 
-# `(label, count)`: so many more seeds of the setting of that label are done; a
-# fraction where they are in training.
-Advance = Callable[[str, float], None]
+# `(label, count)`: `count` more seeds of setting `label` are finished
+# (fractional during training).
+Progress = Callable[[str, float], None]
 
 
 class Options(NamedTuple):
-  """What is asked of a study beside its settings.
+  """How to run a study.
 
   seeds: `[S]` ascending.
-  root_seed: that all keys come from.
-  lanes: seeds a device advances at once; 0 leaves it to `lanes.auto_lanes`.
-  devices: how many to use; 0 uses all.
+  root_seed: the integer that all keys are derived from.
+  lanes: the vmap width; 0 chooses it by `lanes.auto_lanes`.
+  devices: the number of devices; 0 uses all.
   matmul_precision: of float32 products, as `launch` has configured it.
   out: the folder of all results.
   data_dir: the folder of downloaded data sets.
-  command: the command line that asks for just this.
-  checkpoint_every: seconds after which a training is saved.
-  clock: in seconds, from any start; the one above never passes without one.
-  uninterrupted: a context at whose end an interruption of it arrives.
-  tensorboard: whether to write learning curves as event files, too.
-  from_files: whether all functions are those of the source files, as in a
-    program that a shell has started; in a notebook they may be others, and then
-    nothing that was made of them before is taken for theirs unseen.
+  command: the command line that repeats this study.
+  checkpoint_every: seconds between checkpoints of a training.
+  clock: monotonic seconds. The default never advances, which disables timed
+    checkpoints.
+  uninterrupted: context manager that defers interruptions until it exits.
+  tensorboard: whether to also write learning curves as event files.
+  from_files: whether all functions come from unchanged source files, as in a
+    program started from a shell. A notebook may have redefined them, so there
+    cached digests and reports are not reused.
   """
 
   seeds: np.ndarray
@@ -75,18 +78,18 @@ class Options(NamedTuple):
   from_files: bool = False
 
 
-class Shard(NamedTuple):
-  """One worker's part of the seeds of every setting: 0 <= index < count."""
+class Worker(NamedTuple):
+  """One of `count` workers that share the seeds, 0 <= index < count."""
 
   index: int
   count: int
 
 
-class Worked(NamedTuple):
-  """What a worker did, in seeds of all settings.
+class Tally(NamedTuple):
+  """Seeds of a worker, over all settings.
 
-  share: that are its own.
-  computed: that were missing when it began.
+  share: assigned to it.
+  computed: missing when it started.
   """
 
   share: int
@@ -94,44 +97,44 @@ class Worked(NamedTuple):
 
 
 class Task(NamedTuple):
-  """One setting with its name among the others, and all it takes to run it.
+  """One setting, its label, and everything needed to run it.
 
-  program: an Engine of `sweeps`, or a Trainer where the experiment trains.
+  runner: an `Engine` of `parallel`, or a `Trainer` where the experiment trains.
   """
 
   config: Any
   label: str
   data: Any
-  folder: Setting
-  program: Any
+  folder: Folder
+  runner: Any
 
 
 def run(
   experiment: Experiment,
   settings: Sequence[Any],
   options: Options,
-  advance: Callable[[int], Any],
+  bar: Callable[[int], Any],
 ) -> tuple[list[Outcome], list[Task]]:
-  """Computes what is missing, and reads the whole.
+  """Computes missing seeds and reads all results.
 
   Args:
     experiment: the program.
     settings: Configs, at least one.
-    options: the rest.
-    advance: given the number of missing seeds of all settings, a context
-      manager of an `Advance`.
+    options: how to run it.
+    bar: `total -> context manager` that yields a `Progress`, given the number
+      of missing seeds of all settings.
 
   Returns:
-    One Outcome a setting, and the Task that it comes from.
+    One Outcome per setting, and its Task.
 
   Raises:
-    UserError: data, a folder or a device that is not to be had. Nothing has
-      been computed then, but for a disk that fills up on the way.
+    UserError: data, a folder or a device is not available. It is raised before
+      anything is computed, unless the disk fills up later.
   """
   devices = lanes.chosen_devices(options.devices)
   tasks = open_tasks(experiment, settings, options, devices)
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
-  with advance(sum(map(len, absent))) as progress:
+  with bar(sum(map(len, absent))) as progress:
     measured = [
       _measured(experiment, task, options, progress) for task in tasks
     ]
@@ -151,75 +154,85 @@ def run(
   return outcomes, tasks
 
 
+def rows(tasks: Sequence[Task], seeds: np.ndarray) -> 'pa.Table':
+  """The stored rows of seeds of all settings, ascending.
+
+  Args:
+    tasks: from `run`.
+    seeds: `[S]` the seeds passed to `run`.
+  """
+  return store.rows([task.folder for task in tasks], seeds)
+
+
 def work(
   experiment: Experiment,
   settings: Sequence[Any],
   options: Options,
-  shard: Shard,
-  advance: Callable[[int], Any],
-) -> Worked:
-  """Computes what is missing of one worker's seeds, and writes no report.
+  worker: Worker,
+  bar: Callable[[int], Any],
+) -> Tally:
+  """Computes the missing seeds of one worker, and writes no report.
 
   Args:
     experiment: the program.
     settings: Configs, at least one.
-    options: the rest; the seeds are those of all workers.
-    shard: which worker this is.
-    advance: as for `run`.
+    options: how to run it; the seeds are those of all workers.
+    worker: which worker this is.
+    bar: as for `run`.
 
   Returns:
-    How much it was.
+    The number of seeds.
 
   Raises:
     UserError: as `run`.
   """
   devices = lanes.chosen_devices(options.devices)
   tasks = open_tasks(experiment, settings, options, devices)
-  shares = [share(options.seeds, task.folder.block, shard) for task in tasks]
+  shares = [share(options.seeds, task.folder.block, worker) for task in tasks]
   absent = [
     len(store.missing(task.folder, seeds))
     for task, seeds in zip(tasks, shares, strict=True)
   ]
-  with advance(sum(absent)) as progress:
+  with bar(sum(absent)) as progress:
     for task, seeds in zip(tasks, shares, strict=True):
       if len(seeds):
         mine = options._replace(seeds=seeds)
         _complete(experiment, task, mine, progress)
-  return Worked(sum(map(len, shares)), sum(absent))
+  return Tally(sum(map(len, shares)), sum(absent))
 
 
-def share(seeds: np.ndarray, block: int, shard: Shard) -> np.ndarray:
-  """The seeds of one worker: every seed is one worker's, and always the same's.
+def share(seeds: np.ndarray, block: int, worker: Worker) -> np.ndarray:
+  """The seeds of one worker; a deterministic partition of all seeds.
 
-  Whole blocks in turn, so that no two workers write one file, unless the
-  largest share were then over 5/4 of an even one: then consecutive seeds.
-  Files that two workers share are slower to write, and seeds that one of them
-  loses to the other are computed again.
+  Blocks are assigned round-robin, so that no two workers write the same file.
+  If the largest share would then exceed an even one by a quarter, seeds are
+  split evenly instead. Workers that share a file write more slowly, and a seed
+  lost in a race for it is computed again.
 
   Args:
     seeds: `[S]` ascending, of all workers.
-    block: seeds a file.
-    shard: which worker.
+    block: seeds per file.
+    worker: which worker.
 
   Returns:
-    `[n]` ascending; none where there are more workers than seeds.
+    `[n]` ascending; may be empty.
 
   Examples:
-    >>> share(np.arange(8), 2, Shard(1, 2))
+    >>> share(np.arange(8), 2, Worker(1, 2))
     array([2, 3, 6, 7])
-    >>> share(np.arange(8), 64, Shard(1, 2))
+    >>> share(np.arange(8), 64, Worker(1, 2))
     array([4, 5, 6, 7])
   """
   blocks, sizes = np.unique(seeds // block, return_counts=True)
-  shares = [sizes[first :: shard.count].sum() for first in range(shard.count)]
-  if max(shares) * shard.count <= 1.25 * len(seeds):
-    mine = blocks[shard.index :: shard.count]
+  shares = [sizes[first :: worker.count].sum() for first in range(worker.count)]
+  if max(shares) * worker.count <= 1.25 * len(seeds):
+    mine = blocks[worker.index :: worker.count]
     return seeds[np.isin(seeds // block, mine)]
-  return np.array_split(seeds, shard.count)[shard.index]
+  return np.array_split(seeds, worker.count)[worker.index]
 
 
 def labels(settings: Sequence[Any]) -> list[str]:
-  """What tells each setting from the others; the first knob of a single one."""
+  """Labels from the knobs that vary; from the first knob for one setting."""
   fields = dataclasses.fields(settings[0])
   varying = [
     field
@@ -251,12 +264,12 @@ def open_tasks(
   Args:
     experiment: the program.
     settings: Configs, at least one.
-    options: the rest.
-    devices: those that compute.
-    create: whether folders that are not there are made.
+    options: how to run it.
+    devices: the devices to use.
+    create: whether to create missing folders.
 
   Raises:
-    UserError: data, memory or a folder that is not to be had.
+    UserError: data, memory or a folder is not available.
   """
   data = [experiment.load(config, options.data_dir) for config in settings]
   memory = None
@@ -284,7 +297,7 @@ def open_tasks(
 
 
 def lanes_of(task: Task) -> int:
-  """How many seeds a device advances at once."""
+  """The vmap width of a task."""
   return task.folder.identity['bits']['lanes']
 
 
@@ -297,42 +310,59 @@ def _fitting(
   options: Options,
   devices: Sequence[Any],
 ) -> Task:
-  """A setting at as many lanes as its devices have the memory for.
+  """A task with the largest vmap width that fits in device memory.
 
-  Lanes decide bits, so they follow from backend, shapes and the memory that a
-  device has, never from what is free. Where nothing is missing, nothing is
-  asked.
+  The vmap width affects results bitwise, so it depends only on backend, shapes
+  and total (not free) device memory. Skipped if all seeds are stored.
   """
   limit = lanes.device_memory(devices[0])
 
   @functools.cache
   def at(count: int) -> Task:
     place = experiment, options, devices[0], config, label, name, count
-    computes = _program(experiment, config, name.program, count, devices)
+    if experiment.compiled:
+      computes = _compiled(
+        experiment.run,
+        experiment.training,
+        name.program,
+        count,
+        tuple(devices),
+      )
+    else:
+      assert experiment.run
+      computes = parallel.uncompiled(experiment.run)
     return Task(config, label, data, _folder(*place, create=False), computes)
 
   @functools.cache
   def needed(count: int) -> int:
     return _memory(experiment, at(count), options.root_seed, limit)
 
-  most = options.lanes or lanes.auto_lanes(
-    devices[0].platform, experiment.parameters(config)
-  )
-  absent = store.missing(at(most).folder, options.seeds)
-  if not absent.size or needed(most) <= limit:
+  most = options.lanes or _auto_lanes(experiment, config, devices[0].platform)
+  if not store.missing(at(most).folder, options.seeds).size:
     return at(most)
-  fewer = [2**k for k in range(most.bit_length() - 1)] * (not options.lanes)
-  fitting = bisect.bisect_right(fewer, limit, key=needed)
-  if not fitting:
-    least = options.lanes or 1
-    raise base.UserError(_too_large(at(least), needed(least), limit))
-  return at(fewer[fitting - 1])
+  counts = [most]
+  if not options.lanes:
+    counts = [2**k for k in reversed(range(most.bit_length()))]
+  for count in counts:
+    if needed(count) <= limit:
+      return at(count)
+  raise base.UserError(_too_large(at(count), needed(count), limit))
+
+
+def _auto_lanes(experiment: Experiment, config: Any, backend: str) -> int:
+  """Lanes by the size of `config.draw`; 1 for a Config without it."""
+  if not hasattr(config, 'draw'):
+    return 1
+  with arithmetic(experiment):
+    drawn = jax.eval_shape(config.draw, keys.root(0))
+  size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(drawn))
+  return lanes.auto_lanes(backend, size)
 
 
 def _memory(
   experiment: Experiment, task: Task, root_seed: int, limit: int
 ) -> int:
-  """Bytes a device, of the largest program; what is surely below, roughly."""
+  """Peak bytes per device; an upper bound, without compiling, if that fits."""
   with arithmetic(experiment):
     traced = [each for _, each in programs(experiment, task, root_seed)]
     bound = max(map(lanes.memory_bound, traced), default=0)
@@ -358,23 +388,23 @@ def _too_large(task: Task, needed: int, limit: int) -> str:
 def programs(
   experiment: Experiment, task: Task, root_seed: int
 ) -> list[tuple[int, Any]]:
-  """What runs for a full call of a setting: how often, and the traced program.
+  """The traced programs of a full call of a setting, with their call counts.
 
-  None of what is not compiled.
+  Empty for an experiment that is not compiled.
   """
   if not experiment.compiled:
     return []
   root_key = keys.root(root_seed)
-  if isinstance(task.program, parallel.Engine):
-    return parallel.engine_programs(task.program, root_key, task.data)
-  training = experiment.training
-  assert training
+  if isinstance(task.runner, parallel.Engine):
+    return parallel.engine_programs(
+      task.runner, task.config, root_key, task.data
+    )
   return parallel.trainer_programs(
-    task.program,
+    task.runner,
+    task.config,
     root_key,
-    training.numbers(task.config),
     task.data,
-    training.steps(task.config),
+    recorded_steps(experiment, task.config),
   )
 
 
@@ -388,7 +418,7 @@ def _folder(
   lanes: int,
   *,
   create: bool = True,
-) -> Setting:
+) -> Folder:
   steps = recorded_steps(experiment, config)
   bits = {
     'root_seed': options.root_seed,
@@ -415,7 +445,7 @@ def _folder(
 
 
 def environment() -> dict[str, str]:
-  """What is worth knowing of who computed, but decides nothing."""
+  """Versions and platform, recorded for information only."""
   return {
     'initlab': importlib.metadata.version('initlab'),
     'python': platform.python_version(),
@@ -428,11 +458,11 @@ def _measured(
   experiment: Experiment,
   task: Task,
   options: Options,
-  progress: Advance,
+  progress: Progress,
 ) -> dict[str, np.ndarray]:
-  """All seeds of one setting, from disk, whatever has to be run for that.
+  """Computes the missing seeds of one setting and reads all of them.
 
-  More than once around only where a shard turns out to be broken.
+  Repeats only if a shard turns out to be corrupt.
   """
   while True:
     _complete(experiment, task, options, progress)
@@ -444,12 +474,12 @@ def _complete(
   experiment: Experiment,
   task: Task,
   options: Options,
-  progress: Advance,
+  progress: Progress,
 ) -> None:
-  """Runs what is missing of one setting, until nothing is.
+  """Runs the missing seeds of one setting until none is missing.
 
-  More than once around only where another process that wrote the same block at
-  the same moment replaced a shard by one without our seeds.
+  Repeats only if another process, writing the same block at the same time, has
+  replaced a shard by one without our seeds.
   """
   while (seeds := store.missing(task.folder, options.seeds)).size:
     _fill(experiment, task, seeds, options, progress)
@@ -460,7 +490,7 @@ def _fill(
   task: Task,
   seeds: np.ndarray,
   options: Options,
-  progress: Advance,
+  progress: Progress,
 ) -> None:
   """Runs seeds and stores them, a chunk at a time."""
   progress(task.label, 0)
@@ -469,7 +499,7 @@ def _fill(
 
 
 def arithmetic(experiment: Experiment) -> Any:
-  """The context in which an experiment computes: of its dtype."""
+  """Context manager that enables float64 for an experiment of that dtype."""
   return jax.enable_x64(experiment.dtype == 'float64')
 
 
@@ -478,13 +508,12 @@ def _compute(
   task: Task,
   seeds: np.ndarray,
   options: Options,
-  progress: Advance,
+  progress: Progress,
 ) -> None:
   if experiment.training:
     resume.fill(
-      task.program,
+      task.runner,
       experiment.training,
-      experiment.result,
       task.config,
       task.data,
       task.folder,
@@ -497,43 +526,31 @@ def _compute(
     )
     return
   root_key = keys.root(options.root_seed)
+  config = task.config
+  if experiment.compiled:
+    config = parallel.traced(config)
   for chunk, result in parallel.results(
-    task.program, root_key, seeds, task.data
+    task.runner, config, root_key, seeds, task.data
   ):
     store.write(task.folder, chunk, result)
     progress(task.label, len(chunk))
 
 
-def _program(
-  experiment: Experiment,
-  config: Any,
-  digest: str,
-  lanes: int,
-  devices: Sequence[Any],
-) -> Any:
-  """What computes a setting; nothing is compiled yet."""
-  training = experiment.training
-  if training:
-    constants = training.program(config)
-    return _trainer(training, constants, digest, lanes, tuple(devices))
-  run = functools.partial(experiment.run, config)
-  if not experiment.compiled:
-    return parallel.uncompiled(run)
-  return parallel.engine(run, lanes=lanes, devices=devices)
-
-
 @functools.lru_cache(maxsize=8)
-def _trainer(
-  training: Training,
-  constants: Any,
+def _compiled(
+  run: Callable[..., Any] | None,
+  training: Training | None,
   digest: str,
   lanes: int,
   devices: tuple[Any, ...],
-) -> parallel.Trainer:
-  """One for all settings that differ in nothing but traced numbers.
+) -> parallel.Engine | parallel.Trainer:
+  """The engine or trainer shared by settings that differ only in traced knobs.
 
-  Of another digest are other programs, though of the same functions, as where a
-  scheme has been redefined in between.
+  Compiles lazily. `digest` separates programs of the same functions, e.g. after
+  a scheme was redefined.
   """
   del digest
-  return parallel.trainer(training, constants, lanes=lanes, devices=devices)
+  if training:
+    return parallel.trainer(training, lanes=lanes, devices=devices)
+  assert run
+  return parallel.engine(run, lanes=lanes, devices=devices)

@@ -1,25 +1,25 @@
-"""The words for a network at initialization: what happens to its signal.
+"""Describes signal propagation in a network at initialization.
 
-The signal is what differs between examples; what a unit has in common for all
-of them is an offset. `lines` says how both change over the hidden layers, going
-up, and the gradient coming down, beside the theory of the layers' laws.
+The signal is the part of an activation that differs between examples; the part
+common to all of them is an offset. `lines` states how both change over the
+hidden layers, forward and backward, beside theory.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from initlab import claims, profiles, stats, theory
+from initlab import profiles, stats, theory
 from initlab.experiment import Outcome, written
 
 
 def lines(outcome: Outcome, laws: Sequence[theory.WeightLaw]) -> list[str]:
-  """What there is to say.
+  """The lines of the verdict.
 
   Args:
     outcome: of the probes 'activation_within_std', 'activation_std',
       'activation_mean', 'example_cosine', 'gradient_within_std' and
-      'gradient_std', with what `theory` predicts of them; its config is a
+      'gradient_std', with the predictions of `theory`; its config is a
       `networks.Network`.
     laws: of the network's layers.
   """
@@ -46,15 +46,15 @@ def lines(outcome: Outcome, laws: Sequence[theory.WeightLaw]) -> list[str]:
 def is_rounding(values: Mapping[str, np.ndarray]) -> np.ndarray:
   """Where the signal is below 2^-21 of the root mean square of z.
 
-  A sum of n rounded products is off by about sqrt(log n) half units of the last
-  place, each 2^-25 of its size: 2^-21 is 16 of these, and still no signal.
+  The rounding error of a sum of n products is about sqrt(log n) half units in
+  the last place, each 2^-25 of its size; 2^-21 is 16 of these.
   """
   size = np.hypot(values['activation_std'], values['activation_mean'])
   return values['activation_within_std'] < 2.0**-21 * size
 
 
 def of_seeds(estimate: stats.Estimate) -> str:
-  """How many seeds it is of, where not of all."""
+  """The number of seeds of an estimate, if some are missing."""
   n, total = int(estimate.n), estimate.total
   return f' ({n} of {total} seeds)' if n < total else ''
 
@@ -89,11 +89,11 @@ def _change(outcome: Outcome, field: str, step: int) -> str:
   seeds = of_seeds(profile.factor)
   if profile.geometric:
     words = profiles.in_words(float(profile.factor.value), steps)
-    line = f'{words}; variance x {claims.told(profile.factor)} a layer{seeds}'
+    line = f'{words}; variance x {profile.factor} a layer{seeds}'
     if theoretical is not None:
       line += f', theory {_theory_factor(outcome, field, theoretical, profile)}'
     return line + end
-  level = claims.told(profile.level)
+  level = str(profile.level)
   if theoretical is not None:
     level += f', theory {theoretical[-1]:.3g}'
   if profile.settled is not None:
@@ -104,8 +104,8 @@ def _change(outcome: Outcome, field: str, step: int) -> str:
       f'{level}{seeds}{end}'
     )
   return (
-    f'changes at no one rate: variance x {claims.told(profile.first)} in the '
-    f'first step, x {claims.told(profile.last)} in the last, to a standard '
+    f'changes at no constant rate: variance x {profile.first} in the '
+    f'first step, x {profile.last} in the last, to a standard '
     f'deviation of {level}{seeds}{end}'
   )
 
@@ -120,9 +120,9 @@ def _has_offsets(outcome: Outcome, within: str, whole: str) -> bool:
 
 
 def _resolved(outcome: Outcome) -> int:
-  """Hidden layers, from the first, in which float32 tells examples apart.
+  """The number of first hidden layers whose signal float32 resolves.
 
-  Rounding differs from example to example, and so looks like a signal.
+  Rounding errors differ between examples and would look like a signal.
   """
   noise = is_rounding(outcome.measured)
   below = np.flatnonzero(np.median(noise[:, :-1], axis=0) > 0.5)
@@ -135,7 +135,7 @@ def _theory_factor(
   theoretical: np.ndarray,
   profile: profiles.Profile,
 ) -> str:
-  """The factor that theory says, and what the width does to it."""
+  """The predicted factor, and the effect of finite width."""
   factor, steps = profiles.factor(theoretical), len(theoretical) - 1
   noise = outcome.predicted.get('finite_width')
   if noise is not None and field == 'activation_std':
@@ -149,19 +149,19 @@ def _theory_factor(
   error = outcome.predicted['width_error'][len(theoretical) - 1] / steps
   half = np.log(profile.factor.high / profile.factor.low) / 2
   if not error <= half:
-    return f'{factor:.3g} at infinite width, right here to about {error:.1%}'
+    return f'{factor:.3g} at infinite width, accurate here to about {error:.1%}'
   return f'{factor:.3g}'
 
 
 def _alike(outcome: Outcome) -> list[str]:
-  """How alike examples become, and what share of the variance is offsets."""
+  """The cosine of examples, and the share of offsets in the variance."""
   cosine = outcome.measured['example_cosine'][:, :-1]
   if not np.isfinite(cosine).any():
     return []
   first, last = (stats.mean(cosine[:, place]) for place in (0, -1))
   line = (
     'two examples: the mean cosine of their pre-activations is '
-    f'{claims.told(first)} in the first hidden layer and {claims.told(last)} '
+    f'{first} in the first hidden layer and {last} '
     'in the last'
   )
   if 'example_cosine' in outcome.predicted:
@@ -174,8 +174,7 @@ def _alike(outcome: Outcome) -> list[str]:
     offsets = stats.mean(1 - within / whole)
   if offsets.n:
     line += (
-      f'; offsets that all examples share are {claims.told(offsets, "%")} of '
-      'the variance there'
+      f'; offsets that all examples share are {offsets:%} of the variance there'
     )
   return [line]
 
@@ -183,7 +182,7 @@ def _alike(outcome: Outcome) -> list[str]:
 def _weights_alone(
   outcome: Outcome, laws: Sequence[theory.WeightLaw]
 ) -> list[str]:
-  """What is left of the factors when f(s) = s: equations 10 and 11."""
+  """The factors without the activation, f(s) = s: equations 10 and 11."""
   config = outcome.config
   random = [
     law.weights.family != 'fixed' and law.weights.variance > 0 for law in laws
@@ -217,7 +216,7 @@ def _weights_alone(
 
 
 def estimated(laws: Sequence[theory.WeightLaw]) -> list[str]:
-  """What was found of laws that nobody declares, one line a shape."""
+  """The estimated laws, one line per shape."""
   found = []
   for law in dict.fromkeys(laws):
     family, variance, evidence = law.weights
@@ -235,6 +234,6 @@ def estimated(laws: Sequence[theory.WeightLaw]) -> list[str]:
     scaled = stats.Estimate(value, low, high, n, evidence.draws)
     found.append(
       f'law of {law.n_in} x {law.n_out} weights estimated from '
-      f'{evidence.draws} draws: {family}, n_in Var[w] = {claims.told(scaled)}'
+      f'{evidence.draws} draws: {family}, n_in Var[w] = {scaled}'
     )
   return found

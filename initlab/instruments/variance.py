@@ -1,9 +1,9 @@
 """What an initialization does to the signal going up and the gradient down.
 
 Question:
-  Does a scheme preserve variance from layer to layer, upward and downward, at
-  initialization, and by what factor a layer does it not? The signal is what
-  differs between examples; what a unit has in common for all of them is an
+  Does a scheme preserve variance from layer to layer, forward and backward, at
+  initialization? If not, by what factor does it change per layer? The signal is
+  the part of an activation that differs between examples; the common part is an
   offset, and counts only in the variance over units and examples together.
 Paper:
   Glorot & Bengio, Understanding the difficulty of training deep feedforward
@@ -15,57 +15,48 @@ Run:
 Takes:
   Under 30 seconds on two CPU cores (32 seeds, one scheme).
 Expect:
-  With tanh on Shapeset, glorot keeps the gradients' deviation within a factor
-  of two over five layers while standard loses about a factor of ten, and the
-  weight gradients are about equal in all layers under both (eq. 14, figure 8).
+  With tanh on Shapeset, glorot keeps the standard deviation of the gradients
+  within a factor of two over five layers, standard loses about a factor of ten.
+  The weight gradients are about equal in all layers with both (eq. 14, fig. 8).
 """
 
-import dataclasses
 from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from initlab import (
-  activations,
   base,
-  claims,
   datasets,
+  experiment,
   losses,
   networks,
-  probes,
+  panels,
   stats,
   theory,
 )
 from initlab.experiment import (
   GEOMETRIC,
   Outcome,
-  Panel,
   PerLayer,
   PerLayerSample,
   PerNetwork,
   knob,
-  of_module,
 )
 from initlab.instruments import propagation
 
 
-@dataclasses.dataclass(frozen=True)
+@experiment.config
 class Config(networks.Network):
-  """One network at its initialization, and the examples it is shown."""
+  """A network at initialization, and its examples."""
 
-  examples: int = knob(300, 'how many test examples the network is shown')
-
-  def __post_init__(self):
-    super().__post_init__()
-    if self.examples < 1:
-      raise base.UserError(f'--examples={self.examples}: at least 1')
+  examples: int = knob(300, 'test examples for the probes', least=1)
 
 
 SMOKE = Config(widths=(20, 12), dataset='xor', examples=4)
 
 
 class Result(NamedTuple):
-  """The probes of the same names; see `initlab.probes` for what they are."""
+  """The probes of the same names, see `initlab.probes`."""
 
   activation_std: Annotated[PerLayer, GEOMETRIC]
   activation_within_std: Annotated[PerLayer, GEOMETRIC]
@@ -85,30 +76,27 @@ class Result(NamedTuple):
   weight_gradient_sample: PerLayerSample
 
 
-def load(config: Config, data_dir: str) -> base.Batch:
-  """The first examples of the data set's test split."""
-  return networks.test_examples(config, config.examples, data_dir)
+load = networks.load('test')
 
 
 def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
-  """Draws one network and looks at it."""
-  seen = networks.look(config, key, batch)
-  measured = {name: probes.PROBES[name](*seen) for name in Result._fields}
-  return Result(**measured)
+  """Draws one network and probes it."""
+  params = config.draw(key)
+  return Result(**networks.probed(config, params, batch, Result._fields))
 
 
 def predict(config: Config, batch: base.Batch) -> dict[str, np.ndarray]:
-  """The per-example mean field of the setting.
+  """The mean-field predictions of the setting.
 
-  Beside the fields of `Result`: 'width_error' and, where it is known,
-  'finite_width', see the functions of `theory` of the same names. Where it is
-  known, 'activation_std' is the geometric mean at this width. A signal below
-  the rounding of float32 is NaN.
+  Beside the fields of `Result`: 'width_error' and, if it is known,
+  'finite_width', see the functions of `theory` of the same names. With it,
+  'activation_std' is the geometric mean at this width. A signal below the
+  rounding of float32 is NaN.
   """
   laws, x = _laws(config), np.asarray(batch.x)
   if theory.missing(laws):
     return {}
-  activation = activations.resolve(config.activation)
+  activation = networks.activation(config)
   loss = losses.LOSSES[config.loss]
   carried = theory.pairs(laws, batch, activation, loss, bias=config.bias)
   found = theory.predict(laws, x, activation, loss, bias=config.bias)
@@ -132,13 +120,10 @@ def _laws(config: Config) -> tuple[theory.WeightLaw, ...]:
 
 
 def verdict(outcome: Outcome) -> list[str]:
-  """Is variance preserved, upward and downward, and by what factor a layer?"""
+  """Whether variance is preserved, forward and backward, or the factors."""
   lines = propagation.lines(outcome, _laws(outcome.config))
   ratio = stats.geometric_mean(outcome.measured['gradient_norm_ratio'])
-  words = (
-    f'{claims.told(ratio)} times the norm of the last'
-    f'{propagation.of_seeds(ratio)}'
-  )
+  words = f'{ratio} times the norm of the last{propagation.of_seeds(ratio)}'
   lines.append(
     f'weight gradients: the first layer has {words if ratio.n else "none"}'
   )
@@ -146,8 +131,8 @@ def verdict(outcome: Outcome) -> list[str]:
   unit = losses.LOSSES[outcome.config.loss].unit
   classes = datasets.DATASETS[outcome.config.dataset].num_classes
   lines.append(
-    f'cost at initialization: {claims.told(cost)} {unit}; an even guess '
-    f'of {classes} classes costs {_even_guess(outcome.config, classes):.4g}'
+    f'loss at initialization: {cost} {unit}; an even guess of {classes} '
+    f'classes has {_even_guess(outcome.config, classes):.4g}'
   )
   return lines
 
@@ -158,70 +143,66 @@ def _even_guess(config: Config, classes: int) -> float:
 
 
 PANELS = (
-  Panel(
+  panels.Depth(
     'activation_std',
     'Activations, going up',
     'standard deviation of z',
     log=True,
   ),
-  Panel(
+  panels.Depth(
     'activation_within_std',
     'The signal, going up: activations over examples, within units',
     'standard deviation of z over examples',
     log=True,
   ),
-  Panel(
+  panels.Depth(
     'example_cosine',
     'How alike two examples become',
     'mean cosine of pre-activations s',
   ),
-  Panel(
+  panels.Depth(
     'gradient_std',
     'Back-propagated gradients, coming down',
     'standard deviation of dC/ds',
     log=True,
   ),
-  Panel(
+  panels.Depth(
     'gradient_within_std',
     'Gradients over examples, within units, coming down',
     'standard deviation of dC/ds over examples',
     log=True,
   ),
-  Panel(
+  panels.Depth(
     'weight_gradient_std',
     'Weight gradients',
     'standard deviation of dC/dw',
     log=True,
   ),
-  Panel(
+  panels.Depth(
     'mean_singular_value',
     'Layer Jacobians, dz of a layer by dz of the one below',
     'mean singular value',
   ),
-  Panel('saturated', 'Saturated units', 'share of units and examples'),
-  Panel(
+  panels.Depth('saturated', 'Saturated units', 'share of units and examples'),
+  panels.Histogram(
     'activation_sample',
     'Activations at initialization (figure 6 of the paper)',
     'activation z',
-    kind='histogram',
   ),
-  Panel(
+  panels.Histogram(
     'gradient_sample',
     'Back-propagated gradients (figure 7 of the paper)',
     'dC/ds of one example',
-    kind='histogram',
   ),
-  Panel(
+  panels.Histogram(
     'weight_gradient_sample',
     'Weight gradients (figure 8 of the paper)',
     'dC/dw of one example',
-    kind='histogram',
   ),
 )
 
 
-EXPERIMENT = of_module(
+EXPERIMENT = experiment.of_module(
   __name__,
   program=('-m', 'experiments.variance'),
-  parameters=networks.parameters,
 )

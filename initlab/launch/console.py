@@ -1,8 +1,8 @@
-"""The command `initlab`: the programs of the lab where no clone is.
+"""The command `initlab`: runs the lab's programs without a clone.
 
 initlab variance --init=glorot   runs an experiment
 initlab lectures.symmetry        runs one of a folder
-initlab list                     names them all
+initlab list                     lists all programs
 """
 
 import ast
@@ -15,13 +15,13 @@ import types
 
 from initlab import base
 
-# Where the programs are: installed, or in the clone.
+# Packages with the programs: installed, and in a clone.
 _PACKAGES = ('initlab.experiments', 'experiments')
 _USAGE = 'usage: initlab EXPERIMENT [--flag=value ...], or initlab list'
 
 
 def main() -> None:
-  """Runs the experiment that the command line names, as `python -m` would."""
+  """Runs the experiment named on the command line, like `python -m`."""
   name = sys.argv[1] if len(sys.argv) > 1 else ''
   if name in ('', '-h', '--help'):
     print(_USAGE)
@@ -41,7 +41,7 @@ def main() -> None:
     )
     sys.exit(2)
   del sys.argv[1]
-  sys.path.insert(0, '')  # The current folder, as `python -m` has it.
+  sys.path.insert(0, '')  # The current folder, like `python -m`.
   package = _package().__name__
   runpy.run_module(f'{package}.{name}', run_name='__main__', alter_sys=True)
 
@@ -61,7 +61,7 @@ def programs() -> dict[str, str]:
 
 
 def _package() -> types.ModuleType:
-  """The first of the packages that is there."""
+  """The first of the packages that exists."""
   for name in _PACKAGES:
     if importlib.util.find_spec(name):
       return importlib.import_module(name)

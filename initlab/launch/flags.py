@@ -1,233 +1,113 @@
-"""The command line: which flags there are, and what they ask for."""
+"""The command line: defines, describes and reads the flags.
 
-from collections.abc import Sequence
+Every flag is a knob of the experiment's Config or of the launcher's Options.
+"""
+
+from collections.abc import Mapping, Sequence
 import dataclasses
-import functools
 import itertools
-import pathlib
-import re
 import textwrap
-import time
 import typing
-from typing import Any, NamedTuple
+from typing import Any
 
 from absl import flags
 
-from initlab import base, keys, published
-from initlab.engine import study
+from initlab import base
 from initlab.experiment import Chapter, Collection, Experiment, written
-from initlab.launch import machine, parsing, workers
+from initlab.launch import parsing
+from initlab.launch.options import SHARED, Options
 
-# The most workers of one study; SLURM's own arrays are smaller.
-_MOST_SHARDS = 2**16
-
-_LAUNCHERS = ('none', 'slurm', 'local', 'ray')
-
-# Flags that say where a study runs, not what it is.
-PLACES = ('num_shards', 'shard_index', 'launcher')
-PLACES += ('slurm_partition', 'slurm_minutes', 'slurm_gpus', 'slurm_cpus')
-
-# Flags that a collection hands to all its experiments.
-SHARED = ('seeds', 'root_seed', 'lanes', 'devices', 'matmul_precision')
-SHARED += ('checkpoint_every', 'out', 'data_dir', 'compile_cache')
-
-_PRECISIONS = ('highest', 'high', 'default')
-
-# name -> (default, help)
-FLAGS = {
-  'seeds': (
-    '0:32',
-    'the repetitions: 0:32 for thirty-two, 17 for that one alone, 0:8,17,40:50',
-  ),
-  'root_seed': ('0', 'the integer that all keys come from'),
-  'lanes': (
-    'auto',
-    'how many seeds a device advances at once; 1 is the exact mode; auto goes '
-    'by backend and network size, never by a timing, and takes fewer where the '
-    "device's memory does not hold so many",
-  ),
-  'devices': ('all', 'how many devices to use; on a CPU there is one a core'),
-  'matmul_precision': (
-    'highest',
-    'of float32 products: highest, high or default (the last two are TF32 or '
-    'bfloat16 on accelerators)',
-  ),
-  'checkpoint_every': (
-    '60',
-    'seconds after which the trainings under way are saved; a run that is '
-    'killed loses at most so much, one that is interrupted (Ctrl-C, SIGTERM) '
-    'nothing',
-  ),
-  'out': ('results', 'the folder of all results'),
-  'data_dir': (
-    'auto',
-    'the folder of downloaded data sets; auto is $INITLAB_DATA_DIR, or else '
-    '~/.cache/initlab/data',
-  ),
-  'compile_cache': (
-    '~/.cache/initlab/xla',
-    'where compiled programs are kept for the next run, in a folder for each '
-    'kind of processor; none keeps none',
-  ),
-  'num_shards': (
-    '1',
-    'how many workers share the seeds of every setting, each a process of its '
-    'own on any machine that sees the folder --out; they should have devices '
-    'of one kind',
-  ),
-  'shard_index': (
-    'none',
-    'compute the share of this worker, from 0, and print no report: for SLURM '
-    'job arrays ($SLURM_ARRAY_TASK_ID), Kubernetes indexed jobs '
-    '($JOB_COMPLETION_INDEX) and GNU parallel. The same command without it '
-    'prints the report, and computes what is still missing',
-  ),
-  'launcher': (
-    'none',
-    'start --num_shards workers, wait for them and print the report: slurm '
-    'submits jobs (pip install initlab[slurm]), local runs the same as '
-    'processes of this machine, ray uses a cluster, or this machine (pip '
-    'install initlab[ray]), with a GPU a worker where there are any',
-  ),
-  'slurm_partition': ('default', 'of --launcher=slurm: where jobs go'),
-  'slurm_minutes': (
-    '240',
-    'of --launcher=slurm: after which a job is stopped; the same command then '
-    'goes on from its checkpoints',
-  ),
-  'slurm_gpus': ('0', 'of --launcher=slurm: GPUs a job'),
-  'slurm_cpus': ('2', 'of --launcher=slurm: cores a job'),
-  'coordinator_address': (
-    'auto',
-    'of --distributed: host:port of process 0; auto where JAX finds it out, as '
-    'on TPU pods and under SLURM',
-  ),
-  'num_processes': ('auto', 'of --distributed: how many there are'),
-  'process_id': ('auto', 'of --distributed: which one this is, from 0'),
-}
-
-_SWITCHES = {
-  'tensorboard': (
-    'write learning curves, the mean over seeds and the ends of its interval, '
-    "as TensorBoard's event files beside the report (pip install "
-    'initlab[tensorboard])'
-  ),
-  'dry_run': (
-    'print what would be done, of each setting and by each worker, with memory '
-    'and cost, and do nothing; programs are compiled, for which the run need '
-    'then not wait'
-  ),
-  'distributed': (
-    'this is one of the processes of one program over hosts (jax.distributed): '
-    'each computes its share on its own devices, and process 0 prints the '
-    'report once all are done. Only for platforms that want it so (TPU pods): '
-    'the processes end together where one is lost'
-  ),
-}
+_OPTIONS = {field.name: field for field in dataclasses.fields(Options)}
 
 
-class Workers(NamedTuple):
-  """How the seeds of a study are shared out.
+def of(
+  *classes: type, defaults: Mapping[str, str] | None = None
+) -> flags.FlagValues:
+  """One flag for each knob of classes.
 
-  num_shards: among how many workers.
-  shard: which of them this is; None for a run of everything.
-  distributed: what `launchers.joined` takes; None for a process of its own.
-  launcher: what starts the workers; 'none' if they start by themselves.
-  job: what each asks SLURM for.
+  Args:
+    *classes: made by `experiment.config`.
+    defaults: flag -> its default, instead of the knob's.
   """
-
-  num_shards: int
-  shard: study.Shard | None
-  distributed: tuple[str | None, int | None, int | None] | None
-  launcher: str
-  job: workers.Job
-
-
-# The command line.
+  values = flags.FlagValues()
+  for cls in classes:
+    for field in dataclasses.fields(cls):
+      own = written(field.default)
+      _define(values, field, (defaults or {}).get(field.name, own))
+  return values
 
 
 def define_flags(experiment: Experiment) -> flags.FlagValues:
-  """One flag a knob of the Config, and those of the launcher."""
-  values = flags.FlagValues()
-  for field in dataclasses.fields(experiment.config):
-    flags.DEFINE_string(
-      field.name,
-      experiment.defaults.get(field.name, written(field.default)),
-      field.metadata['help'],
-      flag_values=values,
-      module_name='setting',
-    )
-  for name, (default, text) in FLAGS.items():
-    flags.DEFINE_string(
-      name,
-      experiment.defaults.get(name, default),
-      text,
-      flag_values=values,
-      module_name='launch',
-    )
-  for name, text in _SWITCHES.items():
-    flags.DEFINE_boolean(
-      name, False, text, flag_values=values, module_name='launch'
-    )
-  return values
+  """One flag for each knob of the Config and of the launcher's Options."""
+  return of(experiment.config, Options, defaults=experiment.defaults)
 
 
-def define_collection_flags(program: Collection) -> flags.FlagValues:
-  """Those that all its experiments take, and which chapters to run."""
+def define_collection_flags(collection: Collection) -> flags.FlagValues:
+  """The flags that all its experiments share, and which chapters to run."""
   values = flags.FlagValues()
-  define = functools.partial(
-    flags.DEFINE_string, flag_values=values, module_name='launch'
+  flags.DEFINE_string(
+    'only',
+    'all',
+    'chapters whose titles contain one of these words',
+    flag_values=values,
   )
-  define('only', 'all', 'chapters whose titles have one of these words')
-  for name in SHARED:
-    own = "each chapter's own" if name == 'seeds' else FLAGS[name][0]
-    define(name, own, FLAGS[name][1])
-  switches = {'dry_run': _SWITCHES['dry_run']}
-  if program.full:
-    switches['full'] = program.full
-  for name, text in switches.items():
-    flags.DEFINE_boolean(
-      name, False, text, flag_values=values, module_name='launch'
-    )
+  for name in (*SHARED, 'dry_run'):
+    own = "each chapter's own"
+    field = _OPTIONS[name]
+    _define(values, field, own if name == 'seeds' else written(field.default))
+  if collection.full:
+    flags.DEFINE_boolean('full', False, collection.full, flag_values=values)
   return values
+
+
+def _define(
+  values: flags.FlagValues, field: dataclasses.Field, default: str
+) -> None:
+  name, text = field.name, field.metadata['help']
+  if isinstance(field.default, bool):
+    flags.DEFINE_boolean(name, field.default, text, flag_values=values)
+  else:
+    flags.DEFINE_string(name, default, text, flag_values=values)
 
 
 def collection_help(
-  program: Collection, values: flags.FlagValues, width: int
+  collection: Collection, values: flags.FlagValues, width: int
 ) -> str:
-  """What --help prints of a collection."""
-  lines = [program.doc.strip(), '', 'Chapters:']
+  """The --help text of a collection."""
+  lines = [collection.doc.strip(), '', 'Chapters:']
   lines += [
     f'  {chapter.title} (python {" ".join(chapter.experiment.program)})'
-    for chapter in program.chapters
+    for chapter in collection.chapters
   ]
   lines += ['', 'Launching:']
-  full = ('full',) if program.full else ()
+  full = ('full',) if collection.full else ()
   for name in ('only', *SHARED, *full, 'dry_run'):
-    lines += _flag_help(values[name], (), width)
+    lines += _flag_help(values[name], width)
   return '\n'.join(lines)
 
 
-def read_chapters(program: Collection, only: str) -> tuple[Chapter, ...]:
-  """The chapters of `--only`, in their order.
+def read_chapters(collection: Collection, only: str) -> tuple[Chapter, ...]:
+  """The chapters selected by `--only`, in their order.
 
   Args:
-    program: the collection.
-    only: 'all', or a comma list of words that titles have.
+    collection: the collection.
+    only: 'all', or a comma list of words in titles.
 
   Raises:
-    UserError: a word that no title has.
+    UserError: no title contains a word.
   """
   if only == 'all':
-    return program.chapters
+    return collection.chapters
   words = [word.strip().lower() for word in only.split(',')]
   for word in words:
-    if not word or not any(word in c.title.lower() for c in program.chapters):
-      titles = '; '.join(chapter.title for chapter in program.chapters)
+    if not word or not any(
+      word in c.title.lower() for c in collection.chapters
+    ):
+      titles = '; '.join(chapter.title for chapter in collection.chapters)
       raise base.UserError(f'--only={only}: no chapter has {word!r}. {titles}')
   return tuple(
     chapter
-    for chapter in program.chapters
+    for chapter in collection.chapters
     if any(word in chapter.title.lower() for word in words)
   )
 
@@ -235,18 +115,34 @@ def read_chapters(program: Collection, only: str) -> tuple[Chapter, ...]:
 def help_text(
   experiment: Experiment, values: flags.FlagValues, width: int
 ) -> str:
-  """What --help prints."""
-  lines = [experiment.doc.strip(), '']
-  lines += ['Settings; each takes a comma list, and the sweep is the product:']
-  for field in dataclasses.fields(experiment.config):
-    lines += _flag_help(values[field.name], field.metadata['choices'], width)
-  lines += ['', 'Launching:']
-  for name in (*FLAGS, *_SWITCHES):
-    lines += _flag_help(values[name], (), width)
-  return '\n'.join(lines)
+  """The --help text of an experiment."""
+  return '\n'.join(
+    [
+      experiment.doc.strip(),
+      '',
+      'Settings; each takes a comma list, and the sweep is the product:',
+      *described(values, experiment.config, width),
+      '',
+      'Launching:',
+      *described(values, Options, width),
+    ]
+  )
 
 
-def _flag_help(flag: flags.Flag, choices: Sequence[str], width: int) -> list:
+def described(
+  values: flags.FlagValues, cls: type, width: int = 100
+) -> list[str]:
+  """The help of the flags of a class."""
+  return [
+    line
+    for field in dataclasses.fields(cls)
+    for line in _flag_help(values[field.name], width, field.metadata['choices'])
+  ]
+
+
+def _flag_help(
+  flag: flags.Flag, width: int, choices: Sequence[str] = ()
+) -> list[str]:
   text = flag.help
   if not flag.boolean:
     text += f'; default {flag.default}'
@@ -270,133 +166,51 @@ def read_settings(
   """The product of all comma lists, as Configs; the last flag varies fastest.
 
   Raises:
-    UserError: a value that its knob does not take, an empty list, or a setting
-      that the Config refuses.
+    UserError: a knob does not accept a value, a list is empty, or the Config
+      refuses a setting.
   """
-  fields = dataclasses.fields(experiment.config)
-  hints = typing.get_type_hints(experiment.config)
-  lists = []
-  for field in fields:
-    words = str(values[field.name].value).split(',')
-    parsed = [
-      parsing.knob(field, hints[field.name], word.strip()) for word in words
-    ]
-    lists.append(list(dict.fromkeys(parsed)))
-  names = [field.name for field in fields]
+  texts = {
+    field.name: str(values[field.name].value).split(',')
+    for field in dataclasses.fields(experiment.config)
+  }
+  lists = [
+    dict.fromkeys(
+      _read(experiment.config, {name: word.strip()})[name] for word in words
+    )
+    for name, words in texts.items()
+  ]
   return [
-    experiment.config(**dict(zip(names, point, strict=True)))
+    experiment.config(**dict(zip(texts, point, strict=True)))
     for point in itertools.product(*lists)
   ]
 
 
-def read_options(values: flags.FlagValues, command: str) -> study.Options:
+def read_options(values: flags.FlagValues) -> Options:
   """The launcher's own flags, checked.
 
   Raises:
-    UserError: a value that its flag does not take.
+    UserError: a flag does not accept its value, or flags contradict each other.
   """
-  value = {name: str(values[name].value).strip() for name in FLAGS}
-  precision = value['matmul_precision']
-  if precision not in _PRECISIONS:
-    raise base.UserError(
-      f'--matmul_precision={precision}: one of {", ".join(_PRECISIONS)}'
-    )
-  root_seed = parsing.natural('root_seed', value['root_seed'])
-  if root_seed >= keys.SEED_LIMIT:
-    raise base.UserError(f'--root_seed={root_seed}: it is under 2**32')
-  data_dir = value['data_dir']
-  return study.Options(
-    seeds=parsing.seeds(value['seeds']),
-    root_seed=root_seed,
-    lanes=parsing.natural('lanes', value['lanes'], least=1, word='auto'),
-    devices=parsing.natural('devices', value['devices'], least=1, word='all'),
-    matmul_precision=precision,
-    out=pathlib.Path(value['out']).expanduser(),
-    data_dir=published.default_data_dir() if data_dir == 'auto' else data_dir,
-    command=command,
-    checkpoint_every=parsing.seconds(
-      'checkpoint_every', value['checkpoint_every']
-    ),
-    clock=time.monotonic,
-    uninterrupted=machine.uninterrupted,
-    tensorboard=bool(values['tensorboard'].value),
-    from_files=machine.from_files(),
-  )
+  return Options(**read(Options, values))
 
 
-def read_workers(values: flags.FlagValues) -> Workers:
-  """How the seeds are shared out.
+def read(cls: type, values: flags.FlagValues) -> dict[str, Any]:
+  """The parsed values of all knobs of a class.
 
   Raises:
-    UserError: a value that its flag does not take, or flags that contradict
-      each other.
+    UserError: a knob does not accept its value.
   """
-  value = {name: str(values[name].value).strip() for name in FLAGS}
-  count = parsing.natural('num_shards', value['num_shards'], least=1)
-  if count > _MOST_SHARDS:
-    raise base.UserError(f'--num_shards={count}: at most {_MOST_SHARDS}')
-  shard = None
-  if value['shard_index'] != 'none':
-    index = parsing.natural('shard_index', value['shard_index'], word='none')
-    if index >= count:
-      raise base.UserError(
-        f'--shard_index={index}: with --num_shards={count} it is from 0 to '
-        f'{count - 1}'
-      )
-    shard = study.Shard(index, count)
-  launcher = value['launcher']
-  if launcher not in _LAUNCHERS:
-    raise base.UserError(
-      f'--launcher={launcher}: one of {", ".join(_LAUNCHERS)}'
-    )
-  if shard and launcher != 'none':
-    raise base.UserError(
-      f'--launcher={launcher} starts the worker of every share: leave out '
-      '--shard_index'
-    )
-  distributed = None
-  if values['distributed'].value:
-    if count > 1 or shard or launcher != 'none':
-      raise base.UserError(
-        '--distributed shares the seeds among its processes by itself: leave '
-        'out --num_shards, --shard_index and --launcher'
-      )
-    distributed = _processes(value)
-  return Workers(count, shard, distributed, launcher, _job(value))
+  fields = dataclasses.fields(cls)
+  return _read(cls, {field.name: values[field.name].value for field in fields})
 
 
-def _job(value: dict[str, str]) -> workers.Job:
-  partition = value['slurm_partition']
-  number = lambda name, least: parsing.natural(name, value[name], least)
-  return workers.Job(
-    partition='' if partition == 'default' else partition,
-    minutes=number('slurm_minutes', 1),
-    gpus=number('slurm_gpus', 0),
-    cpus=number('slurm_cpus', 1),
-  )
-
-
-def _processes(
-  value: dict[str, str],
-) -> tuple[str | None, int | None, int | None]:
-  """Address, number and id for `launchers.joined`; all given, or none."""
-  names = 'coordinator_address', 'num_processes', 'process_id'
-  given = [name for name in names if value[name] != 'auto']
-  if given and len(given) < len(names):
-    raise base.UserError(
-      f'--{given[0]}={value[given[0]]}: where one of '
-      f'{", ".join("--" + name for name in names)} is given, all are'
-    )
-  if not given:
-    return None, None, None
-  address = value['coordinator_address']
-  if not re.fullmatch(r'.+:\d+', address):
-    raise base.UserError(f'--coordinator_address={address}: it is host:port')
-  count = parsing.natural('num_processes', value['num_processes'], least=1)
-  index = parsing.natural('process_id', value['process_id'])
-  if index >= count:
-    raise base.UserError(
-      f'--process_id={index}: with --num_processes={count} it is from 0 to '
-      f'{count - 1}'
-    )
-  return address, count, index
+def _read(cls: type, texts: Mapping[str, Any]) -> dict[str, Any]:
+  """Parses the values of the knobs of a class; booleans are passed through."""
+  fields = {field.name: field for field in dataclasses.fields(cls)}
+  hints = typing.get_type_hints(cls)
+  return {
+    name: text
+    if isinstance(text, bool)
+    else parsing.knob(fields[name], hints[name], text.strip())
+    for name, text in texts.items()
+  }

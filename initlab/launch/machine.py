@@ -1,4 +1,4 @@
-"""The machine a program runs on: JAX's settings, cores, signals."""
+"""Process-wide settings: JAX configuration, CPU cores, signals."""
 
 import builtins
 from collections.abc import Iterator
@@ -12,36 +12,19 @@ import signal
 import sys
 import threading
 from typing import Any
-import warnings
 
 import jax
-import jaxlib
-
-# jaxlib versions whose CPU LAPACK calls deadlock under vmap, unless the thread
-# pool is larger than the number of calls.
-_DEADLOCKING = re.compile(r'0\.10\.|0\.11\.0$')
-
-
-# The machine.
 
 
 def cores() -> int:
-  """How many cores this process may use, where the system tells; else all."""
+  """CPU cores that this process may use; all of them if that is unknown."""
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
 
 
 def configure(matmul_precision: str, compile_cache: str) -> None:
-  """Sets what decides the bits, before the first device is touched."""
-  if _DEADLOCKING.match(jaxlib.__version__) and 'NPROC' not in os.environ:
-    os.environ['NPROC'] = '16'
-    warnings.warn(
-      f'jaxlib {jaxlib.__version__} deadlocks on CPUs in vmapped linear '
-      'algebra; a larger thread pool (NPROC=16) avoids that, another version '
-      'is better',
-      stacklevel=2,
-    )
+  """Configures JAX; call it before the first use of a device."""
   jax.config.update('jax_default_prng_impl', 'threefry2x32')
   jax.config.update('jax_threefry_partitionable', True)
   jax.config.update('jax_default_matmul_precision', matmul_precision)
@@ -56,23 +39,24 @@ def configure(matmul_precision: str, compile_cache: str) -> None:
 
 
 def _processor() -> str:
-  """A name for what the processor can do.
+  """A name for the processor's instruction set.
 
-  Programs compiled for a CPU may hold instructions that another lacks, and JAX
-  does not ask: where machines share a home, each kind has a cache of its own.
+  A compiled program may contain instructions that another CPU lacks, and JAX's
+  cache does not check. Machines that share a home therefore use separate caches
+  by processor.
   """
   try:
-    told = pathlib.Path('/proc/cpuinfo').read_text('utf-8')
+    text = pathlib.Path('/proc/cpuinfo').read_text('utf-8')
   except OSError:
-    told = platform.processor()
-  features = re.search(r'^(?:flags|Features)\b.*$', told, re.MULTILINE)
-  text = features[0] if features else told
+    text = platform.processor()
+  features = re.search(r'^(?:flags|Features)\b.*$', text, re.MULTILINE)
+  text = features[0] if features else text
   digest = hashlib.sha256(text.encode()).hexdigest()
   return f'{platform.machine()}-{digest[:8]}'
 
 
 def from_files() -> bool:
-  """Whether a file has started this process, and nobody types into it."""
+  """Whether this process runs a script, not an interactive session."""
   typed = hasattr(sys, 'ps1') or hasattr(builtins, '__IPYTHON__')
   return hasattr(sys.modules['__main__'], '__file__') and not (
     typed or sys.flags.interactive
@@ -81,9 +65,10 @@ def from_files() -> bool:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-  """Ctrl-C and SIGTERM wait for the end of this context; a second does not.
+  """Context manager that defers SIGINT and SIGTERM until it exits.
 
-  Both then raise KeyboardInterrupt. What the process ignores it still ignores.
+  Then, or at a second signal at once, it raises KeyboardInterrupt. Ignored
+  signals stay ignored.
   """
   asked = []
 

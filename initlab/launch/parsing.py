@@ -1,6 +1,6 @@
-"""The texts of flags as values; an error names flag, text and what goes."""
+"""Parses flag values; errors name the flag, its text and what is allowed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import functools
 import re
@@ -13,7 +13,7 @@ from initlab import base, keys
 
 
 def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
-  """One value of a knob.
+  """Parses one value of a knob.
 
   Args:
     field: of the Config.
@@ -21,7 +21,7 @@ def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
     word: the text.
 
   Raises:
-    UserError: the knob does not take it.
+    UserError: the knob does not accept it.
   """
   where = f'--{field.name}={word}'
   if not word:
@@ -63,63 +63,59 @@ def _widths(where: str, word: str) -> tuple[int, ...]:
   return tuple(widths)
 
 
-def seeds(text: str) -> np.ndarray:
+def seeds(value: str | Iterable[int]) -> np.ndarray:
   """The seeds of `--seeds`, `[S]` ascending, each once.
 
   Args:
-    text: a comma list of seeds and of ranges first:end, the end left out.
+    value: integers; or a comma list, as text, of seeds and of ranges first:end,
+      which exclude the end.
 
   Raises:
-    UserError: not such a list, an empty range, or a seed outside 32 bits.
+    UserError: the text is not such a list, a range is empty, or a seed is
+      outside 32 bits.
 
   Examples:
-    >>> seeds('0:4,17').tolist()
-    [0, 1, 2, 3, 17]
+    >>> seeds('0:4,17').tolist(), seeds(range(3)).tolist()
+    ([0, 1, 2, 3, 17], [0, 1, 2])
   """
+  if not isinstance(value, str):
+    value = ','.join(str(int(seed)) for seed in value)
   found = set()
-  for part in text.split(','):
-    match = re.fullmatch(r'\s*(\d+)\s*(?::\s*(\d+)\s*)?', part)
+  for part in value.split(','):
+    match = re.fullmatch(r'\s*(\d+)(?::(\d+))?\s*', part)
     if not match:
-      raise base.UserError(
-        f'--seeds={text}: it takes seeds and ranges, such as 0:32 or 0:8,17'
-      )
+      raise base.UserError('it takes seeds and ranges, such as 0:32 or 0:8,17')
     first, end = int(match[1]), int(match[2] or int(match[1]) + 1)
     if end > keys.SEED_LIMIT:
-      raise base.UserError(f'--seeds={part}: a seed is under 2**32')
+      raise base.UserError(f'{part}: a seed is under 2**32')
     if first >= end:
-      raise base.UserError(f'--seeds={part}: there is no seed in this range')
+      raise base.UserError(f'{part}: there is no seed in this range')
     found.update(range(first, end))
   return np.array(sorted(found), np.uint32)
 
 
-def natural(name: str, text: str, least: int = 0, word: str = '') -> int:
-  """A whole number, or 0 for the word that stands in its place.
+def natural(
+  least: int, word: str, instead: int | None = 0
+) -> Callable[[str | int | None], int | None]:
+  """A parser of whole numbers and of one special word.
 
-  Raises:
-    UserError: it is neither, or below the least.
+  Args:
+    least: the smallest number.
+    word: the special word.
+    instead: its value.
+
+  Examples:
+    >>> read = natural(1, 'auto')
+    >>> read('8'), read(8), read('auto')
+    (8, 8, 0)
   """
-  if word and text == word:
-    return 0
-  if not text.isascii() or not text.isdigit() or int(text) < least:
-    choice = f', or {word}' if word else ''
-    raise base.UserError(
-      f'--{name}={text}: it takes a whole number from {least}{choice}'
-    )
-  return int(text)
 
+  def read(value: str | int | None) -> int | None:
+    if value in (word, instead):
+      return instead
+    text = str(value)
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+      raise base.UserError(f'it takes a whole number from {least}, or {word}')
+    return int(text)
 
-def seconds(name: str, text: str) -> float:
-  """A number of seconds.
-
-  Raises:
-    UserError: it is not one, or below zero.
-  """
-  try:
-    value = float(text)
-    if not 0 <= value < np.inf:
-      raise ValueError
-  except ValueError:
-    raise base.UserError(
-      f'--{name}={text}: it takes a number of seconds from 0'
-    ) from None
-  return value
+  return read

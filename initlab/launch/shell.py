@@ -11,12 +11,10 @@ import contextlib
 import dataclasses
 import functools
 import os
-import pathlib
 import shlex
 import shutil
 import sys
 import typing
-from typing import Any
 import warnings
 
 from absl import flags
@@ -24,12 +22,8 @@ from absl import flags
 from initlab import base
 from initlab.engine import study
 from initlab.experiment import Chapter, Collection, Experiment, Panel
-from initlab.launch import machine, workers as launchers
+from initlab.launch import machine, progress, workers as launchers
 from initlab.launch.flags import (
-  FLAGS,
-  PLACES,
-  SHARED,
-  Workers,
   collection_help,
   define_collection_flags,
   define_flags,
@@ -37,11 +31,16 @@ from initlab.launch.flags import (
   read_chapters,
   read_options,
   read_settings,
-  read_workers,
 )
-from initlab.report import collection, plan as plans, publish, text
+from initlab.launch.options import PLACES, SHARED, Options
+from initlab.report import (
+  collection as collections,
+  plan as plans,
+  publish,
+  text,
+)
 
-_HELP = {'--help', '-h', '-help', '--helpfull', '--helpshort'}
+HELP = {'--help', '-h', '-help', '--helpfull', '--helpshort'}
 
 
 def main(
@@ -50,30 +49,36 @@ def main(
   """Runs a program and exits: 0 done, 1 an error, 130 interrupted.
 
   Args:
-    experiment: the page of code to turn into a program.
+    experiment: the experiment to run.
     argv: the command line, `sys.argv` if None.
   """
-  _exit(experiment.name, functools.partial(_main, experiment), argv)
+  exit_with(experiment.name, functools.partial(_main, experiment), argv)
 
 
 def collect(
-  program: Collection, argv: Sequence[str] | None = None
+  collection: Collection, argv: Sequence[str] | None = None
 ) -> typing.NoReturn:
-  """Runs all experiments of a collection, makes its page and exits as `main`.
+  """Runs all experiments of a collection, writes its page, exits like `main`.
 
   Args:
-    program: the collection.
+    collection: the collection.
     argv: the command line, `sys.argv` if None.
   """
-  _exit(program.name, functools.partial(_collect, program), argv)
+  exit_with(collection.name, functools.partial(_collect, collection), argv)
 
 
-def _exit(
+def exit_with(
   name: str,
   body: Callable[[Sequence[str]], None],
   argv: Sequence[str] | None,
 ) -> typing.NoReturn:
-  """Runs a program; every way out of it has its message and its status."""
+  """Runs a program and turns every outcome into a message and exit status.
+
+  Args:
+    name: of the program, the prefix of its messages.
+    body: called with the command line.
+    argv: the command line, `sys.argv` if None.
+  """
   try:
     body(sys.argv if argv is None else argv)
   except (base.UserError, flags.Error) as error:
@@ -82,8 +87,8 @@ def _exit(
     sys.exit(1)
   except KeyboardInterrupt:
     print(
-      f'\n{name}: interrupted; what was finished and what was in training is '
-      'saved, and the same command goes on from there',
+      f'\n{name}: interrupted; finished seeds and checkpoints are saved, and '
+      'the same command resumes from there',
       file=sys.stderr,
     )
     sys.exit(130)
@@ -93,65 +98,67 @@ def _exit(
   sys.exit(0)
 
 
-def _main(experiment: Experiment, argv: Sequence[str]) -> None:
-  values = define_flags(experiment)
-  if _HELP & set(argv[1:]):
-    print(help_text(experiment, values, _columns()))
-    return
-  rest = values(argv)[1:]
+def refuse_words(rest: Sequence[str]) -> None:
+  """Refuses what a command line has beside its flags."""
   if rest:
     raise base.UserError(f'{rest[0]!r} is not a flag; --help lists them')
+
+
+def _main(experiment: Experiment, argv: Sequence[str]) -> None:
+  values = define_flags(experiment)
+  if HELP & set(argv[1:]):
+    print(help_text(experiment, values, columns()))
+    return
+  refuse_words(values(argv)[1:])
   settings = read_settings(experiment, values)
   command = ['python', *experiment.program, *argv[1:]]
-  options = read_options(values, shlex.join(command))
-  workers = read_workers(values)
-  if workers.launcher != 'none' and not values['dry_run'].value:
-    print(_launched(experiment, values, options.out, workers))
+  options = read_options(values)
+  if options.launcher != 'none' and not options.dry_run:
+    print(_launched(experiment, values, options))
     return
+  asked = options.of_study(shlex.join(command))
   with _warnings_shown():
-    machine.configure(
-      options.matmul_precision, str(values['compile_cache'].value)
-    )
-    if values['dry_run'].value:
-      count = workers.num_shards
-      plan = plans.text(experiment, settings, options, count, _columns())
+    machine.configure(options.matmul_precision, options.compile_cache)
+    if options.dry_run:
+      count = options.num_shards
+      plan = plans.text(experiment, settings, asked, count, columns())
       print(plan, end='')
       return
-    work = functools.partial(study.work, experiment, settings, options)
-    if workers.distributed:
-      with launchers.joined(*workers.distributed) as shard:
-        worked = work(shard, _progress)
-      if shard.index:
-        print(_worked_text(shard, worked))
+    work = functools.partial(study.work, experiment, settings, asked)
+    if options.distributed:
+      with launchers.joined(*options.processes()) as worker:
+        tally = work(worker, progress.bar)
+      if worker.index:
+        print(_tally_text(worker, tally))
         return
-    if workers.shard:
-      print(_worked_text(workers.shard, work(workers.shard, _progress)))
+    if worker := options.worker():
+      print(_tally_text(worker, work(worker, progress.bar)))
       return
     if options.tensorboard:
       publish.check_curves(experiment, settings)
-    outcomes, tasks = study.run(experiment, settings, options, _progress)
-    facts = publish.publish(experiment, outcomes, tasks, options)
-  print(text.text(experiment, outcomes, facts, _columns()), end='')
+    outcomes, tasks = study.run(experiment, settings, asked, progress.bar)
+    facts = publish.publish(experiment, outcomes, tasks, asked)
+  print(text.text(experiment, outcomes, facts, columns()), end='')
   if len(options.seeds) == 1:
     seed = options.seeds[0]
-    print(f'\none seed has no interval; --seeds=0:{max(seed, 2)} runs many')
+    print(
+      f'\na single seed has no interval; --seeds=0:{max(seed, 2)} runs more'
+    )
 
 
-def _collect(program: Collection, argv: Sequence[str]) -> None:
-  values = define_collection_flags(program)
-  if _HELP & set(argv[1:]):
-    print(collection_help(program, values, _columns()))
+def _collect(collection: Collection, argv: Sequence[str]) -> None:
+  values = define_collection_flags(collection)
+  if HELP & set(argv[1:]):
+    print(collection_help(collection, values, columns()))
     return
-  rest = values(argv)[1:]
-  if rest:
-    raise base.UserError(f'{rest[0]!r} is not a flag; --help lists them')
+  refuse_words(values(argv)[1:])
   given = [
     f'--{name}={values[name].value}' for name in SHARED if values[name].present
   ]
-  full = bool(program.full and values['full'].value)
-  chapters = read_chapters(program, str(values['only'].value))
+  full = bool(collection.full and values['full'].value)
+  chapters = read_chapters(collection, str(values['only'].value))
   runs = [_opened(chapter, full, given) for chapter in chapters]
-  command = ['python', *program.program, *argv[1:]]
+  command = ['python', *collection.program, *argv[1:]]
   with _warnings_shown():
     machine.configure(
       runs[0].options.matmul_precision, str(values['compile_cache'].value)
@@ -159,19 +166,19 @@ def _collect(program: Collection, argv: Sequence[str]) -> None:
     if values['dry_run'].value:
       for run in runs:
         plan = plans.text(
-          run.experiment, run.settings, run.options, 1, _columns()
+          run.experiment, run.settings, run.options, 1, columns()
         )
         print(f'{run.chapter.title}\n{plan}')
       return
     print(
-      collection.run(
-        program,
+      collections.run(
+        collection,
         runs,
         shlex.join(command),
-        f'{program.name}-full' if full else program.name,
-        _progress,
+        f'{collection.name}-full' if full else collection.name,
+        progress.bar,
         lambda line: print(line, file=sys.stderr, flush=True),
-        _columns(),
+        columns(),
       ),
       end='',
     )
@@ -179,8 +186,8 @@ def _collect(program: Collection, argv: Sequence[str]) -> None:
 
 def _opened(
   chapter: Chapter, full: bool, given: Sequence[str]
-) -> collection.Run:
-  """A chapter's experiment with its flags read; the last of a name counts."""
+) -> collections.Run:
+  """A chapter's experiment with its flags parsed; later flags override."""
   experiment = chapter.experiment
   if chapter.panels:
     named = {panel.name: panel for panel in experiment.panels}
@@ -194,29 +201,33 @@ def _opened(
   values = define_flags(experiment)
   values([experiment.name, *last.values()])
   command = ['python', *experiment.program, *last.values()]
-  return collection.Run(
+  return collections.Run(
     chapter,
     experiment,
     read_settings(experiment, values),
-    read_options(values, shlex.join(command)),
+    read_options(values).of_study(shlex.join(command)),
   )
 
 
 def _launched(
   experiment: Experiment,
   values: flags.FlagValues,
-  out: pathlib.Path,
-  workers: Workers,
+  options: Options,
 ) -> str:
-  """The report of a study that workers elsewhere compute."""
-  names = [field.name for field in dataclasses.fields(experiment.config)]
-  names += [name for name in FLAGS if name not in PLACES]
+  """Runs a study on the launcher's workers and returns its report."""
+  names = [
+    field.name
+    for cls in (experiment.config, Options)
+    for field in dataclasses.fields(cls)
+  ]
   given = [
-    f'--{name}={values[name].value}' for name in names if values[name].present
+    f'--{name}={values[name].value}'
+    for name in names
+    if values[name].present and name not in (*PLACES, 'tensorboard')
   ]
   command = functools.partial(launchers.Command, experiment.program)
-  shown = ['--tensorboard'] if values['tensorboard'].value else []
-  count = workers.num_shards
+  shown = ['--tensorboard'] if options.tensorboard else []
+  count = options.num_shards
   shards = [
     command([*given, f'--num_shards={count}', f'--shard_index={index}'])
     for index in range(count)
@@ -224,52 +235,29 @@ def _launched(
   done = lambda index, line: print(
     line or f'shard {index} of {count}: done', file=sys.stderr, flush=True
   )
-  if workers.launcher == 'ray':
+  if options.launcher == 'ray':
     return launchers.on_ray(shards, command([*given, *shown]), done)
   return launchers.submit(
-    workers.launcher,
+    options.launcher,
     shards,
     command([*given, *shown]),
-    out / 'jobs',
-    workers.job,
+    options.out / 'jobs',
+    options.job(),
     done,
   )
 
 
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Any]:
-  """Yields `advance(label, count)`: a bar on a terminal, nothing in a pipe."""
-  if not total or not sys.stderr.isatty():
-    yield lambda label, count: None
-    return
-  from rich import console, progress
-
-  with progress.Progress(
-    progress.TextColumn('{task.description}'),
-    progress.BarColumn(),
-    progress.TextColumn('{task.completed:.4g}/{task.total} seeds'),
-    progress.TimeElapsedColumn(),
-    progress.TimeRemainingColumn(),
-    console=console.Console(stderr=True),
-    transient=True,
-  ) as bar:
-    task = bar.add_task('', total=total)
-    yield lambda label, count: bar.update(
-      task, description=label, advance=count
-    )
-
-
-def _worked_text(shard: study.Shard, worked: study.Worked) -> str:
+def _tally_text(worker: study.Worker, tally: study.Tally) -> str:
   return (
-    f'shard {shard.index} of {shard.count}: {worked.share} seeds of all '
-    f'settings, {worked.computed} computed, {worked.share - worked.computed} '
-    'there before'
+    f'shard {worker.index} of {worker.count}: {tally.share} seeds of all '
+    f'settings, {tally.computed} computed, {tally.share - tally.computed} '
+    'stored before'
   )
 
 
 @contextlib.contextmanager
 def _warnings_shown() -> Iterator[None]:
-  """Ours, one line each."""
+  """Prints warnings of this package, one line each."""
   with warnings.catch_warnings():
     warnings.filterwarnings('always', category=UserWarning, module='initlab')
     warnings.showwarning = _show_warning
@@ -281,5 +269,6 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
   print(f'warning: {message}', file=sys.stderr)
 
 
-def _columns() -> int:
+def columns() -> int:
+  """Of the terminal, from 60 to 120."""
   return max(60, min(120, shutil.get_terminal_size((100, 24)).columns))

@@ -1,8 +1,7 @@
-"""Workers on other processes and machines, by engines that others have built.
+"""Starts workers in other processes and on other machines, and waits for them.
 
-Seeds share nothing, so every worker is a run of the same program that computes
-its share of them. This module starts workers and waits for them; what they do
-is in `study`.
+Seeds are independent, so every worker runs the same program on its share of
+them, see `study.work`.
 """
 
 import atexit
@@ -21,16 +20,16 @@ import jax
 from initlab import base
 from initlab.engine import study
 
-# Seconds that the processes of a distributed run wait for the slowest: a month.
+# Seconds that the processes of a distributed run wait for each other: 30 days.
 _PATIENCE = 30 * 24 * 3600
 
-# Seconds from one look at the jobs to the next.
+# Seconds between polls of the jobs.
 _POLL = {'slurm': 10.0, 'local': 0.5}
 
-# How often a share is given to another worker after one that died.
+# How often a share is rescheduled after its worker died.
 _RETRIES = 3
 
-# `(index, line)`: the worker of that share is done, and said this.
+# `(index, line)`: callback for a finished worker, with its last line.
 Done = Callable[[int, str], None]
 
 
@@ -42,12 +41,12 @@ class Command(NamedTuple):
 
 
 class Job(NamedTuple):
-  """What each job asks SLURM for.
+  """The resources of a SLURM job.
 
   partition: '' for the cluster's default.
-  minutes: after which it is stopped.
-  gpus: how many.
-  cpus: how many cores; on a CPU, seeds are spread over these.
+  minutes: the time limit.
+  gpus: the number of GPUs.
+  cpus: the number of cores; without a GPU, seeds are split over them.
   """
 
   partition: str
@@ -62,24 +61,24 @@ class Job(NamedTuple):
 @contextlib.contextmanager
 def joined(
   address: str | None, num_processes: int | None, process_id: int | None
-) -> Iterator[study.Shard]:
-  """Joins the processes of one program, before any device is touched.
+) -> Iterator[study.Worker]:
+  """Joins the processes of a multi-host program, before the first use of JAX.
 
-  All of them leave together: the context ends when the slowest is at its end,
-  and devices stay usable after that. A process that fails or is interrupted
-  waits for nobody; JAX then stops the others.
+  The context exits in all processes together, when the slowest is done; devices
+  stay usable afterwards. A process that fails or is interrupted exits at once,
+  and JAX then stops the others.
 
   Args:
     address: `host:port` of process 0. This and the others are None where JAX
-      finds them out: on TPU pods, under SLURM, Open MPI and the like.
-    num_processes: of the program.
-    process_id: of this one, from 0.
+      detects them: on TPU pods, under SLURM, Open MPI and others.
+    num_processes: the number of processes.
+    process_id: the index of this one, from 0.
 
   Yields:
-    This process's share.
+    This process as a worker.
 
   Raises:
-    UserError: there is nothing to join.
+    UserError: JAX cannot join the processes.
   """
   try:
     jax.distributed.initialize(
@@ -91,7 +90,7 @@ def joined(
   except (ValueError, RuntimeError) as error:
     raise base.UserError(f'--distributed: {error}') from error
   try:
-    yield study.Shard(jax.process_index(), jax.process_count())
+    yield study.Worker(jax.process_index(), jax.process_count())
   except BaseException as error:
     status = 130 if isinstance(error, KeyboardInterrupt) else 1
     atexit.register(_exit_at_once, status)
@@ -117,25 +116,25 @@ def submit(
   job: Job,
   done: Done,
 ) -> str:
-  """Runs workers as jobs, waits for them, then runs the report as one more.
+  """Runs workers as jobs, waits for them, then runs the report as a job.
 
-  The report is a job, too, because only there are the devices that decide which
-  results are meant.
+  The report must run on the same kind of device, because the device kind is
+  part of the identity of the results.
 
   Args:
-    launcher: 'slurm', or 'local' for processes of this machine.
-    workers: one a share.
-    report: prints it, and computes what a worker may have lost.
+    launcher: 'slurm', or 'local' for processes on this machine.
+    workers: one per share.
+    report: prints the report, and computes seeds that workers have lost.
     folder: for the jobs' logs.
-    job: what each asks for.
-    done: told of every worker.
+    job: the resources of each.
+    done: called for every worker that is done.
 
   Returns:
-    What the report printed.
+    The output of the report.
 
   Raises:
-    UserError: submitit is not installed, there is no SLURM here, or a job
-      failed; all others have then ended, and what they did is on disk.
+    UserError: submitit is not installed, SLURM is not available, or a job
+      failed. All other jobs have then ended, and their results are stored.
   """
   submitit = _imported('submitit', 'slurm')
   from submitit.helpers import as_completed
@@ -174,26 +173,26 @@ def submit(
 
 
 def on_ray(workers: Sequence[Command], report: Command, done: Done) -> str:
-  """Runs workers on a Ray cluster, or on this machine where there is none.
+  """Runs workers on a Ray cluster, or on this machine if there is none.
 
-  Each has one GPU to itself where the cluster has any, and otherwise an even
-  share of its CPUs. The share of one that dies is given to another.
+  Each worker gets one GPU if the cluster has GPUs, otherwise an even share of
+  its CPUs. The share of a worker that dies is rescheduled.
 
   Args:
-    workers: one a share.
-    report: prints it, and computes what a worker may have lost.
-    done: told of every worker.
+    workers: one per share.
+    report: prints the report, and computes seeds that workers have lost.
+    done: called for every worker that is done.
 
   Returns:
-    What the report printed.
+    The output of the report.
 
   Raises:
     UserError: Ray is not installed or cannot be reached, a worker failed, or
-      one share's workers keep dying.
+      the workers of one share keep dying.
   """
   os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
   ray = _imported('ray', 'ray')
-  with contextlib.redirect_stdout(sys.stderr):  # what Ray has to say
+  with contextlib.redirect_stdout(sys.stderr):  # Ray's own messages
     try:
       ray.init(include_dashboard=False, log_to_driver=False, logging_level=40)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -218,19 +217,19 @@ def _on_ray(
   while places:
     (first,), _ = ray.wait(list(places), num_returns=1)
     index = places.pop(first)
-    told, failure = _ray_result(ray, first)
+    output, failure = _ray_result(ray, first)
     failures += [f'shard {index}: {failure}'] if failure else []
-    done(index, failure or told)
+    done(index, failure or output)
   _refuse('ray', failures, '')
-  told, failure = _ray_result(ray, start(report))
+  output, failure = _ray_result(ray, start(report))
   _refuse('ray', [f'the report: {failure}'] if failure else [], '')
-  return told
+  return output
 
 
 def _ray_share(
   nodes: Sequence[dict[str, float]], count: int
 ) -> tuple[dict[str, float], list[str]]:
-  """What one of so many workers asks Ray for, and the flags that say so."""
+  """The Ray resources of one of `count` workers, and its device flags."""
   if any(node.get('GPU', 0) >= 1 for node in nodes):
     return {'num_gpus': 1, 'num_cpus': 1}, ['--devices=1']
   cpus = [int(node.get('CPU', 0)) for node in nodes]
@@ -239,18 +238,18 @@ def _ray_share(
 
 
 def _ray_result(ray: Any, reference: Any) -> tuple[str, str]:
-  """What a worker printed, and its error, empty where there was none."""
+  """A worker's output and its error, '' for none."""
   try:
-    status, told, errors = ray.get(reference)
+    status, output, errors = ray.get(reference)
   except ray.exceptions.RayError as error:
     return '', _reason(error)
-  return told, _reason(RuntimeError(errors)) if status else ''
+  return output, _reason(RuntimeError(errors)) if status else ''
 
 
 def _run(
   program: tuple[str, ...], flags: list[str], folder: str
 ) -> tuple[int, str, str]:
-  """`python` in this process: exit status, output, errors."""
+  """Runs a program in this process: exit status, output, errors."""
   os.chdir(folder)
   sys.path.insert(0, folder)
   sys.argv = [program[-1], *flags]
@@ -275,18 +274,18 @@ def _function(command: Command) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-  """The program's own line about an error, or else the last of all."""
+  """The program's own error message, or the last line of the text."""
   lines = [line for line in str(error).splitlines() if line.strip(' -')]
-  told = [line for line in lines if ': error: ' in line]
-  return (told or lines or [type(error).__name__])[-1].strip()
+  ours = [line for line in lines if ': error: ' in line]
+  return (ours or lines or [type(error).__name__])[-1].strip()
 
 
 def _refuse(launcher: str, failures: Sequence[str], where: str) -> None:
   if failures:
     more = f' (and {len(failures) - 1} more)' if len(failures) > 1 else ''
     raise base.UserError(
-      f'--launcher={launcher}: {failures[0]}{more}{where}; what was finished '
-      'is saved, and the same command goes on from there'
+      f'--launcher={launcher}: {failures[0]}{more}{where}; finished seeds are '
+      'saved, and the same command resumes from there'
     )
 
 

@@ -1,1 +1,1 @@
-"""Outcomes to what a person reads: tables, text, pages and files."""
+"""Reports of outcomes: tables, text, pages and files."""

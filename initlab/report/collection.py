@@ -1,7 +1,7 @@
-"""Experiments as one page: every claim with its mark, then every picture.
+"""A collection as one page: every claim with its mark, then every figure.
 
-Made of what the experiments' own reports have written, so nothing is computed
-or drawn again.
+It reuses the files of the experiments' own reports: nothing is computed or
+drawn again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,12 +30,12 @@ from initlab.report import (
 
 
 class Run(NamedTuple):
-  """A chapter that is to be run.
+  """A chapter to run.
 
-  chapter: what it is.
+  chapter: of the collection.
   experiment: the program.
   settings: Configs, at least one.
-  options: the rest.
+  options: how to run it.
   """
 
   chapter: Chapter
@@ -45,13 +45,13 @@ class Run(NamedTuple):
 
 
 class Part(NamedTuple):
-  """A chapter that has been run.
+  """A chapter after its run.
 
-  chapter: what it is.
+  chapter: of the collection.
   experiment: the program.
   claims: the chapter's, or else the experiment's.
-  findings: what was found of each.
-  outcomes: its settings; none where it could not be run.
+  findings: one per claim.
+  outcomes: one per setting; empty if it could not be run.
   facts: of its own report.
   reason: why it could not be run.
   """
@@ -66,30 +66,30 @@ class Part(NamedTuple):
 
 
 def run(
-  program: Collection,
+  collection: Collection,
   runs: Sequence[Run],
   command: str,
   name: str,
-  advance: Callable[[int], Any],
+  bar: Callable[[int], Any],
   announce: Callable[[str], None],
   width: int,
 ) -> str:
-  """Runs the chapters, computes what is missing, and writes the page.
+  """Runs the chapters, computes missing seeds, and writes the page.
 
-  A chapter that cannot be run, as its data are not to be had, is told of in the
-  page; the others do not wait for it.
+  A chapter that cannot be run, e.g. because its data are missing, is listed on
+  the page with the reason.
 
   Args:
-    program: the collection.
+    collection: the collection.
     runs: its chapters, at least one.
-    command: the command line that asks for just this.
+    command: the command line that repeats this.
     name: of the page, `<out>/reports/<name>.html`.
-    advance: as for `study.run`.
-    announce: told every chapter as it begins.
+    bar: as for `study.run`.
+    announce: called with the title of every chapter before it runs.
     width: columns of the terminal.
 
   Returns:
-    What was found, as text.
+    The report as text.
 
   Raises:
     UserError: no chapter could be run, or the page cannot be written.
@@ -97,7 +97,7 @@ def run(
   parts = []
   for count, each in enumerate(runs, 1):
     announce(f'{count}/{len(runs)} {each.chapter.title}')
-    parts.append(_part(each, advance))
+    parts.append(_part(each, bar))
   done = [part for part in parts if not part.reason]
   if not done:
     raise base.UserError(parts[0].reason)
@@ -105,17 +105,17 @@ def run(
   for fact in ('root seed', 'devices', 'versions'):
     facts[fact] = done[0].facts[fact]
   place = runs[0].options.out / 'reports' / f'{name}.html'
-  files.write_text(place, page(program, parts, facts, place.parent))
-  return text(program, parts, str(place), width)
+  files.write_text(place, page(collection, parts, facts, place.parent))
+  return text(collection, parts, str(place), width)
 
 
-def _part(each: Run, advance: Callable[[int], Any]) -> Part:
+def _part(each: Run, bar: Callable[[int], Any]) -> Part:
   chapter, experiment, settings, options = each
   stated = chapter.claims
   if stated is None:
     stated = experiment.claims
   try:
-    outcomes, tasks = study.run(experiment, settings, options, advance)
+    outcomes, tasks = study.run(experiment, settings, options, bar)
   except base.UserError as error:
     findings = [Finding(None, 'not run')] * len(stated)
     return Part(chapter, experiment, stated, findings, reason=str(error))
@@ -125,23 +125,23 @@ def _part(each: Run, advance: Callable[[int], Any]) -> Part:
 
 
 def text(
-  program: Collection, parts: Sequence[Part], page: str, width: int = 80
+  collection: Collection, parts: Sequence[Part], page: str, width: int = 80
 ) -> str:
-  """What was found, for a terminal or a pipe.
+  """The findings as plain text.
 
   Args:
-    program: the collection.
+    collection: the collection.
     parts: its chapters.
-    page: where its page is.
+    page: the path of its page.
     width: columns of the terminal.
 
   Returns:
     Lines of plain text.
   """
-  sections = [f'{program.name}: {summary.first_line(program.doc)}']
+  sections = [f'{collection.name}: {summary.first_line(collection.doc)}']
   for part in parts:
     lines = report_text.claims_text(
-      part.claims, part.findings, program.marks, width
+      part.claims, part.findings, collection.marks, width
     )
     missing = f'  not run: {part.reason}' if part.reason else ''
     sections.append(
@@ -149,72 +149,76 @@ def text(
     )
   sections += [
     f'{table.title}\n\n{tables.grid(table, width)}'
-    for table in _tables(program, parts)
+    for table in _tables(collection, parts)
   ]
-  sections.append(f'{counted(program, parts)}\n\npage  {page}')
+  sections.append(f'{counted(collection, parts)}\n\npage  {page}')
   return '\n\n'.join(sections) + '\n'
 
 
-def counted(program: Collection, parts: Sequence[Part]) -> str:
-  """How many claims hold, do not, and are open: '12 pass, 1 fail'."""
+def counted(collection: Collection, parts: Sequence[Part]) -> str:
+  """Counts of claims by mark: '12 pass, 1 fail'."""
   words = [
-    claims.mark(finding, program.marks)
+    claims.mark(finding, collection.marks)
     for part in parts
     for finding in part.findings
   ]
-  counts = [(words.count(mark), mark) for mark in program.marks]
+  counts = [(words.count(mark), mark) for mark in collection.marks]
   return ', '.join(f'{n} {mark}' for n, mark in counts if n) or 'no claims'
 
 
 def page(
-  program: Collection,
+  collection: Collection,
   parts: Sequence[Part],
   facts: Mapping[str, str],
   folder: pathlib.Path,
 ) -> str:
-  """The page, which needs no other file and no network.
+  """The self-contained HTML page.
 
   Args:
-    program: the collection.
+    collection: the collection.
     parts: its chapters.
-    facts: what a reader needs to run it again.
-    folder: of the page, from which it links to the reports of the chapters.
+    facts: how to repeat the run.
+    folder: of the page, for links to the reports of the chapters.
 
   Returns:
     The HTML document.
   """
-  headline, *paragraphs = program.doc.strip().split('\n\n')
+  headline, *paragraphs = collection.doc.strip().split('\n\n')
   return report_page.render(
     'collection.html',
-    name=program.name,
+    name=collection.name,
     summary=headline,
     introduction=paragraphs,
-    count=counted(program, parts),
-    tables=_tables(program, parts),
+    count=counted(collection, parts),
+    tables=_tables(collection, parts),
     chapters=[
-      _chapter(f'chapter{place}', program, part, folder)
+      _chapter(f'chapter{place}', collection, part, folder)
       for place, part in enumerate(parts)
     ],
     facts=facts,
   )
 
 
-def _tables(program: Collection, parts: Sequence[Part]) -> list[tables.Table]:
-  """Those of all chapters together."""
-  return program.tables(
+def _tables(
+  collection: Collection, parts: Sequence[Part]
+) -> list[tables.Table]:
+  """The tables of all chapters together."""
+  return collection.tables(
     {part.chapter.title: part.outcomes for part in parts if not part.reason}
   )
 
 
 def _chapter(
-  name: str, program: Collection, part: Part, folder: pathlib.Path
+  name: str, collection: Collection, part: Part, folder: pathlib.Path
 ) -> dict[str, Any]:
-  """What the template names of one chapter, whose name is unique."""
+  """The template values of one chapter, whose name is unique."""
   found: dict[str, Any] = {
     'title': part.chapter.title,
     'text': part.chapter.text,
     'reason': part.reason,
-    'answers': report_page.answers(part.claims, part.findings, program.marks),
+    'answers': report_page.answers(
+      part.claims, part.findings, collection.marks
+    ),
   }
   if part.reason:
     return found

@@ -1,7 +1,7 @@
-"""Which setting ends best: the numbers, and tests paired by seed.
+"""Compares settings by their final errors, with tests paired by seed.
 
-For a field of one number a network, of which lower is better. Its errors are
-those of the seeds that are finite: how many diverged is said beside them.
+For PerNetwork fields where lower is better. Estimates use the finite seeds
+only; the number of diverged ones stands beside them.
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,13 @@ _ALL_PAIRS = 5  # settings up to which all are compared, not just to the first
 
 
 class Comparison(NamedTuple):
-  """Setting b minus setting a, over the seeds that both have.
+  """Setting b minus setting a, over the seeds finite in both.
 
   difference: of the means.
-  p: of no difference, by flipping the signs of the differences.
-  holm: the same, corrected for the number of comparisons.
-  effect: the mean difference over the spread of the differences.
-  needed: seeds to see half this difference with a probability of 0.8, assured
-    to 80% for what these pairs know of the spread of differences; the ends are
-    the numbers at those of the 95% interval of that spread.
+  p: of the null hypothesis of no difference, by a sign-flip permutation test.
+  holm: p corrected for the number of comparisons.
+  effect: standardized effect size, see `stats.effect_size`.
+  needed: seeds for 80% power at half this difference, see `stats.seeds_needed`.
   """
 
   a: str
@@ -42,13 +40,19 @@ class Comparison(NamedTuple):
 
 
 def compare(field: str, outcomes: Sequence[Outcome]) -> list[Comparison]:
-  """All pairs of settings; of many, all with the first.
+  """Compares all pairs of settings, or many settings with the first.
 
   Args:
     field: `[S]` of each outcome.
     outcomes: the settings.
   """
-  compared = pairs(outcomes)
+  return compare_pairs(field, pairs(outcomes))
+
+
+def compare_pairs(
+  field: str, compared: Sequence[tuple[Outcome, Outcome]]
+) -> list[Comparison]:
+  """The tests of pairs of settings (a, b), corrected for their number."""
   values = [_paired(field, *pair) for pair in compared]
   p = [float(stats.permutation_test(b, a).p) for a, b in values]
   corrected = stats.holm(np.array(p)) if p else []
@@ -69,27 +73,29 @@ def compare(field: str, outcomes: Sequence[Outcome]) -> list[Comparison]:
 
 
 def pairs(settings: Sequence[_T]) -> list[tuple[_T, _T]]:
-  """Which settings are compared: all pairs; of many, all with the first."""
+  """The pairs to compare: all of them, or many settings with the first."""
   if len(settings) > _ALL_PAIRS:
     return [(settings[0], other) for other in settings[1:]]
   return list(itertools.combinations(settings, 2))
 
 
 def all_tables(field: str, outcomes: Sequence[Outcome]) -> list[tables.Table]:
-  """The table of errors, and that of the tests if there are two settings."""
+  """The table of errors and, for two settings or more, that of the tests."""
   found = [errors(field, outcomes)]
   comparisons = compare(field, outcomes)
   return [*found, tests(field, comparisons)] if comparisons else found
 
 
 def errors(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
-  """How each setting ends."""
+  """The table of final errors by setting."""
   columns = {
-    ('mean', '95% interval'): lambda x: _told(stats.mean(x), stats.FEWEST),
-    ('median', '95% interval'): lambda x: _told(
+    ('mean', '95% interval'): lambda x: _with_interval(
+      stats.mean(x), stats.FEWEST
+    ),
+    ('median', '95% interval'): lambda x: _with_interval(
       stats.median(x), stats.quantile_fewest(0.5)
     ),
-    ('interquartile mean', '95% interval'): lambda x: _told(
+    ('interquartile mean', '95% interval'): lambda x: _with_interval(
       stats.interquartile_mean(x), stats.FEWEST
     ),
     ('single seeds', 'best'): lambda x: _extreme(_least(x)),
@@ -109,20 +115,20 @@ def errors(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
 
 
 def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
-  """Where settings differ beyond chance."""
+  """The table of paired differences."""
   columns = {
-    ('difference of means', '95% interval'): lambda each: _told(
+    ('difference of means', '95% interval'): lambda each: _with_interval(
       each.difference, stats.FEWEST
     ),
     ('permutation test', 'p'): lambda each: formatting.p_value(each.p),
     ('permutation test', 'p, Holm'): lambda each: formatting.p_value(each.holm),
-    ('effect size', '95% interval'): lambda each: formatting.estimate(
-      each.effect
-    ),
+    ('effect size', '95% interval'): lambda each: tables.cell(each.effect),
     ('seeds', 'pairs'): lambda each: (
       f'{each.difference.n} of {each.difference.total}'
     ),
-    ('seeds', 'to see half of it'): lambda each: _needed_told(each.needed),
+    ('seeds', 'for 80% power at half of it'): lambda each: _needed_text(
+      each.needed
+    ),
   }
   names = [f'{each.b} - {each.a}' for each in comparisons]
   return tables.Table(
@@ -136,10 +142,10 @@ def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
 
 
 def csv(field: str, outcomes: Sequence[Outcome]) -> str:
-  """The numbers of both tables as CSV: one row a setting, one a comparison.
+  """Both tables as CSV, one row per setting or comparison and statistic.
 
   Columns: kind ('setting' or 'difference'), name, statistic, value, low, high
-  (of the 95% interval), seeds (that were finite), total. Unknown is empty.
+  (of the 95% interval), seeds (finite ones), total. Unknown values are empty.
   """
   file = io.StringIO()
   write = csv_format.writer(file, lineterminator='\n').writerow
@@ -173,11 +179,11 @@ def csv(field: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def divergence(outcome: Outcome) -> str:
-  """How many seeds diverged, when, and where their cost was then."""
+  """How many seeds diverged, when, and their last finite loss."""
   step, cost = (outcome.measured[name] for name in DIVERGENCE)
   lost = np.isfinite(step)
   count, total = int(lost.sum()), len(step)
-  share = formatting.estimate(stats.share(count, total), unit='%')
+  share = tables.cell(stats.share(count, total), unit='%')
   if not count:
     return f'diverged: none of {total} seeds, {share} of all'
   steps, costs = step[lost], cost[lost]
@@ -192,10 +198,7 @@ def divergence(outcome: Outcome) -> str:
 
 
 def examples(field: str, outcome: Outcome) -> dict[str, int]:
-  """The best, the median and the worst seed; of the worst, one that diverged.
-
-  The median seed is the lower one of the two in the middle.
-  """
+  """The best, the (lower) median and the worst seed; diverged is worst."""
   values = np.asarray(outcome.measured[field], float)
   order = np.argsort(np.where(np.isfinite(values), values, np.inf))
   finite = int(np.isfinite(values).sum())
@@ -213,7 +216,7 @@ def _paired(
 
 
 def _needed(b: np.ndarray, a: np.ndarray) -> stats.Estimate:
-  """Nothing of no difference."""
+  """Seeds needed to see half the difference; NaN if there is none."""
   size = abs(float(stats.paired_difference(b, a).value))
   if not 0 < size < np.inf:
     return stats.mean(np.full(len(a), np.nan))
@@ -226,18 +229,18 @@ def _least(x: np.ndarray) -> float:
 
 def _lost(x: np.ndarray) -> str:
   lost = stats.share(int((~np.isfinite(x)).sum()), len(x))
-  return formatting.estimate(lost, unit='%')
+  return tables.cell(lost, unit='%')
 
 
-def _told(estimate: stats.Estimate, fewest: int) -> str:
-  """With its interval, or with how many seeds that takes."""
-  told = formatting.estimate(estimate)
+def _with_interval(estimate: stats.Estimate, fewest: int) -> str:
+  """An estimate with its interval, or the number of seeds that one takes."""
+  text = tables.cell(estimate)
   needs = estimate.n > 0 and np.isnan(estimate.low)
-  return f'{told} (needs {fewest} seeds)' if needs else told
+  return f'{text} (needs {fewest} seeds)' if needs else text
 
 
-def _needed_told(needed: stats.Estimate) -> str:
-  """Whole numbers of seeds: '34 (20 to 90)'."""
+def _needed_text(needed: stats.Estimate) -> str:
+  """Numbers of seeds: '34 (20 to 90)'."""
   value, low, high = (float(each) for each in needed[:3])
   if not np.isfinite(value):
     return '-'
@@ -245,7 +248,7 @@ def _needed_told(needed: stats.Estimate) -> str:
 
 
 def _extreme(value: float) -> str:
-  """A dash where there is no finite seed."""
+  """A number; a dash without a finite seed."""
   return formatting.number(value if np.isfinite(value) else np.nan)
 
 

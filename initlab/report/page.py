@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs no other file and no network."""
+"""A report as one self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -12,9 +12,9 @@ from initlab.experiment import (
   Experiment,
   Finding,
   Outcome,
-  Panel,
   written,
 )
+from initlab.panels import Panel
 from initlab.report import summary, tables, text
 from initlab.report.plots import figure
 
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-  """A claim and what was found of it.
+  """A claim with its finding.
 
-  claim, finding: both of them.
   word: the finding's mark.
-  kind: of the mark in the style sheet.
+  kind: the CSS class of the mark.
   """
 
   claim: Claim
@@ -39,7 +38,7 @@ class Answer(NamedTuple):
 class Picture(NamedTuple):
   """A figure of a page.
 
-  title: read aloud in its place.
+  title: the alternative text.
   svg: the element, with ids that are unique in the page.
   caption: the text below it.
   """
@@ -55,19 +54,19 @@ def page(
   facts: Mapping[str, str],
   figures: Sequence[str],
 ) -> str:
-  """The report as one HTML page that needs no other file and no network.
+  """The report as one self-contained HTML page.
 
   Args:
     experiment: the program that ran.
     outcomes: its settings, at least one; the others are compared to the first.
-    facts: what decides the bits, and where the files are; printed as given.
-    figures: one SVG document a panel of the experiment, in its order.
+    facts: how to repeat the run, and where the files are; printed as given.
+    figures: one SVG document per panel of the experiment, in its order.
 
   Returns:
     The HTML document.
 
   Raises:
-    ValueError: there are more or fewer figures than panels.
+    ValueError: the numbers of figures and panels differ.
   """
   findings = claims.findings(experiment.claims, outcomes)
   return render(
@@ -76,15 +75,7 @@ def page(
     summary=summary.first_line(experiment.doc),
     introduction=[_question(experiment)],
     answers=answers(experiment.claims, findings, MARKS),
-    settings=[
-      {
-        'label': each.label,
-        'seeds': summary.seeds_in_words(each),
-        'verdict': experiment.verdict(each),
-        'remarks': summary.remarks(each),
-      }
-      for each in outcomes
-    ],
+    settings=settings(experiment, outcomes),
     pictures=[
       picture(f'figure{place}', panel, outcomes, svg)
       for place, (panel, svg) in enumerate(
@@ -99,12 +90,27 @@ def page(
   )
 
 
+def settings(
+  experiment: Experiment, outcomes: Sequence[Outcome]
+) -> list[dict[str, Any]]:
+  """The template values of each setting."""
+  return [
+    {
+      'label': each.label,
+      'seeds': summary.seeds_in_words(each),
+      'verdict': experiment.verdict(each),
+      'remarks': summary.remarks(each),
+    }
+    for each in outcomes
+  ]
+
+
 def render(template: str, **values: Any) -> str:
-  """A page of a template, in which every text is escaped.
+  """Renders a template; every text is escaped.
 
   Args:
     template: a file of this package that extends `page.html`.
-    **values: what it names; one that is missing is an error.
+    **values: its variables; a missing one is an error.
   """
   import jinja2
 
@@ -124,7 +130,7 @@ def answers(
   findings: Sequence[Finding],
   marks: Sequence[str],
 ) -> list[Answer]:
-  """Claims with what was found of each, marked in these words."""
+  """Claims with their findings and marks."""
   kinds = ('holds', 'fails', 'open')
   return [
     Answer(
@@ -141,12 +147,23 @@ def picture(
 
   Args:
     name: unique in the page.
-    panel: what was drawn.
-    outcomes: of which settings.
+    panel: the panel drawn.
+    outcomes: the settings.
     svg: the SVG document.
   """
   title = f'{panel.title}: {panel.label}'
-  caption = figure.caption(panel, outcomes)
+  return drawn(name, title, svg, figure.caption(panel, outcomes))
+
+
+def drawn(name: str, title: str, svg: str, caption: str) -> Picture:
+  """A figure with its caption.
+
+  Args:
+    name: unique in the page.
+    title: the alternative text.
+    svg: the SVG document.
+    caption: the text below it.
+  """
   return Picture(title, _inline(svg, f'{name}-'), caption)
 
 
@@ -167,7 +184,7 @@ def _question(experiment: Experiment) -> str:
 
 
 def _configs(outcomes: Sequence[Outcome]) -> tables.Table:
-  """Every knob of every setting, first those in which settings differ."""
+  """Every knob of every setting; those that vary come first."""
   knobs = [each.name for each in dataclasses.fields(outcomes[0].config)]
   values = {
     knob: [written(getattr(each.config, knob)) for each in outcomes]

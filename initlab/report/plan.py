@@ -1,4 +1,4 @@
-"""A study before it is run: what is missing, and what that would take."""
+"""The plan of a study: missing seeds, memory and FLOP, without running it."""
 
 from collections.abc import Sequence
 import textwrap
@@ -12,11 +12,11 @@ from initlab.report import tables
 
 
 class _Needs(NamedTuple):
-  """What one setting takes.
+  """The cost of one setting.
 
-  size: seeds a call.
-  memory: bytes a device, of its largest program; 0 of what is not compiled.
-  work: floating-point operations a seed; 0 of what is not compiled.
+  size: seeds per call.
+  memory: peak bytes per device; 0 if it is not compiled.
+  work: floating-point operations per seed; 0 if it is not compiled.
   """
 
   size: int
@@ -31,17 +31,17 @@ def text(
   num_shards: int,
   width: int,
 ) -> str:
-  """What a run would do. Nothing is run or written; every program is compiled.
+  """The plan as text. Compiles every program, but runs and writes nothing.
 
   Args:
     experiment: the program.
     settings: Configs, at least one.
-    options: the rest.
-    num_shards: how many workers would share the seeds.
-    width: columns of the page.
+    options: how to run it.
+    num_shards: the number of workers.
+    width: columns of the text.
 
   Raises:
-    UserError: data, a folder or a device that is not to be had.
+    UserError: data, a folder or a device is not available.
   """
   devices = lanes.chosen_devices(options.devices)
   tasks = study.open_tasks(experiment, settings, options, devices, create=False)
@@ -63,9 +63,9 @@ def text(
     parts.insert(2, '\n' + tables.grid(table, width))
   limit = lanes.scaled(lanes.device_memory(devices[0]), 'B')
   note = (
-    f'Memory is what the compiler allots to a call, on each device, of {limit} '
-    'that it has. FLOP are of matrix products alone; a loop of unknown length '
-    'within a step counts once.'
+    f'Memory is the peak per device that the compiler reports, of {limit} in '
+    'all. FLOP count matrix products only; a loop of unknown length within a '
+    'step counts once.'
   )
   parts.append(textwrap.fill(note, width))
   return '\n'.join(parts) + '\n'
@@ -108,8 +108,8 @@ def _by_shard(
   sizes, missing = np.zeros((2, count), int)
   for index in range(count):
     for task, seeds in zip(tasks, absent, strict=True):
-      shard = study.Shard(index, count)
-      share = study.share(options.seeds, task.folder.block, shard)
+      worker = study.Worker(index, count)
+      share = study.share(options.seeds, task.folder.block, worker)
       sizes[index] += len(share)
       missing[index] += np.isin(share, seeds).sum()
   return tables.Table(
@@ -131,4 +131,4 @@ def _needs(
     programs = study.programs(experiment, task, options.root_seed)
     work = sum(calls * lanes.work(traced) for calls, traced in programs)
     memory = max((lanes.memory(traced) for _, traced in programs), default=0)
-  return _Needs(task.program.size, memory, work / task.program.size)
+  return _Needs(task.runner.size, memory, work / task.runner.size)

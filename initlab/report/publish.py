@@ -1,6 +1,6 @@
-"""Which files a report has, and where they lie."""
+"""Writes the files of a report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import hashlib
 import pathlib
@@ -24,7 +24,7 @@ from initlab.report.plots import figure as figures, style
 
 
 def seeds_written(seeds: np.ndarray) -> str:
-  """Ascending seeds as the flag --seeds takes them.
+  """Ascending seeds in the syntax of the flag --seeds.
 
   Examples:
     >>> seeds_written(np.array([0, 1, 2, 3, 17]))
@@ -38,7 +38,7 @@ def seeds_written(seeds: np.ndarray) -> str:
 
 
 def check_curves(experiment: Experiment, settings: Sequence[Any]) -> None:
-  """Sees to it that event files can be written, before anything is run."""
+  """Checks, before a run, that event files can be written."""
   if not all(study.recorded_steps(experiment, config) for config in settings):
     raise base.UserError(
       f'--tensorboard: {experiment.name} has no learning curves'
@@ -49,7 +49,7 @@ def check_curves(experiment: Experiment, settings: Sequence[Any]) -> None:
 def _place(
   experiment: Experiment, tasks: Sequence[study.Task], options: study.Options
 ) -> pathlib.Path:
-  """The report's folder, named by what it reports and by what made it."""
+  """The report's folder, named by its settings and by its drawing code."""
   names = [task.folder.path.name for task in tasks]
   sources = program.package_files() | program.page_files(experiment)
   content = [program.digest(sources), *names]
@@ -61,13 +61,16 @@ def _place(
   return options.out / 'reports' / name
 
 
-def _facts(
-  experiment: Experiment,
-  tasks: Sequence[study.Task],
-  options: study.Options,
-  place: pathlib.Path,
+def facts(
+  experiment: Experiment, tasks: Sequence[study.Task], options: study.Options
 ) -> dict[str, str]:
-  """What a reader needs to run it again, and where the files are."""
+  """How to repeat a run: command, seeds, devices, versions.
+
+  Args:
+    experiment: the program that ran.
+    tasks: from `study.run`.
+    options: how it was run.
+  """
   bits = tasks[0].folder.identity['bits']
   devices = len(lanes.chosen_devices(options.devices))
   environment = ', '.join(f'{k} {v}' for k, v in study.environment().items())
@@ -81,8 +84,6 @@ def _facts(
     'devices': f'{devices} x {bits["device"]}',
     'precision': f'{bits["dtype"]}, matmul {bits["matmul_precision"]}',
     'versions': f'jax {bits["jax"]}, jaxlib {bits["jaxlib"]}, {environment}',
-    'rows': str(options.out / experiment.name),
-    'page': str(place / 'report.html'),
   }
 
 
@@ -92,7 +93,7 @@ def _replays(
   outcomes: Sequence[Outcome],
   options: study.Options,
 ) -> dict[str, str]:
-  """The commands that compute one seed again, to the bit, in a fresh place."""
+  """Commands that recompute single seeds, bit for bit, in an empty folder."""
   if not experiment.compared or len(options.seeds) == 1:
     return {}
   replays = {}
@@ -111,7 +112,7 @@ def _replays(
 
 
 def _flags(experiment: Experiment, config: Any) -> list[str]:
-  """The knobs that are not where the flags have them by default, as flags."""
+  """The knobs that differ from the flags' defaults, as flags."""
   return [
     f'--{field.name}={written(getattr(config, field.name))}'
     for field in dataclasses.fields(config)
@@ -131,31 +132,40 @@ def publish(
   Args:
     experiment: the program that ran.
     outcomes, tasks: what `study.run` returns.
-    options: what was asked of it.
+    options: how it was run.
 
   Returns:
-    What a reader needs to run it again, and where the files are.
+    How to repeat the run, and where the files are.
   """
   place = _place(experiment, tasks, options)
-  facts = _facts(experiment, tasks, options, place)
-  facts |= _replays(experiment, tasks, outcomes, options)
+  result = facts(experiment, tasks, options)
+  result['rows'] = str(options.out / experiment.name)
+  result['page'] = str(place / 'report.html')
+  result |= _replays(experiment, tasks, outcomes, options)
   if not (options.from_files and (place / 'report.html').exists()):
-    _write(experiment, outcomes, facts, place)
+    write(experiment, outcomes, result, place)
   if options.tensorboard:
     folder = place / 'tensorboard'
     for path, content in tensorboard.files(outcomes):
       files.write_bytes(folder / path, content)
-    facts['curves'] = f'tensorboard --logdir={folder}'
-  return facts
+    result['curves'] = f'tensorboard --logdir={folder}'
+  return result
 
 
-def _write(
+def write(
   experiment: Experiment,
   outcomes: Sequence[Outcome],
-  facts: dict[str, str],
+  facts: Mapping[str, str],
   place: pathlib.Path,
 ) -> None:
-  """Writes pictures, table and, last, the page."""
+  """Writes figures, tables and, last, the page.
+
+  Args:
+    experiment: the program that ran.
+    outcomes: one per setting.
+    facts: from `facts`.
+    place: the folder.
+  """
   vectors = []
   for panel in experiment.panels:
     figure = figures.figure(panel, outcomes)

@@ -1,7 +1,7 @@
-"""What a report says in numbers: tables, remarks and the table file.
+"""The numbers of a report: tables, remarks and the CSV file.
 
-Page and terminal show the same tables. The comparison of settings comes first,
-then the networks, then the numbers layer by layer.
+Page and terminal show the same tables: the comparison of settings, then the
+networks, then the numbers layer by layer.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ _ROWS = 12  # layers up to which a table shows them all
 
 
 def csv(outcomes: Sequence[Outcome]) -> str:
-  """The summary as a tidy table, one row a setting, layer and measure.
+  """The summary as a tidy table, one row per setting, layer and measure.
 
   Args:
     outcomes: the settings.
 
   Returns:
-    CSV with the columns setting, measure, of a training step (empty for a
-    measure of the whole), layer (from 1; empty for a measure of the whole
-    network), mean ('geometric' or 'arithmetic'), value, low, high (of the 95%
-    interval over seeds), seeds (that are in it) and theory. What is unknown is
-    empty. Samples, `[S, L, V]`, are left out.
+    CSV with the columns setting, measure, step (empty for a measure of the
+    whole training), layer (from 1; empty for a measure of the whole network),
+    mean ('geometric' or 'arithmetic'), value, low, high (of the 95% interval
+    over seeds), seeds (in the estimate) and theory. Unknown values are empty.
+    Samples, `[S, L, V]`, are left out.
   """
   file = io.StringIO()
   write = csv_format.writer(file, lineterminator='\n').writerow
@@ -65,7 +65,7 @@ def csv(outcomes: Sequence[Outcome]) -> str:
 def contents(
   experiment: Experiment, outcomes: Sequence[Outcome]
 ) -> list[tables.Table]:
-  """The tables of a run: the comparison, the networks, then layer by layer."""
+  """The tables of a run: comparison, networks, then layers."""
   found = _tuned(experiment, outcomes)
   found += [
     table
@@ -80,7 +80,7 @@ def contents(
 def _tuned(
   experiment: Experiment, outcomes: Sequence[Outcome]
 ) -> list[tables.Table]:
-  """What is chosen for each setting, and how the chosen compare."""
+  """The tables of the tuned knob and of the settings at their best value."""
   if not experiment.tuned:
     return []
   found = tuning.choices(outcomes, *experiment.tuned)
@@ -96,18 +96,17 @@ def _tuned(
 
 
 def remarks(outcome: Outcome) -> list[str]:
-  """What a reader must know of a setting beside its verdict.
+  """Caveats of a setting, beside its verdict.
 
   Args:
     outcome: one setting.
 
   Returns:
-    Lines: how far the mean is from theory where it is farthest, of the values
-    that are known to a fifth of themselves (a share of units that is about zero
-    is not) and of measures that are never negative (a cosine near 0 has no
-    ratio to its theory); which measures were not finite for how many seeds, or
-    left zeros out of a geometric mean; and of a training, how many seeds
-    diverged: nothing else counts those.
+    Lines: the largest relative distance of a mean from theory, over measures
+    that are never negative (a cosine near 0 has no meaningful ratio) and
+    estimates with a half interval below a fifth of the value; measures that
+    were not finite, or zero in a geometric mean, and for how many seeds; and
+    for a training, how many seeds diverged.
   """
   gaps, lines = [], []
   if _trained(outcome):
@@ -147,7 +146,7 @@ def remarks(outcome: Outcome) -> list[str]:
 
 
 def _where(left_out: np.ndarray) -> str:
-  """Of `[S]` or `[S, L]`: how many seeds, and from which layer to which."""
+  """Which seeds (and layers) of `[S]` or `[S, L]` are left out, in words."""
   seeds = left_out.reshape(len(left_out), -1).any(1).sum()
   layers = np.flatnonzero(left_out.any(0)) + 1
   where = f', layers {layers[0]} to {layers[-1]}' if left_out.ndim == 2 else ''
@@ -159,7 +158,7 @@ def _trained(outcome: Outcome) -> bool:
 
 
 def _end(outcome: Outcome) -> Outcome:
-  """What a training ends with, measured as if there had been none."""
+  """The final values of a training as an outcome without a step axis."""
   measured = {
     field: values[:, -1] if 'step' in _axes(outcome, field) else values
     for field, values in outcome.measured.items()
@@ -174,7 +173,7 @@ def _axes(outcome: Outcome, field: str) -> tuple[str, ...]:
 
 
 def _ratios(outcomes: Sequence[Outcome]) -> tables.Table:
-  """The other settings over the first, at the first and the last layer."""
+  """Ratios of the other settings to the first, at the first and last layer."""
   first, *others = outcomes
   index: list[str] = []
   columns = [tables.Column(each.label, 'ratio', []) for each in others]
@@ -213,15 +212,13 @@ def _ratio(
   ratio = stats.paired_ratio(
     np.where(positive, above, np.nan), np.where(positive, below, np.nan)
   )
-  return formatting.estimate(ratio)
+  return tables.cell(ratio)
 
 
 def _networks(outcomes: Sequence[Outcome]) -> tables.Table:
   columns = []
   for field in _fields(outcomes[0], 1):
-    cells = [
-      formatting.estimate(stats.average(each, field)) for each in outcomes
-    ]
+    cells = [tables.cell(stats.average(each, field)) for each in outcomes]
     theory = np.array([_theory(each, field) for each in outcomes])
     columns += _measured(outcomes[0], field, cells, theory)
   index = [each.label for each in outcomes]
@@ -238,11 +235,11 @@ def _layers(outcome: Outcome) -> tables.Table:
   title = f'{outcome.label}, layer by layer{after} ({seeds_in_words(outcome)})'
   if depth > _ROWS:
     rows = np.unique(np.linspace(0, depth - 1, _ROWS - 2).round().astype(int))
-    title += f'; {len(rows)} of {depth} layers, all are in the table file'
+    title += f'; {len(rows)} of {depth} layers, the CSV file has all'
   columns = []
   for field in fields:
     estimate, theory = stats.average(outcome, field), _theory(outcome, field)
-    cells = [formatting.estimate(estimate, row) for row in rows]
+    cells = [tables.cell(estimate.at(row)) for row in rows]
     columns += _measured(outcome, field, cells, theory[rows])
   index = [str(row + 1) for row in rows[:-1]] + [f'{depth} out']
   return tables.Table(title, tables.Column('', 'layer', index), columns)
@@ -251,7 +248,7 @@ def _layers(outcome: Outcome) -> tables.Table:
 def _measured(
   outcome: Outcome, field: str, cells: list[str], theory: np.ndarray
 ) -> list[tables.Column]:
-  """The columns of one measure; theory only where there is one."""
+  """The columns of one measure, with theory if there is one."""
   name = in_words(field)
   columns = [tables.Column(name, stats.mean_name(outcome, field), cells)]
   if np.isfinite(theory).any():
@@ -261,7 +258,7 @@ def _measured(
 
 
 def _fields(outcome: Outcome, axes: int) -> list[str]:
-  """Fields with that many axes: 1 for a whole network, 2 for layers."""
+  """Fields with `axes` axes: 1 for the network, 2 for its layers."""
   return [
     field
     for field, values in outcome.measured.items()
@@ -279,7 +276,7 @@ def _at(name: str, place: tuple[int, ...]) -> str:
 
 
 def seeds_in_words(outcome: Outcome) -> str:
-  """'32 seeds, 0 to 31', and what too few cannot have."""
+  """'32 seeds, 0 to 31', with a note if there are too few for an interval."""
   count = len(outcome.seeds)
   if count == 1:
     return f'seed {outcome.seeds[0]} alone, so no interval'
@@ -290,5 +287,5 @@ def seeds_in_words(outcome: Outcome) -> str:
 
 
 def first_line(doc: str) -> str:
-  """Of a docstring: what the program is."""
+  """The summary line of a docstring, without its period."""
   return doc.strip().partition('\n')[0]

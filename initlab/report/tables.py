@@ -1,9 +1,11 @@
-"""Tables of text, so that page, terminal and paper say the same."""
+"""Text tables, rendered as HTML, plain text and LaTeX."""
 
 from collections.abc import Callable, Sequence
 import itertools
 import textwrap
 from typing import NamedTuple
+
+from initlab import stats
 
 
 class Column(NamedTuple):
@@ -15,11 +17,11 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-  """Cells as text, so that page and terminal say the same.
+  """A table of text cells.
 
   title: one line.
-  index: what names the rows.
-  columns: the rest.
+  index: the row names.
+  columns: all other columns.
   """
 
   title: str
@@ -28,19 +30,24 @@ class Table(NamedTuple):
 
   @property
   def groups(self) -> list[list[Column]]:
-    """Columns beside each other that share a heading."""
+    """Adjacent columns that share a heading."""
     groups = itertools.groupby(self.columns, lambda each: each.group)
     return [list(columns) for _, columns in groups]
 
   @property
   def rows(self) -> list[tuple[str, ...]]:
-    """The cells of each row, its name first."""
+    """The cells of each row, starting with its name."""
     columns = [self.index, *self.columns]
     return list(zip(*(each.cells for each in columns), strict=True))
 
 
+def cell(estimate: stats.Estimate, unit: str = '') -> str:
+  """An estimate with its interval; a dash if there is none."""
+  return format(estimate, unit) if estimate.n else '-'
+
+
 def grid(table: Table, width: int) -> str:
-  """The table as text, cut between groups into pieces that fit the width."""
+  """The table as text, split between groups to fit the width."""
   index = _block([table.index], str.ljust)
   pieces = [index]
   for group in table.groups:
@@ -74,7 +81,7 @@ def _block(
 
 
 def _beside(left: list[str], right: list[str]) -> list[str]:
-  """Two blocks side by side, their last lines level."""
+  """Two blocks side by side, aligned at the bottom."""
   height = max(len(left), len(right))
   level = [
     [' ' * len(block[-1])] * (height - len(block)) + block
@@ -84,7 +91,7 @@ def _beside(left: list[str], right: list[str]) -> list[str]:
 
 
 def latex(table: Table) -> str:
-  """The table as a LaTeX tabular that needs no package.
+  """The table as a LaTeX tabular, without packages.
 
   Examples:
     >>> print(latex(Table('Error', Column('', 'init', ['a_b']),

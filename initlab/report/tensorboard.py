@@ -1,14 +1,14 @@
-"""Learning curves as TensorBoard's event files.
+"""Learning curves as TensorBoard event files.
 
-One run a setting and statistic, so that TensorBoard draws the mean and the ends
-of its interval in one picture:
+One run per setting and statistic, so that TensorBoard draws the mean and the
+ends of its interval in one chart:
 
     <folder>/<setting>/mean/events.out.tfevents.0
     <folder>/<setting>/interval_low/events.out.tfevents.0
     <folder>/<setting>/interval_high/events.out.tfevents.0
 
-A tag is a measure, 'error', or one of a layer, 'activation_std/layer_3'. Events
-carry no time, so equal results make equal files.
+A tag is a measure, 'error', or that of a layer, 'activation_std/layer_3'.
+Events carry no time, so equal results give equal files.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ _RUNS = ('mean', 'interval_low', 'interval_high')
 
 
 def library() -> tuple[Any, Any]:
-  """What knows the format: the writer of records, and what a record is.
+  """tensorboardX's record writer and its Event class.
 
   Raises:
     UserError: the package is not installed.
@@ -45,7 +45,7 @@ def library() -> tuple[Any, Any]:
 
 
 def files(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, bytes]]:
-  """The files of all settings: path below their folder, and content.
+  """Relative path and content of the files of all settings.
 
   Args:
     outcomes: of an experiment with recorded steps.
@@ -67,7 +67,7 @@ def encoded(steps: Sequence[int], lines: dict[str, np.ndarray]) -> bytes:
 
   Args:
     steps: `[T]`.
-    lines: tag -> `[T]`; what is not finite is left out.
+    lines: tag -> `[T]`; values that are not finite are left out.
 
   Raises:
     UserError: the package is not installed.

@@ -1,4 +1,4 @@
-"""A report as plain text, for a terminal or a pipe."""
+"""A report as plain text."""
 
 from collections.abc import Mapping, Sequence
 import textwrap
@@ -8,15 +8,15 @@ from initlab.experiment import MARKS, Claim, Experiment, Finding, Outcome
 from initlab.report import summary, tables
 
 READING = (
-  'How to read: a measured number is a mean over seeds [its 95% interval, the '
-  'seed as the unit, rounded outward]. What is positive and ranges over '
-  'decades has the geometric mean, and its head says so; ratios have it, too. '
-  'Their intervals are Student t of the logarithms, exact for log-normal '
-  'values, those of the other means are exact for normal values, and none is '
-  f'of fewer than {stats.FEWEST} seeds. A seed draws the same numbers in '
-  'every setting, so an interval that leaves out 1 is a difference. Theory is '
-  'what the papers predict. A dash: not defined there, or not finite for any '
-  'seed. The last layer, "out", is the output.'
+  'How to read: a measured number is a mean over seeds [its 95% interval, with '
+  'the seed as the unit, rounded outward]. Quantities that are positive and '
+  'span decades have the geometric mean, as their heading says, and so do '
+  'ratios; their intervals are Student t of the logarithms, exact for '
+  'log-normal values. Intervals of the other means are exact for normal '
+  f'values. Fewer than {stats.FEWEST} seeds have no interval. A seed draws the '
+  'same numbers in every setting, so a ratio whose interval excludes 1 is a '
+  'difference. Theory is the prediction of the papers. A dash means not '
+  'defined, or not finite for any seed. The last layer, "out", is the output.'
 )
 
 
@@ -26,13 +26,13 @@ def text(
   facts: Mapping[str, str],
   width: int = 80,
 ) -> str:
-  """The report for a terminal or a pipe.
+  """The report as plain text.
 
   Args:
     experiment: the program that ran.
     outcomes: its settings, at least one; the others are compared to the first.
-    facts: what decides the bits, and where the files are; printed as given.
-    width: columns of the terminal. Tables that are wider are cut into pieces.
+    facts: how to repeat the run, and where the files are; printed as given.
+    width: columns of the terminal. Wider tables are split.
 
   Returns:
     Lines of plain text.
@@ -73,7 +73,7 @@ def claims_text(
   marks: Sequence[str],
   width: int,
 ) -> str:
-  """What was found of claims, for a terminal; nothing of no claims."""
+  """The findings of claims as plain text; '' if there are no claims."""
   margin = max(map(len, marks)) + 4
   return '\n'.join(
     _wrap(

@@ -1,28 +1,28 @@
-"""A knob chosen for each setting by itself, as the learning rate must be.
+"""Tunes a knob, such as the learning rate, for each setting separately.
 
-Settings that differ in nothing but that knob are one group. Its choice is the
-value with the least mean validation error over all seeds, and it is judged on
-test examples, which are not those of the validation. A seed that diverges
-counts as worse than any error: fewer of them come first.
+Settings that differ only in that knob form a group. Its choice is the value
+with the lowest mean validation error over all seeds, and it is judged on test
+examples. Fewer diverged seeds always beat a lower error.
 
-A choice is made of the seeds, so it is random, and the spread of the seeds at
-the chosen value does not show it. The seeds are therefore resampled and choose
-again: with s the deviation of n seeds at the chosen value, and c that of the
-mean at the value that resampled seeds choose, the standard error is
+The choice depends on the seeds, so it is random, and the spread of the seeds at
+the chosen value does not include that. The choice is therefore repeated on
+resampled seeds: with s the standard deviation over n seeds at the chosen value,
+and c that of the mean at the value that resampled seeds choose, the standard
+error is
 
     sqrt(s^2 / n + c^2),
 
-of one setting as of the difference of two, paired by seed. Where the choice is
-clear c is 0, and the estimates are those of `stats`. A test of a difference is
-`stats.permutation_test` with the variance c^2. What is covered is the mean at
+both for one setting and for a difference of two, paired by seed. If the choice
+is clear, c is 0 and the estimates are those of `stats`. A difference is tested
+by `stats.permutation_test` with the variance c^2. Intervals cover the mean at
 the best value. `scripts/simulated_tuning.py` measures error rates and coverage,
-and why two simpler procedures are not used: judging each seed where the others
-choose rejects far too often; swapping two settings seed by seed and choosing
-again is exact where they have one law, but rejects what it should not, and
-misses what is there, where their best values differ.
+also of two simpler procedures that are not used. Leave-one-out choices over
+seeds reject far too often. Swapping two settings seed by seed and choosing
+again is exact if both have the same distribution, but has wrong error rates and
+low power if their best values differ.
 
-A seed that diverged at the chosen value is left out of the estimate, and of a
-difference if it did so in one of the two; `n` counts the rest.
+Seeds that diverged at the chosen value are left out of the estimate, and of a
+difference if they did so in either setting; `n` counts the rest.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,12 +41,12 @@ Measure = Callable[[Outcome], base.ArrayLike]
 
 
 class Choice(NamedTuple):
-  """What was chosen for one group.
+  """The choice of one group.
 
-  label: of the group, the knob left out.
+  label: of the group, without the knob.
   options: its settings, in the order of the knob.
-  selected: `[1 + R]` int, which of them all seeds choose, then which each of R
-    resamples of the seeds does, see `selections`.
+  selected: `[1 + R]` int, the index of the choice by all seeds, then by each of
+    R resamples of the seeds, see `selections`.
   """
 
   label: str
@@ -75,17 +75,17 @@ class Comparison(NamedTuple):
 
 
 def selections(errors: np.ndarray, resamples: int = 999) -> np.ndarray:
-  """Which option has the fewest lost seeds, then the least mean.
+  """The option with the fewest diverged seeds, then the lowest mean error.
 
-  Of those that are equal, to a relative 1e-12, the first.
+  The first one of those equal to a relative 1e-12.
 
   Args:
-    errors: `[K, S]` of the validation, one row an option.
-    resamples: R, how many times S seeds are drawn of the S with replacement,
-      always the same draws for the same S.
+    errors: `[K, S]` validation errors, one row per option.
+    resamples: R, how many times S seeds are drawn with replacement; the draws
+      are the same for the same S.
 
   Returns:
-    `[1 + R]` int: of the seeds as they are, then of each resample.
+    `[1 + R]` int: for the seeds as they are, then for each resample.
   """
   counts = _counts(errors.shape[1], resamples)
   finite = np.isfinite(errors)
@@ -98,7 +98,7 @@ def selections(errors: np.ndarray, resamples: int = 999) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def _counts(seeds: int, resamples: int) -> np.ndarray:
-  """How often each seed is drawn, `[1 + resamples, S]`; at first, once."""
+  """How often each seed is drawn, `[1 + resamples, S]`; first, once each."""
   draws = np.random.default_rng(0).multinomial(
     seeds, np.full(seeds, 1 / seeds), size=resamples
   )
@@ -108,13 +108,13 @@ def _counts(seeds: int, resamples: int) -> np.ndarray:
 def estimate(
   values: np.ndarray, selected: np.ndarray, confidence: float = 0.95
 ) -> stats.Estimate:
-  """The mean of the chosen option; its interval covers that of the best one.
+  """The mean of the chosen option; the interval covers that of the best one.
 
-  `stats.mean`, both halves of whose interval h become sqrt(h^2 + t^2 c^2), with
-  t of Student's n - 1 degrees and c as in the head of this module.
+  `stats.mean` with each half interval h widened to sqrt(h^2 + t^2 c^2), with t
+  of Student's n - 1 degrees of freedom and c of the module's docstring.
 
   Args:
-    values: `[K, S]` by which the options are judged.
+    values: `[K, S]` test errors of the options.
     selected: `[1 + R]` of `selections`.
     confidence: as for `stats.mean`.
   """
@@ -139,12 +139,12 @@ def difference(
   selected_b: np.ndarray,
   confidence: float = 0.95,
 ) -> Comparison:
-  """Two settings, each at its own choice, paired by seed.
+  """The difference of two settings, each at its choice, paired by seed.
 
   Args:
-    a: `[K, S]` by which the first one's options are judged.
+    a: `[K, S]` test errors of the first one's options.
     selected_a: `[1 + R]` of `selections` of the first one.
-    b: `[J, S]`, the same seeds in the same order; the options may be others.
+    b: `[J, S]`, the same seeds in the same order; the options may differ.
     selected_b: `[1 + R]` of the second one.
     confidence: as for `stats.mean`.
   """
@@ -160,7 +160,7 @@ def difference(
 
 
 def _choice_variance(values: np.ndarray, selected: np.ndarray) -> float:
-  """c^2, over the choices that have a finite seed."""
+  """c^2, over the choices with a finite seed."""
   finite = np.isfinite(values)
   n = finite.sum(1)
   means = np.where(finite, values, 0.0).sum(1) / np.maximum(n, 1)
@@ -187,7 +187,7 @@ def choices(outcomes: Sequence[Outcome], knob: str, by: str) -> list[Choice]:
 
 
 def chosen(outcomes: Sequence[Outcome], knob: str, by: str) -> list[Outcome]:
-  """One outcome a group: the setting that its seeds choose.
+  """The chosen setting of every group.
 
   Args:
     outcomes, knob, by: as for `choices`.
@@ -252,7 +252,7 @@ _Cells = dict[tuple[str, str], Callable[[Choice], str]]  # group, head -> cell
 
 
 def table(found: Sequence[Choice], knob: str, by: str) -> tables.Table:
-  """What is chosen, of which values, and how clearly.
+  """The table of choices, with their options and how stable they are.
 
   Args:
     found: the groups.
@@ -261,34 +261,34 @@ def table(found: Sequence[Choice], knob: str, by: str) -> tables.Table:
   word, error = map(in_words, (knob, by))
   columns: _Cells = {
     (word, 'chosen'): lambda each: _value(each.options[each.selected[0]], knob),
-    (word, 'of'): lambda each: ', '.join(
+    (word, 'options'): lambda each: ', '.join(
       _value(option, knob) for option in each.options
     ),
-    (f'{error}, mean and 95% interval', 'there'): lambda each: (
-      formatting.estimate(mean(each, _field(by)))
+    (f'{error}, mean and 95% interval', 'at the choice'): lambda each: (
+      tables.cell(mean(each, _field(by)))
     ),
     ('resampled seeds', 'that agree'): lambda each: (
       f'{np.mean(each.selected[1:] == each.selected[0]):.0%}'
     ),
   }
   return tables.Table(
-    f'{word[:1].upper()}{word[1:]} of the least mean {error}',
+    f'{word[:1].upper()}{word[1:]} with the lowest mean {error}',
     tables.Column('', 'setting', [each.label for each in found]),
     _columns(columns, found),
   )
 
 
 def errors(field: str, found: Sequence[Choice], knob: str) -> tables.Table:
-  """How each group ends at its choice.
+  """The table of final errors at the choices.
 
   Args:
     field: `[S]` of each outcome, lower is better.
     found: the groups.
-    knob: what was chosen.
+    knob: the tuned knob.
   """
   finite = lambda each: _finite(each.outcome.measured[field])
   columns: _Cells = {
-    ('mean', '95% interval'): lambda each: formatting.estimate(
+    ('mean', '95% interval'): lambda each: tables.cell(
       mean(each, _field(field))
     ),
     ('single seeds', 'best'): lambda each: _number(
@@ -312,15 +312,15 @@ def errors(field: str, found: Sequence[Choice], knob: str) -> tables.Table:
 def differences(
   field: str, pairs: Sequence[tuple[Choice, Choice]], knob: str
 ) -> tables.Table:
-  """Where groups differ beyond chance, each at its choice.
+  """The table of paired differences, each setting at its choice.
 
-  No effect size and no number of seeds needed: both are made of the spread over
-  seeds, of which the choice is no part.
+  It has no effect sizes and no seeds needed: both follow from the spread over
+  seeds, which does not include the choice.
 
   Args:
     field: `[S]` of each outcome, lower is better.
-    pairs: first and second; the difference is of the second from the first.
-    knob: what was chosen.
+    pairs: (a, b); the difference is b - a.
+    knob: the tuned knob.
   """
   compared = [compare(b, a, _field(field)) for a, b in pairs]
   corrected = stats.holm(np.array([each.p for each in compared]))
@@ -335,7 +335,7 @@ def differences(
       tables.Column(
         'difference',
         '95% interval',
-        [formatting.estimate(e) for e in estimates],
+        [tables.cell(e) for e in estimates],
       ),
       tables.Column(
         'permutation test',

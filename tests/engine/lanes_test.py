@@ -1,6 +1,5 @@
 """Operations are counted, and lanes are as many as there is memory for."""
 
-import dataclasses
 import re
 from typing import NamedTuple
 
@@ -11,13 +10,16 @@ import pytest
 
 from initlab import keys, launch, mlp
 from initlab.engine import lanes as lane_rules, parallel, study
-from initlab.experiment import Experiment, PerNetwork, knob
+from initlab.experiment import Experiment, PerNetwork, config, knob
 from initlab.instruments import learning, variance
 
 
-@dataclasses.dataclass(frozen=True)
+@config
 class _Config:
   size: int = knob(1000, 'how many numbers are sorted')
+
+  def draw(self, key):
+    return jax.random.normal(key, (self.size,))
 
 
 class _Result(NamedTuple):
@@ -26,7 +28,7 @@ class _Result(NamedTuple):
 
 def _run(config, key, data):
   del data
-  return _Result(jnp.sort(jax.random.normal(key, (config.size,)))[3])
+  return _Result(jnp.sort(config.draw(key))[3])
 
 
 _SORTING = Experiment(
@@ -38,7 +40,6 @@ _SORTING = Experiment(
   result=_Result,
   load=lambda config, data_dir: (),
   run=_run,
-  parameters=lambda config: config.size,
   panels=(),
 )
 
@@ -57,10 +58,11 @@ def _name(experiment):
 
 def _programs(experiment, lanes):
   """The programs of an experiment's smoke setting, traced."""
-  config, devices = experiment.smoke, jax.local_devices()
-  program = study._program(experiment, config, '', lanes, devices)
-  data = experiment.load(config, '')
-  task = study.Task(config, '', data, None, program)
+  smoke, devices = experiment.smoke, tuple(jax.local_devices())
+  program = study._compiled(
+    experiment.run, experiment.training, '', lanes, devices
+  )
+  task = study.Task(smoke, '', experiment.load(smoke, ''), None, program)
   return [traced for _, traced in study.programs(experiment, task, 0)]
 
 
@@ -77,7 +79,9 @@ def limited(monkeypatch):
   )
 
 
-@pytest.mark.parametrize('fitting', [16, 1])
+@pytest.mark.parametrize(
+  'fitting', [16, pytest.param(1, marks=pytest.mark.slow)]
+)
 def test_lanes_are_lowered_to_what_fits(tmp_path, capsys, limited, fitting):
   limit = _needed(fitting)
   assert fitting * 1000 * 4 < limit < _needed(2 * fitting)
@@ -85,7 +89,7 @@ def test_lanes_are_lowered_to_what_fits(tmp_path, capsys, limited, fitting):
   assert _main(tmp_path, '--dry_run') == 0
   plan = ' '.join(capsys.readouterr().out.split())
   assert f' size 1000 0 3 {fitting} ' in plan
-  assert f'of {lane_rules.scaled(limit, "B")} that it has' in plan
+  assert f'of {lane_rules.scaled(limit, "B")} in all' in plan
   assert _main(tmp_path) == 0
   found = capsys.readouterr().out
   assert re.search(f'^lanes +{fitting}$', found, re.MULTILINE)
@@ -148,18 +152,20 @@ def test_the_bound_is_one(experiment):
 
 def test_what_was_compiled_to_learn_its_memory_is_what_runs():
   engine = parallel.engine(
-    lambda key, data: jnp.sin(data) * jax.random.normal(key),
+    lambda config, key, data: jnp.sin(data) * jax.random.normal(key),
     lanes=2,
     devices=jax.local_devices(),
   )
   root, data = keys.root(0), jnp.ones(5)
-  ((_, traced),) = parallel.engine_programs(engine, root, data)
+  ((_, traced),) = parallel.engine_programs(engine, None, root, data)
   assert lane_rules.memory(traced) > 0
   compiled = []
   jax.monitoring.register_event_duration_secs_listener(
     lambda event, *args, **kwargs: compiled.append(event)
   )
-  list(parallel.results(engine, root, np.arange(4, dtype=np.uint32), data))
+  list(
+    parallel.results(engine, None, root, np.arange(4, dtype=np.uint32), data)
+  )
   jax.monitoring.clear_event_listeners()
   assert not [event for event in compiled if 'backend_compile' in event]
 

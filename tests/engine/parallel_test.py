@@ -1,5 +1,6 @@
 """The engine: a seed's result does not depend on its company."""
 
+import functools
 from typing import NamedTuple
 
 import chex
@@ -20,17 +21,25 @@ class _Result(NamedTuple):
   out: jax.Array
 
 
-def _run(key, data):
+def _run(config, key, data):
+  del config
   params = mlp.init(keys.stream(key, 'init'), (4, 6, 2), _DRAW)
   return _Result(params[0].w, mlp.apply(params, data, jnp.tanh))
 
 
-def _sweep(seeds, lanes=1, devices=1):
-  engine = parallel.engine(
+@functools.cache
+def _engine(lanes, devices):
+  return parallel.engine(
     _run, lanes=lanes, devices=jax.local_devices()[:devices]
   )
+
+
+def _sweep(seeds, lanes=1, devices=1):
+  engine = _engine(lanes, devices)
   chunks = list(
-    parallel.results(engine, keys.root(0), np.array(seeds, np.uint32), _DATA)
+    parallel.results(
+      engine, None, keys.root(0), np.array(seeds, np.uint32), _DATA
+    )
   )
   found = np.concatenate([seeds for seeds, _ in chunks])
   return found, jax.tree.map(
@@ -38,11 +47,18 @@ def _sweep(seeds, lanes=1, devices=1):
   )
 
 
-_ALONE = jax.jit(lambda seed: _run(keys.at(keys.root(0), seed), _DATA))
+_ALONE = jax.jit(lambda seed: _run(None, keys.at(keys.root(0), seed), _DATA))
 
 
 @pytest.mark.parametrize(
-  ('lanes', 'devices'), [(1, 1), (1, 2), (4, 1), (4, 2), (32, 2)]
+  ('lanes', 'devices'),
+  [
+    (1, 1),
+    (1, 2),
+    pytest.param(4, 1, marks=pytest.mark.slow),
+    (4, 2),
+    pytest.param(32, 2, marks=pytest.mark.slow),
+  ],
 )
 def test_a_seed_in_company_is_the_seed_alone(lanes, devices):
   """Bit for bit at initialization; behind a product, at one lane."""
@@ -71,21 +87,21 @@ def test_the_number_of_devices_does_not_matter():
 def test_one_compilation_whatever_the_number_of_seeds():
   traced = []
 
-  def counted(key, data):
+  def counted(config, key, data):
     traced.append(1)
-    return _run(key, data)
+    return _run(config, key, data)
 
   engine = parallel.engine(counted, lanes=1, devices=jax.local_devices())
   for seeds in ([1], range(20), range(3)):
     seeds = np.array(seeds, np.uint32)
-    list(parallel.results(engine, keys.root(0), seeds, _DATA))
+    list(parallel.results(engine, None, keys.root(0), seeds, _DATA))
   assert len(traced) == 1
 
 
 def test_no_seeds_no_calls():
   engine = parallel.engine(None, lanes=1, devices=jax.local_devices())
   assert not list(
-    parallel.results(engine, keys.root(0), np.zeros(0, np.uint32), _DATA)
+    parallel.results(engine, None, keys.root(0), np.zeros(0, np.uint32), _DATA)
   )
 
 

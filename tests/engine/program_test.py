@@ -1,7 +1,6 @@
 """No stale number: a result is named by the program that computes it."""
 
 import contextlib
-import dataclasses
 import functools
 import importlib
 import json
@@ -25,23 +24,36 @@ from initlab import (
   initializers,
   keys,
   losses,
-  minibatches,
   mlp,
   optimizers,
   probes,
   training,
 )
 from initlab.engine import program, study
-from initlab.experiment import Experiment, PerStep, PerStepLayer, Training, knob
+from initlab.experiment import (
+  Experiment,
+  PerStep,
+  PerStepLayer,
+  config,
+  knob,
+)
 from tests.helpers import programs
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
-@dataclasses.dataclass(frozen=True)
+@config
 class _Config:
-  scale: float = knob(2.0, 'what the weights are multiplied with')
+  scale: float = knob(2.0, 'what the weights are multiplied with', traced=True)
   depth: int = knob(1, 'hidden layers of three units')
+  learning_rate: float = knob(0.5, 'of gradient descent')
+  steps: int = knob(2, 'how many steps are taken')
+
+  def draw(self, key):
+    widths = (2, *(3,) * self.depth, 2)
+    draw = initializers.SCHEMES['glorot'].make()
+    params = mlp.init(keys.stream(key, 'init'), widths, draw)
+    return jax.tree.map(lambda x: x * self.scale, params)
 
 
 class _Result(NamedTuple):
@@ -49,47 +61,25 @@ class _Result(NamedTuple):
   cost: PerStep
 
 
-def _start(config, numbers, key, data):
-  del data
-  widths = (2, *(3,) * config.depth, 2)
-  draw = initializers.SCHEMES['glorot'].make()
-  params = mlp.init(keys.stream(key, 'init'), widths, draw)
-  params = jax.tree.map(lambda x: x * numbers['scale'], params)
-  return training.start(params, optimizers.OPTIMIZERS['sgd'](0.5))
+def _functions():
+  tanh = activations.ACTIVATIONS['tanh']
+  return tanh, losses.LOSSES['cross_entropy'].per_example
 
 
-def _advance(config, numbers, key, data, state, first, last):
-  del config, numbers, key
-  objective = training.objective(
-    activations.ACTIVATIONS['tanh'], losses.LOSSES['cross_entropy'].per_example
-  )
-  return training.advance(
-    objective,
-    optimizers.OPTIMIZERS['sgd'](0.5),
-    minibatches.whole(data),
-    state,
-    first,
-    last,
-    every=1,
-  )
+def _record(config, network, data, kept):
+  del config, kept
+  activation, loss = _functions()
+  signals = mlp.signals(network.params, data, activation, loss)
+  std = probes.PROBES['activation_std'](network.params, activation, signals)
+  return {'std': std, 'cost': jnp.mean(signals.loss)}
 
 
-def _record(config, data, state):
-  del config
-  activation = activations.ACTIVATIONS['tanh']
-  loss = losses.LOSSES['cross_entropy'].per_example
-  signals = mlp.signals(state.params, data, activation, loss)
-  std = probes.PROBES['activation_std'](state.params, activation, signals)
-  return _Result(std, jnp.mean(signals.loss))
-
-
-_TRAINING = Training(
-  program=lambda config: dataclasses.replace(config, scale=0.0),
-  numbers=lambda config: {'scale': config.scale},
-  steps=lambda config: (0, 2),
-  start=_start,
-  advance=_advance,
-  record=_record,
+_TRAINING = training.of_networks(
+  _Result,
+  _record,
+  objective=lambda config: mlp.objective(*_functions()),
+  optimizer=lambda config: optimizers.OPTIMIZERS['sgd'](config.learning_rate),
+  every=lambda config: 2,
 )
 
 
@@ -104,10 +94,8 @@ _TINY = Experiment(
   doc='Trains a little.',
   config=_Config,
   smoke=_Config(),
-  result=_Result,
+  result=_TRAINING.result,
   load=_load,
-  run=lambda config, key, data: None,
-  parameters=lambda config: 1,
   panels=(),
   training=_TRAINING,
 )
@@ -121,7 +109,7 @@ def _drawn(config, key, data):
 
 # What compiles at once, where it does not matter what is computed.
 _DRAWING = _TINY._replace(
-  training=None, run=_drawn, steps=lambda config: (0, 2)
+  training=None, result=_Result, run=_drawn, steps=lambda config: (0, 2)
 )
 
 
@@ -143,8 +131,9 @@ def _options(out, **knobs):
   )
 
 
-def _study(out, experiment=_TINY, settings=(_Config(),), **knobs):
+def _study(out, experiment=_TINY, settings=None, **knobs):
   """The outcomes, and how many seeds were computed."""
+  settings = [experiment.smoke] if settings is None else settings
   computed = []
 
   @contextlib.contextmanager
@@ -230,13 +219,11 @@ def test_an_edit_changes_the_program(monkeypatch, name, edit):
 
 def test_what_a_program_is_given_is_named_by_its_values(name):
   data = _load(None, '')
-  trainings = [
-    _TRAINING._replace(steps=lambda config: (0, 1, 2)),
-    _TRAINING._replace(numbers=lambda config: {'scale': 1.0}),
-  ]
+  often = _TRAINING._replace(steps=lambda config: (0, 1, 2))
   found = [
     _name(_TINY, data=data._replace(x=data.x.at[0, 0].set(0.5))),
-    *(_name(_TINY._replace(training=each)) for each in trainings),
+    _name(_TINY._replace(training=often)),
+    _name(_TINY, _Config(scale=1.0)),
   ]
   assert {each.program for each in found} == {name.program}
   assert len({each.data for each in (name, *found)}) == 4
@@ -358,7 +345,7 @@ def test_an_edit_sets_aside_what_was_stored(tmp_path):
   assert not np.any(std[0] == std[1])
   rows = pd.read_parquet(tmp_path / 'tiny')
   assert rows.groupby('scale').program.nunique().tolist() == [1, 1]
-  assert len(rows) == 2 * 3 * (4 + 2)
+  assert len(rows) == 2 * 3 * (4 + 2 + 1)
   assert rows.run.nunique() == 2
   assert (tmp_path / 'tiny' / 'notes').exists()
   # The first program is back, and so are its rows.

@@ -1,6 +1,6 @@
 """The seed contract: root seed, seed and shape decide initial parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import chex
 import jax
@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from initlab import base, initializers, keys, mlp, networks
+from initlab import base, initializers, keys, mlp
 from initlab.engine import parallel
-from initlab.instruments import learning, variance
+from initlab.instruments import learning
 
 # One of each way to draw; the tests of initializers go through all names.
 _NAMES = ('truncated_normal', 'orthogonal', 'torch')
@@ -18,8 +18,8 @@ _EAGER = (*_NAMES, 'he_uniform', 'glorot', 'standard', 'random_walk')
 _WIDTHS = (12, 12, 12, 5)
 
 
-def _run(key, data):
-  del data
+def _run(config, key, data):
+  del config, data
   init_key = keys.stream(key, 'init')
   return {
     name: mlp.init(
@@ -33,10 +33,15 @@ def _run(key, data):
 @pytest.fixture(scope='module')
 def alone():
   """Seed -> its parameters, drawn eagerly, by themselves."""
-  return {seed: _run(keys.at(keys.root(5), seed), None) for seed in (3, 17)}
+  return {
+    seed: _run(None, keys.at(keys.root(5), seed), None) for seed in (3, 17)
+  }
 
 
-@pytest.mark.parametrize(('lanes', 'devices'), [(1, 2), (4, 2)])
+@pytest.mark.parametrize(
+  ('lanes', 'devices'),
+  [pytest.param(1, 2, marks=pytest.mark.slow), (4, 2)],
+)
 def test_initial_parameters_are_bit_equal_in_any_sweep(alone, lanes, devices):
   """Alone and eager, or in company, vmapped, compiled, on two devices."""
   engine = parallel.engine(
@@ -44,59 +49,47 @@ def test_initial_parameters_are_bit_equal_in_any_sweep(alone, lanes, devices):
   )
   seeds = np.array([0, 1, 2, 3, 17, 40, 41, 2**32 - 1, 5], np.uint32)
   swept = {}
-  for chunk, result in parallel.results(engine, keys.root(5), seeds, None):
+  for chunk, result in parallel.results(
+    engine, None, keys.root(5), seeds, None
+  ):
     for place, seed in enumerate(chunk.tolist()):
       swept[seed] = jax.tree.map(lambda x, i=place: x[i], result)
   for seed, params in alone.items():
     chex.assert_trees_all_equal(swept[seed], params)
 
 
-def _settings() -> list[dict]:
-  """Every way to draw once, with a bias, and with a gain if it has one.
+def _factories() -> list[str]:
+  """Every way to draw once: schemes of one factory share their code."""
+  return list({s.make: n for n, s in initializers.SCHEMES.items()}.values())
 
-  Neither number is one of float32. Schemes of one factory share their code.
+
+def _settings(names: Iterable[str]) -> list[dict]:
+  """Schemes with a bias, and with a gain if they have one.
+
+  Neither number is one of float32.
   """
-  factories = {s.make: name for name, s in initializers.SCHEMES.items()}
   gain = lambda name: 'gain' in initializers.SCHEMES[name].knobs
   return [
     {
       'init': name,
-      'gain': '0.7' if gain(name) else 'default',
+      'gain': 0.7 if gain(name) else 'default',
       'bias': 0.3,
       'widths': (7,),
       'dataset': 'xor',
     }
-    for name in factories.values()
+    for name in names
   ]
 
 
-def _of_variance(settings: list[dict]) -> Callable[[base.Key], list]:
-  """The draws of `experiments.variance`: gain and bias are constants."""
-
-  def draw(key: base.Key) -> list[base.Params]:
-    configs = [variance.Config(**setting) for setting in settings]
-    return [
-      networks.draw(config, key, config.knobs(), config.bias)
-      for config in configs
-    ]
-
-  return draw
-
-
-def _of_learning(settings: list[dict], jit: bool) -> Callable[[base.Key], list]:
-  """The draws of `experiments.learning`: gain and bias are traced."""
+def _draws(settings: list[dict], jit: bool) -> Callable[[base.Key], list]:
+  """`key -> params` of every setting, its gain and bias traced or not."""
   configs = [learning.Config(**setting) for setting in settings]
-  numbers = [parallel.traced(learning.numbers(config)) for config in configs]
 
-  def draw(numbers: list, key: base.Key) -> list[base.Params]:
-    starts = [
-      learning.start(learning.program(config), number, key, None)
-      for config, number in zip(configs, numbers, strict=True)
-    ]
-    return [start.params for start in starts]
+  def draw(configs: list, key: base.Key) -> list[base.Params]:
+    return [config.draw(key) for config in configs]
 
   draw = jax.jit(draw) if jit else draw
-  return lambda key: draw(numbers, key)
+  return lambda key: draw(configs, key)
 
 
 def _assert_same_draws(settings, draws, others):
@@ -105,31 +98,42 @@ def _assert_same_draws(settings, draws, others):
     chex.assert_trees_all_equal(one, other, custom_message=label)
 
 
+def _compiled(names):
+  """Settings, a key, and what is drawn for each with traced numbers."""
+  settings, key = _settings(names), keys.at(keys.root(5), 3)
+  return settings, key, _draws(settings, jit=True)(key)
+
+
 @pytest.fixture(scope='module')
 def compiled():
-  """Settings, a key, and what `experiments.learning` draws for each."""
-  settings, key = _settings(), keys.at(keys.root(5), 3)
-  return settings, key, _of_learning(settings, jit=True)(key)
+  """That of one of each way to draw."""
+  return _compiled(_EAGER)
 
 
-def test_variance_and_learning_draw_the_same_networks(compiled):
-  """Static in the company of other seeds, traced and alone: both compiled."""
-  settings, _, expected = compiled
-  draw = _of_variance(settings)
+def _assert_constants_draw_the_same(settings, expected):
+  """Constant in the company of other seeds, traced and alone: both compiled."""
+  draw = _draws(settings, jit=False)
   static = jax.jit(jax.vmap(lambda seed: draw(keys.at(keys.root(5), seed))))
   many = static(jnp.array([9, 3, 2**31], jnp.uint32))
   one = jax.tree.map(lambda leaf: leaf[1], many)
   _assert_same_draws(settings, one, expected)
 
 
+@pytest.mark.slow
+def test_constant_and_traced_numbers_draw_the_same_networks(compiled):
+  settings, _, expected = compiled
+  _assert_constants_draw_the_same(settings, expected)
+
+
+@pytest.mark.slow
+def test_constant_and_traced_numbers_of_every_scheme():
+  settings, _, expected = _compiled(_factories())
+  _assert_constants_draw_the_same(settings, expected)
+
+
 def test_eager_and_compiled_draws_are_the_same_networks(compiled):
-  """One of each way to draw, static and traced."""
   settings, key, expected = compiled
-  some = [i for i, s in enumerate(settings) if s['init'] in _EAGER]
-  settings = [settings[i] for i in some]
-  expected = [expected[i] for i in some]
-  for draw in _of_variance(settings), _of_learning(settings, jit=False):
-    _assert_same_draws(settings, draw(key), expected)
+  _assert_same_draws(settings, _draws(settings, jit=False)(key), expected)
 
 
 def test_schemes_share_their_draws():

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import time
 
@@ -73,6 +74,8 @@ def _kill_many_times(tmp_path, kills, flags):
   cache = tmp_path / 'cache'
   whole, torn = tmp_path / 'whole', tmp_path / 'torn'
   programs.finish(_start(whole, cache, *flags, '--checkpoint_every=1e6'))
+  # Pictures are slow, and not what is looked at.
+  shutil.copytree(whole / 'reports', torn / 'reports')
   hits = 0
   dice = random.Random(0)
   for _ in range(kills):
@@ -84,6 +87,7 @@ def _kill_many_times(tmp_path, kills, flags):
   assert not _under_way(torn)
 
 
+@pytest.mark.slow
 def test_killed_the_rows_are_the_same_to_the_bit(tmp_path):
   _kill_many_times(tmp_path, 1, ('--seeds=0:2', '--steps=60000'))
 
@@ -254,12 +258,14 @@ def test_other_seeds_of_a_checkpoint_go_on_later(tmp_path, whole):
   assert not path.exists()
 
 
+@pytest.mark.slow
 def test_fewer_devices_go_on_with_what_more_began(tmp_path, whole):
   _interrupted(tmp_path)
   rows, _ = _run(tmp_path, range(3), devices=1)
   assert rows == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('damage', ['truncated', 'altered', 'empty', 'other'])
 def test_a_broken_checkpoint_is_named_and_computed_again(
   tmp_path, whole, damage
@@ -326,16 +332,16 @@ def test_one_program_for_settings_that_differ_in_numbers(tmp_path):
 
   def start(*args):
     traced.append(1)
-    return learning.start(*args)
+    return learning.TRAINING.start(*args)
 
   training = learning.TRAINING._replace(start=start)
   experiment = learning.EXPERIMENT._replace(panels=(), training=training)
   settings = [
     learning.Config(**{**vars(learning.SMOKE), **knobs})
     for knobs in (
-      {'gain': '1.5'},
-      {'gain': '0.5', 'learning_rate': 0.3},
-      {'gain': 'activation', 'bias': 0.1},
+      {'gain': 1.5},
+      {'gain': 0.5, 'learning_rate': 0.3},
+      {'gain': 2.0, 'bias': 0.1},
     )
   ]
 

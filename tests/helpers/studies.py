@@ -12,7 +12,7 @@ def run(experiment, out, *flags):
   values = define_flags(experiment)
   values(['_', *flags, f'--out={out}'])
   settings = read_settings(experiment, values)
-  options = read_options(values, '')
+  options = read_options(values).of_study('')
   quiet = lambda total: contextlib.nullcontext(lambda label, count: None)
   bare = experiment._replace(panels=(), compared=())
   return study.run(bare, settings, options, quiet)[0]

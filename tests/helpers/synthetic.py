@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from experiments.glorot2010 import claims_table
+from experiments.glorot2010 import table_1
 from initlab.experiment import Outcome
 from tests.helpers import trainings
 
@@ -561,7 +561,7 @@ def figure_9():
 
 def stuck(outcomes):
   """The same run with tanh on the plateau of the class prior."""
-  activation, init = claims_table.ROWS['Tanh']
+  activation, init = table_1.ROWS['Tanh']
   return change('final_cost', always(2.4), activation=activation, init=init)(
     outcomes
   )

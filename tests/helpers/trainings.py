@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from experiments.glorot2010 import claims_table
+from experiments.glorot2010 import runs, table_1
 from initlab import claims
 from initlab.experiment import Outcome
 from initlab.instruments import learning
@@ -24,7 +24,7 @@ def outcome(
   **measured,
 ):
   """One setting; what is measured spreads over seeds by a share of itself."""
-  activation, init = claims_table.ROWS[row]
+  activation, init = table_1.ROWS[row]
   rng = np.random.default_rng(0)
   noise = lambda x: (
     np.asarray(x) * (1 + spread * rng.standard_normal((_SEEDS, *np.shape(x))))
@@ -60,11 +60,11 @@ def study(errors=None, costs=None, rates=_RATES, steps=(0, 6000), spread=0.01):
       final_cost=costs.get(row, 1.7),
       error=[0.9, errors.get(row, 0.7)],
     )
-    for row, rate in itertools.product(claims_table.ROWS, rates)
+    for row, rate in itertools.product(table_1.ROWS, rates)
   ]
 
 
-def depths(four=0.5, five=0.8, steps=(0, claims_table.LONG)):
+def depths(four=0.5, five=0.8, steps=(0, runs.LONG)):
   """Sigmoid networks of four and of five hidden layers, with these errors."""
   return [
     outcome(
@@ -102,9 +102,8 @@ def curvature(scaled=0.7, normalized=0.6):
   return settings
 
 
-def holds(group, name, outcomes):
-  """Whether the claim of that name holds; it must have evidence."""
-  (claim,) = (each for each in group if each.name == name)
+def holds(claim, outcomes):
+  """Whether a claim holds; it must have evidence."""
   (found,) = claims.findings([claim], outcomes)
   assert found.evidence
   return found.holds

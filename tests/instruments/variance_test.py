@@ -84,7 +84,7 @@ def test_a_signal_below_the_rounding_of_float32_is_cut_off():
 def test_no_rate_is_stated_of_a_profile_that_has_none():
   stds = 1 / np.arange(1, 40.0)
   line = _lines(_outcome(stds))['upward, the signal']
-  assert 'changes at no one rate' in line and 'a layer' not in line
+  assert 'changes at no constant rate' in line and 'a layer' not in line
 
 
 def test_random_biases_are_named():
@@ -115,7 +115,7 @@ def test_theory_beyond_its_width_says_so():
   }
   outcome = _outcome((1, 0.6, 0.36, 0.3), predicted=theory)
   line = _lines(outcome)['upward, the signal']
-  assert 'theory 0.36 at infinite width, right here to about 20.0%' in line
+  assert 'theory 0.36 at infinite width, accurate here to about 20.0%' in line
 
 
 def test_the_width_of_a_relu_network_is_in_its_theory():

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import jax
 
-from initlab import experiment, launch, networks, probes
+from initlab import experiment, launch, networks
 
-Config = networks.Network
+SWEEP = {'init': ['exp.laplace'], 'dataset': ['xor'], 'widths': [(6, 6)]}
 
 
 class Result(NamedTuple):
@@ -29,20 +29,22 @@ def laplace(key, shape, dtype):
   return jax.random.laplace(key, shape, dtype) / (2 * shape[0]) ** 0.5
 
 
-def load(config, data_dir):
-  return networks.test_examples(config, 4, data_dir)
+@experiment.config
+class Config(networks.Network):
+  examples: int = experiment.knob(4, 'how many the network is shown', least=1)
+
+
+load = networks.load('test')
 
 
 def run(config, key, batch):
-  seen = networks.look(config, key, batch)
-  return Result(*(probes.PROBES[name](*seen) for name in Result._fields))
+  params = config.draw(key)
+  return Result(**networks.probed(config, params, batch, Result._fields))
 
 
 EXPERIMENT = experiment.of_module(
   __name__,
-  parameters=networks.parameters,
   compared=('gradient_norm_ratio',),
-  defaults={'init': 'exp.laplace', 'dataset': 'xor', 'widths': '6x2'},
 )
 
 if __name__ == '__main__':
@@ -56,7 +58,7 @@ def test_an_experiment_of_anybody_runs_resumes_and_replays(tmp_path):
 
   def python(*words):
     done = subprocess.run(
-      [sys.executable, *words, '--compile_cache=none'],
+      [sys.executable, *words, '--compile_cache=compiled'],
       cwd=tmp_path,
       env=os.environ | {'PYTHONPATH': os.getcwd()},
       capture_output=True,

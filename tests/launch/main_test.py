@@ -25,7 +25,7 @@ _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
 @pytest.fixture
 def without_pictures(monkeypatch):
   """Programs that leave their rows and print, but draw nothing."""
-  monkeypatch.setattr(publish, '_write', lambda *args: None)
+  monkeypatch.setattr(publish, 'write', lambda *args: None)
 
 
 def _main(tmp_path, *argv, experiment=variance.EXPERIMENT):
@@ -50,31 +50,31 @@ def _main(tmp_path, *argv, experiment=variance.EXPERIMENT):
     ('--depth=1001', 'from 0 to 1000'),
     ('--depth=two', 'an integer'),
     ('--bias=nan', 'finite number'),
-    ('--gain=much', "'default' or 'activation'"),
+    ('--gain=much', "'activation' or 'critical'"),
     ('--gain=-1', 'gain'),
     ('--examples=0', 'at least 1'),
     ('--dataset=imagenet', 'One of: shapeset'),
     ('--dataset=mnist', 'fetch_data mnist'),
     ('--loss=hinge', 'One of: cross_entropy'),
     ('--distribution=cauchy', 'One of: default'),
-    ('--seeds=', 'seeds and ranges'),
+    ('--seeds=', 'empty value'),
     ('--seeds=3:3', 'no seed in this range'),
     ('--seeds=-1', 'seeds and ranges'),
     ('--seeds=4294967296', 'under 2**32'),
-    ('--root_seed=4294967296', 'under 2**32'),
-    ('--root_seed=x', 'whole number'),
+    ('--root_seed=4294967296', 'from 0 to 4294967295'),
+    ('--root_seed=x', 'an integer'),
     ('--lanes=0', 'whole number from 1, or auto'),
     ('--devices=99', 'this machine has'),
-    ('--matmul_precision=exact', 'one of highest, high, default'),
-    ('--num_shards=0', 'whole number from 1'),
-    ('--num_shards=65537', 'at most 65536'),
+    ('--matmul_precision=exact', 'One of: highest, high, default'),
+    ('--num_shards=0', 'from 1 to 65536'),
+    ('--num_shards=65537', 'from 1 to 65536'),
     ('--shard_index=1', 'from 0 to 0'),
     ('--shard_index=-1', 'whole number from 0, or none'),
-    ('--process_id=0 --distributed', 'all are'),
+    ('--process_id=0 --distributed', 'must be given together'),
     ('--distributed --num_shards=2', 'leave out'),
-    ('--launcher=pbs', 'one of none, slurm, local, ray'),
+    ('--launcher=pbs', 'One of: none, slurm, local, ray'),
     ('--launcher=ray --shard_index=0', 'leave out'),
-    ('--slurm_gpus=many', 'whole number from 0'),
+    ('--slurm_gpus=many', 'an integer'),
     ('--sees=3', 'Did you mean'),
     ('stray', 'is not a flag'),
   ],
@@ -211,6 +211,7 @@ def test_a_broken_shard_is_named_and_computed_again(tmp_path, capsys):
   assert out == first
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_and_leaves_what_was_finished(tmp_path):
   """In a process of its own, interrupted after the first rows."""
   out = tmp_path / 'results'

@@ -91,7 +91,7 @@ def _body(printed):
 def test_shares_are_disjoint_complete_and_even(text, count, block):
   seeds = parsing.seeds(text)
   shares = [
-    study.share(seeds, block, study.Shard(index, count))
+    study.share(seeds, block, study.Worker(index, count))
     for index in range(count)
   ]
   np.testing.assert_array_equal(np.sort(np.concatenate(shares)), seeds)
@@ -101,7 +101,7 @@ def test_shares_are_disjoint_complete_and_even(text, count, block):
 
 def test_workers_that_can_do_not_share_a_file():
   seeds = parsing.seeds('0:512')
-  shares = [study.share(seeds, 64, study.Shard(i, 4)) for i in range(4)]
+  shares = [study.share(seeds, 64, study.Worker(i, 4)) for i in range(4)]
   files = [set((seeds // 64).tolist()) for seeds in shares]
   assert not set.intersection(*files)
   assert set.union(*files) == set(range(8))
@@ -114,7 +114,7 @@ def test_two_workers_at_once_write_what_one_process_writes(alone):
   both = [_start(out, '--num_shards=2', f'--shard_index={i}') for i in (0, 1)]
   for index, process in enumerate(both):
     assert _finish(process) == (
-      f'shard {index} of 2: 10 seeds of all settings, 10 computed, 0 there '
+      f'shard {index} of 2: 10 seeds of all settings, 10 computed, 0 stored '
       'before\n'
     )
   report = _finish(_start(out, '--num_shards=2'))
@@ -138,6 +138,7 @@ def test_two_processes_of_one_program_write_what_one_process_writes(alone):
   assert _shards(out) == _shards(expected)
 
 
+@pytest.mark.slow
 def test_jobs_write_what_one_process_writes(alone):
   expected, printed = alone
   out = _beside(expected, 'jobs')
@@ -169,7 +170,7 @@ def test_a_job_that_fails_says_why(tmp_path):
   assert report == ''
   assert 'shard 0' in errors
   assert '--devices=99: this machine has' in errors.splitlines()[-1]
-  assert 'the same command goes on' in errors.splitlines()[-1]
+  assert 'the same command resumes' in errors.splitlines()[-1]
 
 
 @pytest.mark.skipif(shutil.which('srun') is not None, reason='SLURM is here')

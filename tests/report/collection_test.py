@@ -3,8 +3,8 @@
 import pytest
 
 from experiments import variance
-from initlab import claims, launch, stats
-from initlab.experiment import MARKS, Chapter, Claim, Collection, Panel
+from initlab import claims, launch, panels, stats
+from initlab.experiment import MARKS, Chapter, Claim, Collection
 from initlab.report import tables
 from initlab.report.plots import style
 
@@ -14,7 +14,7 @@ _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
 def _claim(name, holds):
   def check(outcomes):
     cost = stats.mean(claims.one(outcomes, init='glorot').measured['cost'])
-    return claims.finding(holds == (cost.value > 0), claims.told(cost))
+    return claims.finding(holds == (cost.value > 0), f'{cost}')
 
   return Claim(name, f'<{name}>', 'a lecture', check)
 
@@ -42,7 +42,7 @@ PROGRAM = Collection(
       full=('--widths=7x2',),
       panels=(
         'activation_std_depth',
-        Panel('cost', 'Of its own', 'cost', 'seeds'),
+        panels.Seeds('cost', 'Of its own', 'cost'),
       ),
       claims=(_claim('true', True), _claim('false', False)),
     ),

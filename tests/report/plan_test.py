@@ -38,7 +38,7 @@ def test_a_plan_counts_what_is_missing_and_leaves_nothing(tmp_path, capsys):
   assert re.search(r'^1 +14 +14$', plan, re.MULTILINE)
   assert '40 seeds are missing' in plan
   assert not list(tmp_path.iterdir())
-  assert run('--shard_index=2').endswith('12 computed, 0 there before\n')
+  assert run('--shard_index=2').endswith('12 computed, 0 stored before\n')
   files = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')}
   plan = run('--dry_run')
   assert re.search(r'^bias 1.0 +6 +14 +2 +4 +4 ', plan, re.MULTILINE)

@@ -45,6 +45,7 @@ def _page(ran, **knobs):
   return publish.publish(experiment, outcomes, tasks, options)['page']
 
 
+@pytest.mark.slow
 def test_an_edited_source_draws_another_page(ran, tmp_path, monkeypatch):
   first = _page(ran)
   assert _page(ran) == first
@@ -64,9 +65,9 @@ def test_an_edited_source_draws_another_page(ran, tmp_path, monkeypatch):
 def test_a_page_of_unchanged_files_is_drawn_once(ran, monkeypatch, from_files):
   _page(ran)
   drawn = []
-  write = publish._write
+  write = publish.write
   monkeypatch.setattr(
-    publish, '_write', lambda *args: (drawn.append(1), write(*args))
+    publish, 'write', lambda *args: (drawn.append(1), write(*args))
   )
   _page(ran, from_files=from_files)
   assert bool(drawn) != from_files

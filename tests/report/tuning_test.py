@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from initlab import base, formatting, stats
+from initlab import base, stats
 from initlab.experiment import Outcome, knob
 from initlab.report import tables, tuning
 
@@ -236,9 +236,7 @@ def test_the_tables_tell_what_is_chosen_and_how_it_differs(outcomes):
   cells = {(c.group, c.head): c.cells for c in tests.columns}
   found = tuning.compare(b, a, _test)
   assert found.difference.value == 4
-  assert cells['difference', '95% interval'] == [
-    formatting.estimate(found.difference)
-  ]
+  assert cells['difference', '95% interval'] == [tables.cell(found.difference)]
   assert cells['seeds', 'pairs'] == ['4 of 4']
   assert float(cells['permutation test', 'p'][0]) >= 2 / 2**4
 

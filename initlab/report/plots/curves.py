@@ -1,9 +1,8 @@
-"""Learning curves: measures against the steps of a training.
+"""Learning curves: measures against training steps.
 
-What `plots` draws for panels of the kind 'curve'. A measure of the whole
-network is drawn for all settings in one picture and, with the single seeds thin
-behind, in a small one a setting; a measure of the layers in a small one a
-setting, one curve a layer.
+Draws `panels.Curves`. A PerStep measure gets one plot of all settings and a
+small one per setting with thin lines for single seeds; a PerStepLayer measure
+gets a small plot per setting with one curve per layer.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initlab import stats
-from initlab.experiment import DIVERGENCE, Outcome, Panel, in_words
+from initlab.experiment import DIVERGENCE, Outcome, in_words
+from initlab.panels import Curves
 from initlab.report.plots import style
 
 if TYPE_CHECKING:
@@ -20,28 +20,21 @@ if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
 
-_COLUMNS = 2  # of small pictures
-_SEEDS = 64  # single seeds that are drawn at most, evenly spread
+_COLUMNS = 2  # of small plots
+_SEEDS = 64  # most single seeds that are drawn, evenly spaced
 _LAYERS = 10  # layers up to which all are drawn
-_TURN = 3  # one in so many recorded steps has bars or markers
-_FEW = 12  # recorded steps up to which all have
+_TURN = 3  # every third recorded step has bars or markers
+_FEW = 12  # most recorded steps for which all have them
 
 
-def draw(
-  panel: Panel,
-  outcomes: Sequence[Outcome],
-  colours: Sequence[str],
-  width: float,
-) -> 'Figure':
+def draw(panel: Curves, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws one panel.
 
   Args:
     panel: whose field is `[S, T]` or `[S, T, L]`.
     outcomes: the settings, at least one.
-    colours: of the settings, in turn.
-    width: of the figure, in inches.
   """
-  low = _taken_off(panel, outcomes)
+  low = _offset(panel, outcomes)
   outcomes = [
     each._replace(
       measured={**each.measured, panel.field: each.measured[panel.field] - low}
@@ -49,57 +42,58 @@ def draw(
     for each in outcomes
   ]
   if outcomes[0].measured[panel.field].ndim == 2:
-    return _networks(panel, outcomes, colours, width)
-  return _layers(panel, outcomes, width)
+    return _networks(panel, outcomes)
+  return _layers(panel, outcomes)
 
 
-def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
-  """What the marks of a figure mean, after what an estimate is of."""
-  low = _taken_off(panel, outcomes)
+def caption(panel: Curves, outcomes: Sequence[Outcome]) -> str:
+  """The caption of a figure."""
+  seeds = style.caption_seeds(panel, outcomes)
+  start = f'{panel.title}: {panel.label} against the {panel.over}s, {seeds}.'
+  low = _offset(panel, outcomes)
   end = ''
   if panel.excess:
     end = (
-      f' Taken off: {low:.5g}, the lowest of all; a seed that comes near it '
-      'leaves the picture.'
+      f' Subtracted: {low:.5g}, the lowest of all; a seed close to it leaves '
+      'the plot.'
     )
   if outcomes[0].measured[panel.field].ndim == 2:
     return (
-      f'Line and band: the {stats.mean_name(outcomes[0], panel.field)} and its '
-      'interval. Thin lines: single seeds. A '
-      f'seed that diverges is left out from there on.{end}'
+      f'{start} Line and band: the '
+      f'{stats.mean_name(outcomes[0], panel.field)} and its interval. Thin '
+      'lines: single seeds. A diverged seed is left out from there on.'
+      f'{end}'
     )
   what = 'hidden layer' if panel.hidden else 'layer'
-  text = f'One row a setting, one curve a {what}, with its interval as a band.'
+  text = (
+    f'{start} One row per setting, one curve per {what}, with its interval as '
+    'a band.'
+  )
   if panel.spread:
     spread = in_words(panel.spread)
     text += f' Bars: {spread} to both sides, its mean over seeds.'
   if panel.markers:
     text += f' Markers: {in_words(panel.markers)}, with intervals.'
-  return f'{text} A seed that diverges is left out from there on.{end}'
+  return f'{text} A diverged seed is left out from there on.{end}'
 
 
-def _taken_off(
-  panel: Panel, outcomes: Sequence[Outcome]
-) -> np.floating | float:
-  """The lowest value of all, where the panel is of what is above it."""
+def _offset(panel: Curves, outcomes: Sequence[Outcome]) -> np.floating | float:
+  """The lowest value of all if the panel shows the excess, else 0."""
   values = [each.measured[panel.field].ravel() for each in outcomes]
   finite = np.concatenate(values)
   finite = finite[np.isfinite(finite)]
   return finite.min() if panel.excess and finite.size else 0.0
 
 
-def _networks(
-  panel: Panel,
-  outcomes: Sequence[Outcome],
-  colours: Sequence[str],
-  width: float,
-) -> 'Figure':
+def _networks(panel: Curves, outcomes: Sequence[Outcome]) -> 'Figure':
   from matplotlib import ticker
   from matplotlib.figure import Figure
 
   alone = len(outcomes) == 1
   rows = 0 if alone else -(-len(outcomes) // _COLUMNS)
-  picture = Figure(figsize=(width, 2.9 + 1.5 * rows), layout='constrained')
+  picture = Figure(
+    figsize=(style.WIDTH, 2.9 + 1.5 * rows), layout='constrained'
+  )
   grid = picture.add_gridspec(
     1 + rows, _COLUMNS, height_ratios=[2.3] + [1.2] * rows
   )
@@ -111,10 +105,10 @@ def _networks(
   for i, (outcome, estimate) in enumerate(
     zip(outcomes, estimates, strict=True)
   ):
-    colour = colours[i % len(colours)]
+    colour = style.COLOURS[i % len(style.COLOURS)]
     if alone:
       _draw_seeds(top, outcome, panel.field, colour)
-    line = ('-', '--', ':', '-.')[i // len(colours) % 4]
+    line = ('-', '--', ':', '-.')[i // len(style.COLOURS) % 4]
     label = _title(outcome) if alone else outcome.label
     _draw_mean(top, outcome.steps, estimate, colour, line, label)
   top.legend(
@@ -126,23 +120,33 @@ def _networks(
     axes.set_title(_title(outcome), fontsize=8, parse_math=False)
     axes.set_xlim(0, _last(outcomes))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(3, integer=True))
-    _draw_seeds(axes, outcome, panel.field, colours[i % len(colours)])
+    _draw_seeds(
+      axes, outcome, panel.field, style.COLOURS[i % len(style.COLOURS)]
+    )
     _draw_mean(axes, outcome.steps, estimates[i], style.INK, '-', '')
   values = [each.measured[panel.field] for each in outcomes]
-  # The one that comes to the lowest nears 0, and its share is left out.
+  # The seed with the lowest value approaches 0; its share is left out.
   least = 1 / sum(map(len, values)) if panel.excess else 0.0
   _scale(top, outcomes, values, panel.log, 0.995, least)
+  top.annotate(
+    style.caption_seeds(panel, outcomes),
+    (0, 1),
+    (0, 4),
+    xycoords='axes fraction',
+    textcoords='offset points',
+    fontsize=8,
+  )
   return picture
 
 
-def _layers(
-  panel: Panel, outcomes: Sequence[Outcome], width: float
-) -> 'Figure':
+def _layers(panel: Curves, outcomes: Sequence[Outcome]) -> 'Figure':
   from matplotlib import colormaps
   from matplotlib.figure import Figure
 
   rows = len(outcomes)
-  picture = Figure(figsize=(width, 0.9 + 1.4 * rows), layout='constrained')
+  picture = Figure(
+    figsize=(style.WIDTH, 0.9 + 1.4 * rows), layout='constrained'
+  )
   grid = picture.subplots(rows, sharex=True, sharey=True, squeeze=False)[:, 0]
   values = []
   for axes, outcome in zip(grid, outcomes, strict=True):
@@ -166,18 +170,20 @@ def _layers(
   grid[-1].set_xlabel(panel.over)
   picture.supylabel(panel.label, fontsize=9, parse_math=False)
   picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
+  seeds = style.caption_seeds(panel, outcomes)
+  grid[0].set_title(seeds, loc='right', fontsize=8)
   return picture
 
 
 def _draw_layer(
   axes: 'Axes',
-  panel: Panel,
+  panel: Curves,
   outcome: Outcome,
   layer: int,
   colour: tuple[float, float, float, float],
   name: str,
 ) -> list[np.ndarray]:
-  """One curve with its bars and markers; returns all that must be in sight."""
+  """One curve, its bars and markers; returns values that must be visible."""
   steps = np.asarray(outcome.steps)
 
   def mean(field: str) -> stats.Estimate:
@@ -187,7 +193,7 @@ def _draw_layer(
   estimate = mean(panel.field)
   _draw_mean(axes, outcome.steps, estimate, colour, '-', name)
   drawn = [estimate.value]
-  # The layers take turns, so that bars and markers do not hide each other.
+  # Layers alternate, so that bars and markers do not overlap.
   turn = slice(layer % _TURN, None, _TURN) if len(steps) > _FEW else slice(None)
   if panel.spread:
     reach = mean(panel.spread).value
@@ -261,9 +267,9 @@ def _scale(
   share: float,
   least: float = 0.0,
 ) -> None:
-  """The axes that all pictures of a figure share: up to a share of values.
+  """Limits of the measured axis, for a share of the values.
 
-  On a logarithmic axis all of the largest, but `least` of the smallest.
+  A logarithmic axis shows all of the largest and `least` of the smallest.
   """
   from matplotlib import ticker
 

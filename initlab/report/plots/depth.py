@@ -1,4 +1,4 @@
-"""A per-layer measure against depth, with intervals and the theory."""
+"""A per-layer measure against depth, with intervals and theory."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from initlab import stats
-from initlab.experiment import Outcome, Panel
+from initlab.experiment import Outcome
+from initlab.panels import Depth
 from initlab.report.plots import style
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
-_POINTS = 25  # layers up to which every estimate is a point with an error bar
+_POINTS = 25  # most layers drawn as points with error bars
 
 
 class _Curve(NamedTuple):
-  """One setting of a depth picture; arrays `[L]`, NaN where unknown."""
+  """One setting of a depth plot; arrays `[L]`, NaN where unknown."""
 
   label: str
   colour: str
@@ -28,8 +29,8 @@ class _Curve(NamedTuple):
   theory: np.ndarray
 
 
-def draw(panel: Panel, outcomes: Sequence[Outcome]) -> 'Figure':
-  """Draws a per-layer measure against depth, one curve a setting."""
+def draw(panel: Depth, outcomes: Sequence[Outcome]) -> 'Figure':
+  """Draws a per-layer measure against depth, one curve per setting."""
   from matplotlib.figure import Figure
 
   curves = [_curve(panel.field, i, each) for i, each in enumerate(outcomes)]
@@ -53,6 +54,17 @@ def draw(panel: Panel, outcomes: Sequence[Outcome]) -> 'Figure':
   return picture
 
 
+def caption(panel: Depth, outcomes: Sequence[Outcome]) -> str:
+  """The caption of a figure."""
+  seeds = style.caption_seeds(panel, outcomes)
+  text = (
+    f'{panel.title}: {panel.label} against depth, from input (left) to output. '
+    f'Marks: {seeds}.'
+  )
+  theory = any(panel.field in outcome.predicted for outcome in outcomes)
+  return f'{text} Dashed line: theory.' if theory else text
+
+
 def _curve(field: str, place: int, outcome: Outcome) -> _Curve:
   estimate = stats.average(outcome, field)
   layers = len(estimate.value)
@@ -68,7 +80,7 @@ def _curve(field: str, place: int, outcome: Outcome) -> _Curve:
 
 
 def _scale_depth(axes: 'Axes', curves: Sequence[_Curve]) -> int:
-  """Sets the axis of layers; returns how many there are."""
+  """Sets the axis of layers; returns their number."""
   from matplotlib import ticker
 
   depth = max(len(curve.layer) for curve in curves)
@@ -81,10 +93,10 @@ def _scale_depth(axes: 'Axes', curves: Sequence[_Curve]) -> int:
 
 
 def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
-  """Sets the measured axis: over a factor of at least six, or from zero.
+  """Sets the measured axis: at least a factor of six, or from zero.
 
-  A linear axis spans a tenth at least: what is on one is of order one, and
-  shares and cosines that are next to nothing should look so.
+  A linear axis spans at least 0.1: its quantities are of order one, and shares
+  or cosines close to zero should look small.
   """
   drawn = np.concatenate(
     [
@@ -93,7 +105,7 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
       for part in (curve.estimate.value, curve.estimate.high, curve.theory)
     ]
   )
-  # The low end of an arithmetic mean may be near 0, decades below the mean.
+  # The low end of an arithmetic mean may be near 0, decades below it.
   lows = [curve.estimate.low for curve in curves if curve.geometric]
   drawn = np.concatenate([drawn, *lows])
   drawn = drawn[np.isfinite(drawn)]
@@ -110,7 +122,7 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
 
 
 def _draw_points(axes: 'Axes', curve: _Curve) -> None:
-  """Hollow markers, so that settings and intervals show through each other."""
+  """Draws hollow markers, so that overlapping settings stay visible."""
   value, low, high = curve.estimate[:3]
   axes.errorbar(
     curve.layer,
@@ -126,7 +138,7 @@ def _draw_points(axes: 'Axes', curve: _Curve) -> None:
 
 
 def _draw_band(axes: 'Axes', curve: _Curve, place: int) -> None:
-  """A pale line and its interval, marked in places that differ by setting."""
+  """Draws a pale line and its interval, with marks staggered by setting."""
   estimate = curve.estimate
   axes.fill_between(
     curve.layer,
@@ -149,7 +161,7 @@ def _draw_band(axes: 'Axes', curve: _Curve, place: int) -> None:
 
 
 def _draw_theory(axes: 'Axes', curve: _Curve) -> None:
-  """A dashed line; a short dash where no neighbouring layer has a theory."""
+  """Draws a dashed line; a short dash for an isolated layer."""
   log = axes.get_yscale() == 'log'
   known = np.isfinite(curve.theory) & ((curve.theory > 0) | (not log))
   around = np.pad(known, 1)
@@ -160,7 +172,7 @@ def _draw_theory(axes: 'Axes', curve: _Curve) -> None:
 
 
 def _draw_zeros(axes: 'Axes', curve: _Curve) -> None:
-  """On a log axis, puts estimates of exactly zero on its lower edge."""
+  """On a log axis, draws estimates of exactly zero on its lower edge."""
   zero = curve.layer[curve.estimate.value == 0]
   if axes.get_yscale() == 'log' and zero.size:
     axes.plot(
@@ -186,7 +198,7 @@ def _draw_zeros(axes: 'Axes', curve: _Curve) -> None:
 
 
 def _draw_labels(axes: 'Axes', curves: Sequence[_Curve], gap: float) -> None:
-  """Names every curve beside its right end, in rows at least `gap` apart."""
+  """Labels every curve at its right end, in rows at least `gap` apart."""
   heights = [_heights(axes, curve) for curve in curves]
   for curve, place in zip(curves, _spread(heights, gap), strict=True):
     label = curve.label
@@ -227,9 +239,9 @@ def _heights(axes: 'Axes', curve: _Curve) -> tuple[float, float]:
 
 
 def _spread(heights: Sequence[tuple[float, float]], gap: float) -> np.ndarray:
-  """Places `[N]` near the last heights, at least `gap` apart.
+  """Label heights `[N]` near the curves' ends, at least `gap` apart.
 
-  Curves that end within one gap of each other are ordered by their mean height.
+  Curves that end within one gap of each other are ordered by mean height.
   """
   last, average = np.array(heights).T
   order = np.lexsort((average, np.round(last / gap)))
@@ -247,7 +259,7 @@ def _spread(heights: Sequence[tuple[float, float]], gap: float) -> np.ndarray:
 def _draw_legend(
   axes: 'Axes', curves: Sequence[_Curve], deep: bool, seeds: str
 ) -> None:
-  """One row above the axes: what a mark is, and what a dashed line is."""
+  """A legend above the axes, for marks and dashed lines."""
   from matplotlib.lines import Line2D
 
   if deep:

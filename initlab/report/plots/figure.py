@@ -1,23 +1,23 @@
-"""Rows to figures.
+"""Draws figures.
 
-A picture is made of a `Panel` (what to draw) and of outcomes (one a
-setting). Settings keep their colour and marker in every picture of a run, but
-for those of a knob on the axis. Estimates are `stats.average` over seeds, the
-numbers of the tables, unless the picture says what else they are.
+A figure is drawn from a panel (what to draw) and outcomes (one per setting).
+Settings keep their colour and marker in every figure of a run, except with a
+knob on the axis. Estimates are `stats.average` over seeds, the numbers of the
+tables, unless the caption says otherwise.
 """
 
-from collections.abc import Sequence
-import functools
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initlab.experiment import Outcome, Panel, in_words
+from initlab import panels
+from initlab.experiment import Outcome, in_words
 from initlab.report import tuning
 from initlab.report.plots import (
   curves,
   depth,
   histogram,
   images,
-  seeds as seed_plots,
+  seeds,
   style,
   sweep,
 )
@@ -25,48 +25,52 @@ from initlab.report.plots import (
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
-_PENS = style.Pens(style.COLOURS, style.MARKERS, style.WIDTH)
+
+class _Kind(NamedTuple):
+  """The functions that draw and caption a kind of panel."""
+
+  draw: Callable[[Any, Sequence[Outcome]], 'Figure']
+  caption: Callable[[Any, Sequence[Outcome]], str]
 
 
-def figure(panel: Panel, outcomes: Sequence[Outcome]) -> 'Figure':
+_KINDS: dict[type[panels.Panel], _Kind] = {
+  panels.Depth: _Kind(depth.draw, depth.caption),
+  panels.Histogram: _Kind(histogram.draw, histogram.caption),
+  panels.Curves: _Kind(curves.draw, curves.caption),
+  panels.Sweep: _Kind(sweep.draw, sweep.caption),
+  panels.Seeds: _Kind(seeds.draw_seeds, seeds.caption_seeds),
+  panels.Best: _Kind(seeds.draw_best, seeds.caption_best),
+  panels.Image: _Kind(images.draw_images, images.caption_images),
+  panels.Surface: _Kind(images.draw_surfaces, images.caption_surfaces),
+}
+
+
+def figure(panel: panels.Panel, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws one panel.
 
   Args:
-    panel: what to draw. 'depth' wants `[S, L]` values, 'histogram' `[S, L, V]`,
-      'curve' `[S, T]` or `[S, T, L]`, 'image' and 'surface' `[S, side^2]`, all
-      others `[S]`; `log` makes the axis of the measure logarithmic, of a
-      histogram the density.
+    panel: what to draw.
     outcomes: the settings, at least one; their `L` and `S` may differ.
 
   Returns:
-    A figure that no global state of the plotting library knows of.
+    A figure outside pyplot's global state.
 
   Raises:
     KeyError: the panel's kind or field is unknown.
   """
   import matplotlib.style
 
-  outcomes = _drawn(panel, outcomes)
-  kinds = {
-    'depth': depth.draw,
-    'histogram': histogram.draw,
-    'curve': _trajectory,
-  }
-  kinds['sweep'] = functools.partial(sweep.draw, pens=_PENS)
-  draw_seeds = functools.partial(seed_plots.draw, pens=_PENS)
-  kinds |= dict.fromkeys(seed_plots.KINDS, draw_seeds)
-  kinds |= dict.fromkeys(images.KINDS, _picture)
-  draw = kinds[panel.kind]
+  draw = _KINDS[type(panel)].draw
   with matplotlib.style.context(style.STYLE, after_reset=True):
-    picture = draw(panel, outcomes)
-    # The layout is settled once: every further drawing would move it a little.
+    picture = draw(panel, _drawn(panel, outcomes))
+    # Lay out only once: every further drawing would shift it a little.
     picture.draw_without_rendering()
     picture.set_layout_engine('none')
   return picture
 
 
-def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
-  """What the marks of `figure(panel, outcomes)` mean, in one or two sentences.
+def caption(panel: panels.Panel, outcomes: Sequence[Outcome]) -> str:
+  """The caption of `figure(panel, outcomes)`.
 
   Args:
     panel: the panel drawn.
@@ -75,67 +79,18 @@ def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
   Returns:
     Plain text.
   """
-  drawn = _drawn(panel, outcomes)
+  text = _KINDS[type(panel)].caption(panel, _drawn(panel, outcomes))
   if not panel.tuned:
-    return _caption(panel, drawn)
+    return text
   return (
-    f'{_caption(panel, drawn)} Every setting is drawn at the '
-    f'{in_words(panel.tuned[0])} with the least mean '
-    f'{in_words(panel.tuned[1])}; intervals are those of that one and do '
-    'not include the choice, as the tables do.'
+    f'{text} Every setting is drawn at the {in_words(panel.tuned[0])} with the '
+    f'lowest mean {in_words(panel.tuned[1])}; unlike in the tables, intervals '
+    'do not include the choice.'
   )
 
 
-def _caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
-  if panel.kind == 'sweep':
-    return sweep.caption(panel, outcomes)
-  if panel.kind in seed_plots.KINDS:
-    return seed_plots.caption(panel, outcomes)
-  if panel.kind in images.KINDS:
-    return images.caption(panel, outcomes)
-  seeds = style.caption_seeds(panel, outcomes)
-  if panel.kind == 'histogram':
-    samples = [each.measured[panel.field] for each in outcomes]
-    axes = 'all on one' if histogram.comparable(samples) else 'each on its own'
-    return (
-      f'Distribution of {panel.label} in each hidden layer, one row a setting, '
-      f'{axes} horizontal axis. Curve and shade: {seeds}. Where the curves lie '
-      'on each other, the layers receive the same signal.'
-    )
-  if panel.kind == 'curve':
-    return (
-      f'{panel.title}: {panel.label} against the {panel.over}s, {seeds}. '
-      f'{curves.caption(panel, outcomes)}'
-    )
-  theory = any(panel.field in outcome.predicted for outcome in outcomes)
-  text = (
-    f'{panel.title}: {panel.label} against depth, from the input at the left '
-    f'to the output. Marks: {seeds}.'
-  )
-  return f'{text} Dashed line: what theory predicts.' if theory else text
-
-
-def _drawn(panel: Panel, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-  """The settings, or those that are chosen."""
+def _drawn(
+  panel: panels.Panel, outcomes: Sequence[Outcome]
+) -> Sequence[Outcome]:
+  """The settings, or the chosen ones of a tuned panel."""
   return tuning.chosen(outcomes, *panel.tuned) if panel.tuned else outcomes
-
-
-def _trajectory(panel: Panel, outcomes: Sequence[Outcome]) -> 'Figure':
-  picture = curves.draw(panel, outcomes, style.COLOURS, style.WIDTH)
-  axes, seeds = picture.axes[0], style.caption_seeds(panel, outcomes)
-  if outcomes[0].measured[panel.field].ndim > 2:
-    axes.set_title(seeds, loc='right', fontsize=8)
-    return picture
-  axes.annotate(
-    seeds,
-    (0, 1),
-    (0, 4),
-    xycoords='axes fraction',
-    textcoords='offset points',
-    fontsize=8,
-  )
-  return picture
-
-
-def _picture(panel: Panel, outcomes: Sequence[Outcome]) -> 'Figure':
-  return images.draw(panel, outcomes, style.WIDTH)

@@ -1,4 +1,4 @@
-"""The distribution of a per-layer sample: one picture a setting."""
+"""The distribution of a per-layer sample, one plot per setting."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initlab import stats
-from initlab.experiment import Outcome, Panel
+from initlab.experiment import Outcome
+from initlab.panels import Histogram
 from initlab.report.plots import style
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
-_CURVES = 10  # layers up to which a histogram draws them all
-_COMPARABLE = 4.0  # factor of reach up to which histograms share an axis
+_CURVES = 10  # most layers that are all drawn
+_COMPARABLE = 4.0  # largest ratio of ranges with a shared axis
 
 
-def draw(panel: Panel, outcomes: Sequence[Outcome]) -> 'Figure':
-  """Draws the distribution of a sample, one picture a setting."""
+def draw(panel: Histogram, outcomes: Sequence[Outcome]) -> 'Figure':
+  """Draws the distribution of a sample, one plot per setting."""
   from matplotlib import ticker
   from matplotlib.figure import Figure
 
@@ -60,8 +61,20 @@ def draw(panel: Panel, outcomes: Sequence[Outcome]) -> 'Figure':
   return picture
 
 
+def caption(panel: Histogram, outcomes: Sequence[Outcome]) -> str:
+  """The caption of a figure."""
+  samples = [each.measured[panel.field] for each in outcomes]
+  axes = 'all on one' if comparable(samples) else 'each on its own'
+  return (
+    f'Distribution of {panel.label} in each hidden layer, one row per setting, '
+    f'{axes} horizontal axis. Curve and shade: '
+    f'{style.caption_seeds(panel, outcomes)}. Layers whose curves coincide '
+    'receive the same signal.'
+  )
+
+
 def comparable(samples: Sequence[np.ndarray]) -> bool:
-  """Whether all settings can be seen on the axis of the widest."""
+  """Whether all settings are readable on the axis of the widest."""
   reach = [
     np.quantile(np.abs(hidden[np.isfinite(hidden)]), 0.999)
     for hidden in (each[:, : max(1, each.shape[1] - 1)] for each in samples)
@@ -70,12 +83,12 @@ def comparable(samples: Sequence[np.ndarray]) -> bool:
   return not reach or max(reach) < _COMPARABLE * min(reach)
 
 
-def _same_depth(panel: Panel, outcomes: Sequence[Outcome]) -> bool:
+def _same_depth(panel: Histogram, outcomes: Sequence[Outcome]) -> bool:
   return len({each.measured[panel.field].shape[1] for each in outcomes}) == 1
 
 
 def _draw_densities(axes: 'Axes', sample: np.ndarray) -> list[float]:
-  """One curve a hidden layer of `[S, L, V]`; returns how high they peak."""
+  """One curve per hidden layer of `[S, L, V]`; returns their peaks."""
   from matplotlib import colormaps
 
   hidden = max(1, sample.shape[1] - 1)

@@ -1,7 +1,6 @@
-"""Squares of values: as grey images, and as surfaces over two weights.
+"""Square arrays as grey images and as surfaces over two weights.
 
-What `plots` draws for panels of the kinds 'image' and 'surface', whose fields
-are PerNetworkSample, `[S, side^2]`, row by row.
+The fields are PerNetworkSample, `[S, side^2]`, in row-major order.
 """
 
 from collections.abc import Sequence
@@ -11,63 +10,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initlab import base
-from initlab.experiment import Outcome, Panel
+from initlab.experiment import Outcome
+from initlab.panels import Image, Panel, Surface
 from initlab.report.plots import style
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
 
-KINDS = ('image', 'surface')
-
-_SHOWN = 12  # images a setting
+_SHOWN = 12  # images per setting
 _ROW = 6  # images side by side
 
 
-def draw(panel: Panel, outcomes: Sequence[Outcome], width: float) -> 'Figure':
-  """Draws one panel.
-
-  Args:
-    panel: whose kind is one of KINDS.
-    outcomes: the settings, at least one.
-    width: of the figure, in inches.
-  """
-  kinds = {'image': _images, 'surface': _surfaces}
-  return kinds[panel.kind](panel, outcomes, width)
+# Images.
 
 
-def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
-  """What a figure shows."""
-  seeds = outcomes[0].seeds
-  if panel.kind == 'image':
-    sides = dict.fromkeys(
-      f'{side}x{side}' for side in (_side(panel, each) for each in outcomes)
-    )
-    return (
-      f'One image a seed, seeds {_first(seeds, _SHOWN)} of the {len(seeds)} in '
-      f'the run; {" and ".join(sides)} pixels, drawn equally large. A place in '
-      'the grid is a seed.'
-    )
-  names = ', '.join(
-    f'{each.label} in {_colour(place)[0]}'
-    for place, each in enumerate(outcomes)
-  )
-  return (
-    f'{panel.label[:1].upper()}{panel.label[1:]} over two weights, of seed '
-    f'{seeds[0]} alone, of {len(seeds)} in the run: {names}. No interval: what '
-    'is said of all seeds is in the claims and tables.'
-  )
-
-
-def _images(
-  panel: Panel, outcomes: Sequence[Outcome], width: float
-) -> 'Figure':
+def draw_images(panel: Image, outcomes: Sequence[Outcome]) -> 'Figure':
+  """Draws one panel: the first seeds of every setting, side by side."""
   from matplotlib.figure import Figure
 
   rows = [math.ceil(min(_SHOWN, len(each.seeds)) / _ROW) for each in outcomes]
-  tile = width / _ROW
+  tile = style.WIDTH / _ROW
   heights = [0.25 + count * tile for count in rows]
-  picture = Figure(figsize=(width, 0.35 + sum(heights)), layout='constrained')
+  picture = Figure(
+    figsize=(style.WIDTH, 0.35 + sum(heights)), layout='constrained'
+  )
   picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
   parts = picture.subfigures(
     len(outcomes), squeeze=False, height_ratios=heights
@@ -89,19 +56,36 @@ def _images(
   return picture
 
 
-def _surfaces(
-  panel: Panel, outcomes: Sequence[Outcome], width: float
-) -> 'Figure':
+def caption_images(panel: Image, outcomes: Sequence[Outcome]) -> str:
+  """The caption of a figure."""
+  seeds = outcomes[0].seeds
+  sides = dict.fromkeys(
+    f'{side}x{side}' for side in (_side(panel, each) for each in outcomes)
+  )
+  return (
+    f'One image per seed, seeds {_first(seeds, _SHOWN)} of the {len(seeds)} in '
+    f'the run; {" and ".join(sides)} pixels, drawn at equal size. A position '
+    'in the grid is a seed.'
+  )
+
+
+# Surfaces.
+
+
+def draw_surfaces(panel: Surface, outcomes: Sequence[Outcome]) -> 'Figure':
+  """Draws one panel: a surface per setting, of its first seed."""
   from matplotlib.figure import Figure
   from matplotlib.lines import Line2D
 
-  picture = Figure(figsize=(width, 0.85 * width), layout='constrained')
+  picture = Figure(
+    figsize=(style.WIDTH, 0.85 * style.WIDTH), layout='constrained'
+  )
   axes = picture.add_subplot(projection='3d', computed_zorder=False)
   axes.set_title(panel.title, parse_math=False)
-  # From the last to the first, which lies over the others.
+  # The first is drawn last, on top of the others.
   for place, outcome in reversed(list(enumerate(outcomes))):
     side = _side(panel, outcome)
-    reach = getattr(outcome.config, panel.over)
+    reach = getattr(outcome.config, panel.extent)
     weight = np.linspace(-reach, reach, side)
     first, second = np.meshgrid(weight, weight, indexing='ij')
     axes.plot_wireframe(
@@ -125,6 +109,20 @@ def _surfaces(
   return picture
 
 
+def caption_surfaces(panel: Surface, outcomes: Sequence[Outcome]) -> str:
+  """The caption of a figure."""
+  seeds = outcomes[0].seeds
+  names = ', '.join(
+    f'{each.label} in {_colour(place)[0]}'
+    for place, each in enumerate(outcomes)
+  )
+  return (
+    f'{panel.label[:1].upper()}{panel.label[1:]} over two weights, of seed '
+    f'{seeds[0]} only, of {len(seeds)} in the run: {names}. Claims and tables '
+    'cover all seeds.'
+  )
+
+
 def _side(panel: Panel, outcome: Outcome) -> int:
   size = outcome.measured[panel.field].shape[1]
   side = math.isqrt(size)
@@ -139,6 +137,6 @@ def _first(seeds: np.ndarray, count: int) -> str:
 
 
 def _colour(place: int) -> tuple[str, str]:
-  """The name and the colour of a surface, in the order of the settings."""
+  """The name and the colour of the surface of a setting."""
   surfaces = tuple(style.SURFACES.items())
   return surfaces[place % len(surfaces)]

@@ -1,4 +1,4 @@
-"""Single seeds as pictures: one row a setting, and the best of several."""
+"""Single seeds, one row per setting, and the best of several seeds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initlab import stats
-from initlab.experiment import Outcome, Panel
+from initlab.experiment import Outcome
+from initlab.panels import Best, Seeds
 from initlab.report.plots import style
 
 if TYPE_CHECKING:
@@ -15,54 +16,18 @@ if TYPE_CHECKING:
 _TRIES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000)
 
 
-KINDS = ('seeds', 'best')
-
-
-def draw(
-  panel: Panel, outcomes: Sequence[Outcome], pens: style.Pens
-) -> 'Figure':
-  """Draws one panel.
-
-  Args:
-    panel: whose kind is one of KINDS and whose field is `[S]`.
-    outcomes: the settings, at least one.
-    pens: how to tell them apart.
-  """
-  draws = {'seeds': _draw_seeds, 'best': _draw_best}
-  return draws[panel.kind](panel, outcomes, pens)
-
-
-def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
-  """What the marks of a figure mean."""
-  lost = style.lost(panel, outcomes)
-  if panel.kind == 'seeds':
-    text = (
-      f'{panel.title}: {panel.label}, one row a setting. Every dot is a seed; '
-      'the tick is the median, the bar its 95% interval, exact for every law, '
-      f'from {stats.quantile_fewest(0.5)} seeds on.'
-    )
-    return f'{text} {lost} and are not drawn.' if lost else text
-  text = (
-    f'The lowest {panel.label} of k seeds: the median over all choices of k of '
-    'the seeds there are, for k up to half of them. Band: its 95% interval, '
-    'exact for every law, where there are 5.3 k seeds or more.'
-  )
-  return f'{text} {lost} and count as the worst.' if lost else text
-
-
 # Seed by seed.
 
 
-def _draw_seeds(
-  panel: Panel, outcomes: Sequence[Outcome], pens: style.Pens
-) -> 'Figure':
+def draw_seeds(panel: Seeds, outcomes: Sequence[Outcome]) -> 'Figure':
+  """Draws one panel: one row per setting, one dot per seed."""
   from matplotlib import ticker
   from matplotlib.figure import Figure
   from matplotlib.lines import Line2D
 
   rows = len(outcomes)
   picture = Figure(
-    figsize=(pens.width, 1.3 + 0.45 * rows), layout='constrained'
+    figsize=(style.WIDTH, 1.3 + 0.45 * rows), layout='constrained'
   )
   axes = picture.add_subplot()
   axes.set_title(panel.title, pad=20, parse_math=False)
@@ -77,7 +42,7 @@ def _draw_seeds(
   else:
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6))
   for row, each in enumerate(finite):
-    colour = pens.colours[row % len(pens.colours)]
+    colour = style.COLOURS[row % len(style.COLOURS)]
     place = row + _scatter(len(each))
     axes.plot(np.sort(each), place, 'o', color=colour, ms=2.4, alpha=0.5, mew=0)
     if each.size:
@@ -109,20 +74,44 @@ def _row(label: str, values: np.ndarray) -> str:
 
 
 def _scatter(count: int) -> np.ndarray:
-  """Offsets `[count]` from -1/4 to 1/4 of which neighbours are far apart."""
+  """Offsets `[count]` from -1/4 to 1/4, with neighbours far apart."""
   return (np.arange(count) * 0.6180339887 % 1 - 0.5) / 2
 
 
 # Best of k.
 
 
-def _draw_best(
-  panel: Panel, outcomes: Sequence[Outcome], pens: style.Pens
-) -> 'Figure':
+def caption_seeds(panel: Seeds, outcomes: Sequence[Outcome]) -> str:
+  """The caption of a figure."""
+  lost = style.lost(panel, outcomes)
+  text = (
+    f'{panel.title}: {panel.label}, one row per setting. Every dot is a seed; '
+    'the tick is the median, the bar its 95% interval, exact for every '
+    f'distribution, from {stats.quantile_fewest(0.5)} seeds on.'
+  )
+  return f'{text} {lost} and are not drawn.' if lost else text
+
+
+# The best of several.
+
+
+def caption_best(panel: Best, outcomes: Sequence[Outcome]) -> str:
+  """The caption of a figure."""
+  lost = style.lost(panel, outcomes)
+  text = (
+    f'The lowest {panel.label} of k seeds: the median over all choices of k '
+    'seeds, for k up to half of them. Band: its 95% interval, exact for every '
+    'distribution, for 5.3 k seeds or more.'
+  )
+  return f'{text} {lost} and count as the worst.' if lost else text
+
+
+def draw_best(panel: Best, outcomes: Sequence[Outcome]) -> 'Figure':
+  """Draws one panel: a line per setting, with its interval as a band."""
   from matplotlib import ticker
   from matplotlib.lines import Line2D
 
-  picture, axes = style.empty(panel, pens, len(outcomes))
+  picture, axes = style.empty(panel, len(outcomes))
   axes.set_ylabel(f'lowest {panel.label} of k', parse_math=False)
   axes.set_xlabel('seeds tried, k')
   handles, most = [], 1
@@ -135,12 +124,12 @@ def _draw_best(
       np.array([each[part] for each in estimates], float) for part in range(3)
     )
     known = np.isfinite(value)
-    colour = pens.colours[i % len(pens.colours)]
-    marker = pens.markers[i % len(pens.markers)]
+    colour = style.COLOURS[i % len(style.COLOURS)]
+    marker = style.MARKERS[i % len(style.MARKERS)]
     pen = {'color': colour, 'marker': marker, 'mfc': 'none', 'ms': style.MARK}
     x = np.array(tries)[known]
     value, low, high = (part[known] for part in (value, low, high))
-    # A high end that is a seed that diverged is out of sight.
+    # An upper end at a diverged seed is infinite and not drawn.
     high = np.where(np.isfinite(high), high, np.nan)
     axes.fill_between(x, low, high, color=colour, alpha=0.25, lw=0)
     for end in (low, high):

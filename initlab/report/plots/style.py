@@ -2,38 +2,27 @@
 
 from collections.abc import Sequence
 import io
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from initlab import stats
-from initlab.experiment import Outcome, Panel
+from initlab.experiment import Outcome
+from initlab.panels import Panel
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
 
-class Pens(NamedTuple):
-  """How lines are told from each other, in turn.
-
-  colours: of lines.
-  markers: of lines.
-  width: of the figure, in inches.
-  """
-
-  colours: Sequence[str]
-  markers: str
-  width: float
-
-
 def plain_numbers(axis: Any, decades: float, thirds: float = 3.5) -> None:
-  """Ticks of a logarithmic axis, written without powers.
+  """Labels the ticks of a logarithmic axis as plain numbers.
 
   Args:
     axis: of matplotlib, in logarithmic scale.
-    decades: that are in sight.
-    thirds: decades from which there is one tick a decade; below, 1 and 3.
+    decades: the visible decades.
+    thirds: number of decades from which there is one tick per decade; fewer
+      decades have ticks at 1 and 3.
   """
   from matplotlib import ticker
 
@@ -49,11 +38,10 @@ def logarithmic(
   """Makes the vertical axis logarithmic, with a margin around the values.
 
   Args:
-    axes: whose ticks are left as matplotlib has them, see `plain_numbers`.
-    positive: what must be in sight, at least one value.
-    margin: in decades, at least; 6% of the decades of the values where that is
-      more.
-    zeros: whether to leave a tenth of the axis free below, for zeros.
+    axes: of matplotlib; for its ticks see `plain_numbers`.
+    positive: values that must be visible, at least one.
+    margin: in decades; at least 6% of the span of the values.
+    zeros: whether to leave a tenth of the axis free at the bottom, for zeros.
 
   Returns:
     The decades that the values span.
@@ -69,12 +57,12 @@ def logarithmic(
 # Within.
 
 
-def empty(panel: Panel, pens: Pens, lines: int) -> tuple['Figure', 'Axes']:
-  """A figure of one picture with its title and the name of its measure."""
+def empty(panel: Panel, lines: int) -> tuple['Figure', 'Axes']:
+  """A figure with one plot, its title and its measured axis."""
   from matplotlib.figure import Figure
 
   height = max(2.9, 1.2 + 0.19 * lines)
-  picture = Figure(figsize=(pens.width, height), layout='constrained')
+  picture = Figure(figsize=(WIDTH, height), layout='constrained')
   axes = picture.add_subplot()
   axes.set_title(panel.title, pad=20, parse_math=False)
   axes.set_ylabel(panel.label, parse_math=False)
@@ -82,7 +70,7 @@ def empty(panel: Panel, pens: Pens, lines: int) -> tuple['Figure', 'Axes']:
 
 
 def legend(axes: 'Axes', handles: Sequence[Any]) -> None:
-  """A legend beside the picture, or above where lines are few."""
+  """A legend beside the plot, or above it if there are few lines."""
   if handles:
     legend = axes.legend(
       handles=handles,
@@ -95,7 +83,7 @@ def legend(axes: 'Axes', handles: Sequence[Any]) -> None:
 
 
 def legend_above(axes: 'Axes', handles: Sequence[Any]) -> None:
-  """A legend in two columns above the picture."""
+  """A legend in two columns above the plot."""
   axes.legend(
     handles=handles,
     ncols=2,
@@ -108,7 +96,7 @@ def legend_above(axes: 'Axes', handles: Sequence[Any]) -> None:
   )
 
 
-# Okabe & Ito (2008), without the yellow that white paper swallows.
+# Okabe & Ito (2008), without yellow, which is too pale on white.
 COLOURS = (
   '#0072B2',
   '#D55E00',
@@ -129,8 +117,8 @@ SURFACES = {
   'green': COLOURS[2],
   'orange': COLOURS[5],
 }
-WIDTH = 4.8  # inches; at a column of 3.3 inches, 9 points print as 6
-MARK = 5.5  # points across
+WIDTH = 4.8  # inches; in a column of 3.3 inches, 9 points print as 6
+MARK = 5.5  # marker size in points
 STYLE = {
   'axes.edgecolor': '#666666',
   'axes.labelcolor': INK,
@@ -156,12 +144,18 @@ STYLE = {
 
 
 def png(figure: 'Figure') -> bytes:
-  """The figure as a PNG file, 200 dots an inch, the same bits at every call."""
+  """The figure as a PNG file, 200 dots per inch, deterministic."""
   return _saved(figure, 'png', {'Software': None})
 
 
+def shown(picture: Any) -> Any:
+  """The figure, which a notebook shows without `%matplotlib inline`."""
+  picture._repr_svg_ = lambda: svg(picture)
+  return picture
+
+
 def svg(figure: 'Figure') -> str:
-  """The figure as an SVG document, the same characters at every call."""
+  """The figure as an SVG document, deterministic."""
   nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
   return _saved(figure, 'svg', nothing).decode()
 
@@ -176,7 +170,7 @@ def _saved(figure: 'Figure', kind: str, metadata: dict[str, None]) -> bytes:
 
 
 def caption_seeds(panel: Panel, outcomes: Sequence[Outcome]) -> str:
-  """What an estimate of this panel is: 'mean of 32 seeds, 95% interval'."""
+  """The kind of estimate in a panel: 'mean of 32 seeds, 95% interval'."""
   counts = set()
   for outcome in outcomes:
     finite = np.isfinite(outcome.measured[panel.field])

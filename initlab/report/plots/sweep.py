@@ -1,8 +1,4 @@
-"""Measures of a whole network: against a knob, seed by seed, best of k.
-
-What `plots` draws for panels of the kinds 'sweep', 'seeds' and 'best', whose
-fields are PerNetwork, one number a seed.
-"""
+"""PerNetwork measures against a knob."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -11,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initlab import stats
-from initlab.experiment import Outcome, Panel, in_words, written
+from initlab.experiment import Outcome, in_words, written
+from initlab.panels import Sweep
 from initlab.report.plots import style
 
 if TYPE_CHECKING:
@@ -19,13 +16,13 @@ if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
 
-_SPAN = 30.0  # factor over which a knob is on a logarithmic axis
+_SPAN = 30.0  # ratio of knob values from which their axis is logarithmic
 
 
 class _Line(NamedTuple):
-  """Settings that differ in one knob alone.
+  """Settings that differ only in the knob on the axis.
 
-  label: what tells them from those of the other lines; may be empty.
+  label: the values of the other knobs that vary; may be empty.
   x: `[N]` values of the knob, ascending.
   estimate: `[N]`.
   theory: `[N]`, NaN where there is none.
@@ -37,21 +34,21 @@ class _Line(NamedTuple):
   theory: np.ndarray
 
 
-def caption(panel: Panel, outcomes: Sequence[Outcome]) -> str:
-  """What the marks of a figure mean."""
+def caption(panel: Sweep, outcomes: Sequence[Outcome]) -> str:
+  """The caption of a figure."""
   lost = style.lost(panel, outcomes)
   text = (
-    f'{panel.title}: {panel.label} against {in_words(panel.over)}, one line '
+    f'{panel.title}: {panel.label} against {in_words(panel.knob)}, one line '
     'for each combination of the other knobs that vary. Marks: '
     f'{counted(panel, outcomes)}.'
   )
   if any(panel.field in outcome.predicted for outcome in outcomes):
-    text += ' Dashed line: what theory predicts.'
+    text += ' Dashed line: theory.'
   return f'{text} {lost} and are left out.' if lost else text
 
 
-def counted(panel: Panel, outcomes: Sequence[Outcome]) -> str:
-  """What an estimate of a 'sweep' is: 'mean of 32 seeds, 95% interval'."""
+def counted(panel: Sweep, outcomes: Sequence[Outcome]) -> str:
+  """The kind of estimate in a sweep: 'mean of 32 seeds, 95% interval'."""
   values = [each.measured[panel.field] for each in outcomes]
   counts = {int(np.isfinite(each).sum()) for each in values} - {0}
   if not counts:
@@ -64,27 +61,24 @@ def counted(panel: Panel, outcomes: Sequence[Outcome]) -> str:
   return stats.interval_words(name, low, high)
 
 
-def draw(
-  panel: Panel, outcomes: Sequence[Outcome], pens: style.Pens
-) -> 'Figure':
+def draw(panel: Sweep, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws a measure against a knob.
 
   Args:
-    panel: whose field is `[S]`, and whose `over` is a knob of numbers.
+    panel: whose field is `[S]`, and whose `knob` is one of numbers.
     outcomes: the settings, at least one.
-    pens: how to tell them apart.
   """
   from matplotlib.lines import Line2D
 
   lines = grouped(panel, outcomes)
-  picture, axes = style.empty(panel, pens, len(lines))
-  axes.set_xlabel(in_words(panel.over))
+  picture, axes = style.empty(panel, len(lines))
+  axes.set_xlabel(in_words(panel.knob))
   _scale_knob(axes, np.concatenate([line.x for line in lines]))
   _scale_measure(axes, panel.log, lines)
   handles = []
   for i, line in enumerate(lines):
-    colour = pens.colours[i % len(pens.colours)]
-    marker = pens.markers[i % len(pens.markers)]
+    colour = style.COLOURS[i % len(style.COLOURS)]
+    marker = style.MARKERS[i % len(style.MARKERS)]
     value, low, high = line.estimate[:3]
     bars = np.stack([value - low, high - value])
     pen = {'color': colour, 'marker': marker, 'mfc': 'none', 'ms': style.MARK}
@@ -111,10 +105,10 @@ def draw(
   return picture
 
 
-def grouped(panel: Panel, outcomes: Sequence[Outcome]) -> list[_Line]:
-  """One for each combination of the knobs beside `panel.over` that vary."""
+def grouped(panel: Sweep, outcomes: Sequence[Outcome]) -> list[_Line]:
+  """One line per combination of the varying knobs other than `panel.knob`."""
   groups: dict[str, list[Outcome]] = {}
-  knobs = _varying(outcomes, panel.over)
+  knobs = _varying(outcomes, panel.knob)
   for outcome in outcomes:
     groups.setdefault(_label(outcome.config, knobs), []).append(outcome)
   shares = _are_shares(outcomes, panel.field)
@@ -122,16 +116,16 @@ def grouped(panel: Panel, outcomes: Sequence[Outcome]) -> list[_Line]:
 
 
 def _line(
-  panel: Panel, label: str, group: list[Outcome], shares: bool
+  panel: Sweep, label: str, group: list[Outcome], shares: bool
 ) -> _Line:
-  group = sorted(group, key=lambda each: _number(each.config, panel.over))
+  group = sorted(group, key=lambda each: _number(each.config, panel.knob))
   estimates = [_estimate(each, panel.field, shares) for each in group]
   value, low, high, n = (
     np.array([each[part] for each in estimates], float) for part in range(4)
   )
   return _Line(
     label,
-    np.array([_number(each.config, panel.over) for each in group]),
+    np.array([_number(each.config, panel.knob) for each in group]),
     stats.Estimate(value, low, high, n, len(group[0].seeds)),
     np.array(
       [float(each.predicted.get(panel.field, np.nan)) for each in group]
@@ -148,7 +142,7 @@ def _estimate(outcome: Outcome, field: str, shares: bool) -> stats.Estimate:
 
 
 def _are_shares(outcomes: Sequence[Outcome], field: str) -> bool:
-  """Whether every seed of every setting says yes or no: 1 or 0."""
+  """Whether every value of every setting is 0 or 1."""
   values = np.concatenate([each.measured[field] for each in outcomes])
   return bool(np.isin(values[np.isfinite(values)], (0, 1)).all())
 
@@ -163,7 +157,7 @@ def _varying(outcomes: Sequence[Outcome], over: str) -> list[dataclasses.Field]:
 
 
 def _label(config: Any, knobs: Sequence[dataclasses.Field]) -> str:
-  """The values of the knobs, with their names where a value has none."""
+  """The values of the knobs; numbers stand with the knob's name."""
   words = []
   for knob in knobs:
     text = written(getattr(config, knob.name))
@@ -192,7 +186,7 @@ def _scale_knob(axes: 'Axes', x: np.ndarray) -> None:
 
 
 def _scale_measure(axes: 'Axes', log: bool, lines: Sequence[_Line]) -> None:
-  """From zero, unless all is far from it; shares from 0 to 1 with a margin."""
+  """From zero, unless all values are far from it; shares from 0 to 1."""
   parts = [part for line in lines for part in (*line.estimate[:3], line.theory)]
   drawn = np.concatenate(parts)
   drawn = drawn[np.isfinite(drawn)]

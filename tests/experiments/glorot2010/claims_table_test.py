@@ -6,7 +6,13 @@ import itertools
 import numpy as np
 import pytest
 
-from experiments.glorot2010 import __main__, claims_table
+from experiments.glorot2010 import (
+  __main__,
+  claims_plateau,
+  claims_table,
+  runs,
+  table_1,
+)
 from initlab import launch, stats
 from tests.helpers import trainings
 
@@ -19,7 +25,7 @@ def _lost(study, finite, row=None, rate=None, field=None):
 
   def one(outcome):
     config = outcome.config
-    if row and claims_table.ROWS[row] != (config.activation, config.init):
+    if row and table_1.ROWS[row] != (config.activation, config.init):
       return outcome
     if rate and rate != config.learning_rate:
       return outcome
@@ -41,62 +47,60 @@ def _lost(study, finite, row=None, rate=None, field=None):
 def test_what_diverged_has_not_learned_nothing(finite, rate):
   """At an end of the three decades, which the rest no longer spans."""
   lost = _lost(trainings.study(), finite, 'Tanh', rate)
-  assert trainings.holds(claims_table.TABLE, 'table 1: plateau', lost) is None
+  assert trainings.holds(claims_plateau.plateau, lost) is None
   lost = _lost(trainings.study(), finite, 'Sigmoid')
-  assert trainings.holds(claims_table.TABLE, 'table 1: plateau', lost) is None
+  assert trainings.holds(claims_plateau.plateau, lost) is None
 
 
 def test_what_diverged_within_the_decades_takes_no_part():
   """Neither for nor against: the rest decides."""
   for costs, found in (({}, True), (_LEARNED, False)):
     lost = _lost(trainings.study(costs=costs), 0, 'Tanh', 0.01)
-    assert (
-      trainings.holds(claims_table.TABLE, 'table 1: plateau', lost) is found
-    )
+    assert trainings.holds(claims_plateau.plateau, lost) is found
 
 
 def test_the_prior_entropy_wants_a_finite_rate_of_both_rows():
-  name = 'table 1: 2.110 nats'
+  claim = claims_plateau.prior_entropy
   study = trainings.study(**_PRECISE)
   lost = _lost(study, 1, 'Tanh', 0.1)
-  assert trainings.holds(claims_table.TABLE, name, lost) is True
-  assert (
-    trainings.holds(claims_table.TABLE, name, _lost(study, 1, 'Tanh')) is None
-  )
+  assert trainings.holds(claim, lost) is True
+  assert trainings.holds(claim, _lost(study, 1, 'Tanh')) is None
 
 
 @pytest.mark.parametrize('finite', [0, 1])
 @pytest.mark.parametrize(
-  ('group', 'name', 'row'),
+  ('claim', 'row'),
   [
-    (claims_table.TABLE, 'table 1: off the plateau', 'Softsign'),
-    (claims_table.TABLE, 'table 1: order', 'Tanh N'),
-    (claims_table.TABLE, 'table 1: tanh and sigmoid', 'Tanh'),
-    (claims_table.TABLE, 'table 1: tanh N and softsign', 'Softsign'),
-    (claims_table.SMALL_IMAGES, 'figure 12: sigmoid', 'Sigmoid'),
-    (claims_table.SMALL_IMAGES, 'figure 12: tanh', 'Tanh'),
+    (claims_plateau.off_the_plateau, 'Softsign'),
+    (claims_table.order, 'Tanh N'),
+    (claims_table.tanh_and_sigmoid, 'Tanh'),
+    (claims_table.tanh_and_softsign, 'Softsign'),
+    (claims_table.sigmoid_last, 'Sigmoid'),
+    (claims_table.tanh_normalized, 'Tanh'),
   ],
+  ids=lambda each: getattr(each, 'name', each),
 )
-def test_fewer_than_two_finite_seeds_test_nothing(group, name, row, finite):
-  study = trainings.study(steps=(0, claims_table.LONG))
-  lost = _lost(study, finite, row)
-  assert trainings.holds(group, name, lost) is None
+def test_fewer_than_two_finite_seeds_test_nothing(claim, row, finite):
+  study = trainings.study(steps=(0, runs.LONG))
+  assert trainings.holds(claim, _lost(study, finite, row)) is None
 
 
-@pytest.mark.parametrize('name', ['table 1: order', 'figure 12: tanh'])
-def test_the_order_wants_as_many_pairs_as_its_level(name):
+@pytest.mark.parametrize(
+  'claim',
+  [claims_table.order, claims_table.tanh_normalized],
+  ids=lambda claim: claim.name,
+)
+def test_the_order_wants_as_many_pairs_as_its_level(claim):
   """2 / 2^9 is below 0.005, 2 / 2^8 is not."""
-  group = (*claims_table.TABLE, *claims_table.SMALL_IMAGES)
-  enough = _lost(trainings.study(), 9)
-  assert trainings.holds(group, name, enough) is True
-  assert trainings.holds(group, name, _lost(trainings.study(), 8)) is None
+  assert trainings.holds(claim, _lost(trainings.study(), 9)) is True
+  assert trainings.holds(claim, _lost(trainings.study(), 8)) is None
 
 
 def test_a_constant_answer_is_of_the_test_examples_that_there_are():
   """Of a finite data set there may be fewer than are asked for."""
   (one,) = trainings.study(rates=(0.1,))[:1]
   costs = [
-    claims_table.constant_cost(
+    runs.constant_cost(
       one._replace(
         config=dataclasses.replace(
           one.config, dataset='xor', test_size=test_size
@@ -111,7 +115,7 @@ def test_a_constant_answer_is_of_the_test_examples_that_there_are():
 def test_table_1_invents_nothing():
   """Columns without data say so, and the paper's numbers are the paper's."""
   titles = {'shapeset': 'a', 'mnist': 'b'}
-  table = claims_table.table({'a': trainings.study()}, titles)
+  table = table_1.table({'a': trainings.study()}, titles)
   cells = {
     (column.group, column.head): column.cells for column in table.columns
   }
@@ -121,7 +125,7 @@ def test_table_1_invents_nothing():
   assert set(cells['digits', 'here [95%]']) == {'not run'}
   assert set(cells['Small-ImageNet', 'here [95%]']) == {'not available'}
   assert ('digits', 'paper') not in cells
-  tests = claims_table.differences({'a': trainings.study()}, titles)
+  tests = table_1.differences({'a': trainings.study()}, titles)
   of = dict(zip(tests.index.cells, tests.columns[0].cells, strict=True))
   assert of['Softsign and Tanh'].endswith('*')
   assert not of['Softsign and Softsign N'].endswith('*')
@@ -133,13 +137,13 @@ def test_table_1_has_a_dash_for_what_is_unknown(finite):
   """Of one finite pair there is no test, of one finite seed no interval."""
   titles = {'shapeset': 'a'}
   lost = _lost(trainings.study(), finite, 'Softsign')
-  table = claims_table.table({'a': lost}, titles)
+  table = table_1.table({'a': lost}, titles)
   cells = {(c.group, c.head): c.cells for c in table.columns}
   own = cells['Shapeset-3x2', 'here [95%]'][0]
   assert (own == 'unknown') == (finite == 0)
   seeds = np.where(np.arange(10) < finite, np.arange(10.0), np.nan)
   assert ('[' in own) == np.isfinite(stats.mean(seeds).low)
-  tests = claims_table.differences({'a': lost}, titles)
+  tests = table_1.differences({'a': lost}, titles)
   of = dict(zip(tests.index.cells, tests.columns[0].cells, strict=True))
   assert (of['Softsign and Tanh'] == '-') == (finite < 2)
   assert of['Tanh and Sigmoid'] != '-'
@@ -166,7 +170,7 @@ def test_table_1_stands_where_all_seeds_choose_and_says_how_surely():
   ]
   titles = {'shapeset': 'a'}
   narrow, wide = (
-    claims_table.table({'a': run}, titles).columns[1].cells[3]
+    table_1.table({'a': run}, titles).columns[1].cells[3]
     for run in (study, alike)
   )
   width = lambda cell: np.ptp(
@@ -174,12 +178,10 @@ def test_table_1_stands_where_all_seeds_choose_and_says_how_surely():
   )
   assert width(wide) > 8 > 2 > width(narrow)
   p = [
-    claims_table.differences({'a': run}, titles)
+    table_1.differences({'a': run}, titles)
     .columns[0]
     .cells[
-      list(itertools.combinations(claims_table.ROWS, 2)).index(
-        ('Tanh', 'Tanh N')
-      )
+      list(itertools.combinations(table_1.ROWS, 2)).index(('Tanh', 'Tanh N'))
     ]
     for run in (study, alike)
   ]

@@ -40,6 +40,7 @@ def test_so_they_do_for_every_nonlinearity(tmp_path):
   assert studies.holds(gradient_checking.EXPERIMENT, outcomes) == _FOUND
 
 
+@pytest.mark.slow
 def test_the_error_falls_as_epsilon_squared_then_rises_as_its_inverse(outcomes):
   """Slopes 2 and -1 of the logarithms, halfway to each end of a decade."""
   error = outcomes[0].measured['error']

@@ -28,5 +28,5 @@ def test_the_lecture_at_its_own_size():
     measured = {name: np.asarray(x) for name, x in result._asdict().items()}
     predicted = negative_bias.predict(config, batch)
     outcomes.append(Outcome(config, '', np.arange(10), measured, predicted))
-  found = claims.findings(negative_bias.CLAIMS, outcomes)
+  found = claims.findings(negative_bias.EXPERIMENT.claims, outcomes)
   assert [each.holds for each in found] == [True, True]

@@ -4,16 +4,17 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.lectures import saturation
+from experiments.lectures import claims_saturation, saturation, zones
 from initlab import keys
 
 
 def test_the_zones_are_where_the_lecture_has_them():
-  s = np.linspace(-0.8, 0.8, 100_001)
+  s = np.linspace(-zones.LINEAR, zones.LINEAR, 100_001)
   error = np.abs(1 / (1 + np.exp(-s)) - (0.5 + s / 4))
-  assert 0.01 < error.max() < saturation.LINEAR_ERROR
-  slope = np.exp(-4.0) / (1 + np.exp(-4.0)) ** 2
-  assert round(slope, 5) == 0.01766 < saturation.FLAT_SLOPE
+  assert 0.01 < error.max() < zones.LINEAR_ERROR
+  edge = np.exp(-zones.FLAT)
+  slope = edge / (1 + edge) ** 2
+  assert round(slope, 5) == 0.01766 < zones.FLAT_SLOPE
 
 
 @pytest.mark.parametrize('init', ['uniform', 'normal'])
@@ -28,5 +29,5 @@ def test_a_layer_is_as_theory_has_it(init):
   for field, said in predicted.items():
     values = measured[field]
     error = 4 * values.std(ddof=1) / np.sqrt(len(values))
-    slack = saturation.not_gaussian(config, field)
+    slack = claims_saturation.not_gaussian(config, field)
     assert abs(values.mean() - said) < error + slack, field

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.lectures import symmetry
-from initlab import base
+from initlab import activations, base
 from tests.helpers import studies
 
 
@@ -49,7 +49,7 @@ def test_the_best_network_of_one_unit_is_where_the_derivation_says(tmp_path):
 
 def test_monotone_nonlinearities_are():
   x = np.linspace(-20, 20, 2001)
-  for name, activation in symmetry.activations.ACTIVATIONS.items():
+  for name, activation in activations.ACTIVATIONS.items():
     steps = np.diff(np.asarray(activation(x), np.float64))
     # float32 rounds values of up to 20 by at most 2e-6.
     assert name not in symmetry.MONOTONE or steps.min() > -4e-6, name

@@ -1,7 +1,7 @@
 """The figures of `plots`: drawn, in full, the same bits twice, for hard input.
 
 Warnings are errors here, so that a figure that is drawn at all was drawn
-without one. `study` is a realistic fake of a sweep, for other tests as well.
+without one.
 """
 
 import dataclasses
@@ -9,69 +9,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from initlab import stats
-from initlab.experiment import Outcome, Panel, knob
+from initlab import panels, stats
+from initlab.experiment import Outcome
 from initlab.report.plots import depth, figure as figures, style
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-  init: str = knob('glorot', 'the scheme')
-  widths: tuple[int, ...] = knob((1000,) * 5, 'the hidden widths')
-  bias: float = knob(0.0, 'the constant of the biases')
-
-
-GAINS = {'standard': 3**-0.5, 'glorot': 1.0, 'he': 2**0.5, 'zeros': 0.0}
-PANELS = (
-  Panel('activation_std', 'Activations', 'deviation of z', log=True),
-  Panel('gradient_std', 'Gradients', 'deviation of dC/ds', log=True),
-  Panel('mean_singular_value', 'Layer Jacobians', 'mean singular value'),
-  Panel('saturated', 'Saturated units', 'share'),
-  Panel('activation_sample', 'Figure 6', 'z', kind='histogram'),
-  Panel('gradient_sample', 'Figure 7', 'dC/ds', 'histogram', log=True),
-)
-
-
-def outcome(init: str, seeds: int = 32, layers: int = 6) -> Outcome:
-  """One setting as the variance experiment would measure it."""
-  rng = np.random.default_rng(7)
-  gain, layer = GAINS[init] ** (6 / layers), np.arange(layers)
-  up, down = 0.5 * gain ** (layer + 1), 0.08 * gain ** (layers - 1 - layer)
-  noise = np.exp(0.01 * rng.standard_normal((2, seeds, layers)))
-  normal = rng.standard_normal((2, seeds, layers, 100))
-  hidden = np.where(layer < layers - 1, 1.0, np.nan)
-  return Outcome(
-    config=Config(init=init, widths=(1000,) * (layers - 1)),
-    label=init,
-    seeds=np.arange(seeds),
-    measured={
-      'activation_std': up * noise[0],
-      'gradient_std': down * noise[1],
-      'weight_gradient_std': up * down * noise[1],
-      'mean_singular_value': 0.849 * gain * noise[0] * hidden,
-      'saturated': np.maximum(0, up - 0.5) * noise[1] * hidden,
-      'loss': 2.21 + 0.02 * rng.standard_normal(seeds),
-      'activation_sample': np.tanh(up[:, None] * normal[0]),
-      'gradient_sample': down[:, None] * normal[1],
-    },
-    predicted={
-      'activation_std': up,
-      'gradient_std': down,
-      'mean_singular_value': 0.849 * gain * hidden,
-      'loss': np.log(9.0),
-    },
-  )
-
-
-def study(*inits: str, **size: int) -> list[Outcome]:
-  return [outcome(init, **size) for init in inits]
-
-
-def words(figure) -> str:
-  """All text of a figure."""
-  from matplotlib.text import Text
-
-  return ' | '.join(text.get_text() for text in figure.findobj(Text))
+from tests.helpers import made_up
+from tests.helpers.made_up import PANELS, hard_inputs, outcome, study, words
 
 
 @pytest.mark.parametrize('panel', PANELS, ids=lambda panel: panel.field)
@@ -114,36 +56,7 @@ def test_no_global_state_of_the_plotting_library_is_touched():
   assert dict(matplotlib.rcParams) == before
 
 
-def hard_inputs() -> dict[str, list[Outcome]]:
-  broken = outcome('he')
-  for field in ('activation_std', 'gradient_std'):
-    broken.measured[field][:, 2] = np.nan
-    broken.measured[field][3, 4:] = np.inf
-  broken.measured['gradient_sample'][3] = np.nan
-  silent = outcome('glorot')
-  for values in silent.measured.values():
-    values[...] = np.nan
-  return {
-    'one seed': study('glorot', 'he', seeds=1),
-    'two seeds': study('glorot', seeds=2),
-    'zeros among others': study('glorot', 'zeros'),
-    'zeros alone': study('zeros'),
-    'not finite': [broken],
-    'never finite': [outcome('he'), silent],
-    'nothing at all': [silent],
-    'one layer': study('glorot', layers=1),
-    'two layers': study('glorot', 'he', layers=2),
-    'deep': study('standard', 'he', seeds=4, layers=1000),
-    'two depths': [outcome('he', layers=3), outcome('he', layers=30)],
-    'no theory': [outcome('he')._replace(predicted={})],
-    'many settings': study('he')
-    + [
-      outcome('glorot', seeds=3)._replace(label=f'gain={i}') for i in range(12)
-    ],
-    'odd labels': [outcome('he')._replace(label='$a_b <& "c"')],
-  }
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize('name', hard_inputs())
 def test_hard_input_is_drawn_without_a_warning(name):
   outcomes = hard_inputs()[name]
@@ -237,8 +150,8 @@ def test_labels_never_overlap_and_stay_inside():
 
 
 def test_an_unknown_kind_is_refused():
-  with pytest.raises(KeyError, match='pie'):
-    figures.figure(PANELS[0]._replace(kind='pie'), study('glorot'))
+  with pytest.raises(KeyError, match='Panel'):
+    figures.figure(panels.Panel('pie', 'Pie', 'z'), study('glorot'))
 
 
 @pytest.mark.parametrize('records', [4, 30])
@@ -247,7 +160,7 @@ def test_bars_and_markers_beside_a_curve(records):
   rng = np.random.default_rng(0)
   deep = 1 + 0.01 * rng.standard_normal((3, records, 4))
   outcome = Outcome(
-    config=Config(),
+    config=made_up.Config(),
     label='one',
     seeds=np.arange(3),
     measured={'mean': deep, 'reach': 2 * deep, 'edge': 9 * deep},
@@ -255,13 +168,13 @@ def test_bars_and_markers_beside_a_curve(records):
     steps=tuple(range(records)),
   )
   extras = {'spread': 'reach', 'markers': 'edge', 'hidden': True}
-  panel = Panel('mean', 'Mean', 'z', 'curve', **extras)
+  panel = panels.Curves('mean', 'Mean', 'z', **extras)
   picture = figures.figure(panel, [outcome])
   low, high = picture.axes[0].get_ylim()
   assert low < -1
   assert high > 9
   assert '4 out' not in words(picture)
-  plain = words(figures.figure(Panel('mean', 'Mean', 'z', 'curve'), [outcome]))
+  plain = words(figures.figure(panels.Curves('mean', 'Mean', 'z'), [outcome]))
   assert '4 out' in plain
   caption = figures.caption(panel, [outcome])
   assert 'Bars: reach' in caption
@@ -275,7 +188,7 @@ def test_a_curve_of_what_is_above_the_lowest_of_all():
   falling = 0.63 + 2 * 0.9**steps + ends
   settings = [
     Outcome(
-      config=Config(),
+      config=made_up.Config(),
       label=label,
       seeds=np.arange(20),
       measured={'cost': falling + above},
@@ -284,7 +197,7 @@ def test_a_curve_of_what_is_above_the_lowest_of_all():
     )
     for label, above in (('slow', 0.01), ('fast', 0.0))
   ]
-  panel = Panel('cost', 'Cost', 'J', 'curve', True, excess=True)
+  panel = panels.Curves('cost', 'Cost', 'J', log=True, excess=True)
   axes = figures.figure(panel, settings).axes[0]
   means = [line.get_ydata()[-1] for line in axes.lines]
   # 2 x 0.9^400 of all is left, below 1e-17.
@@ -293,7 +206,7 @@ def test_a_curve_of_what_is_above_the_lowest_of_all():
   assert 1e-4 < low < 2e-3  # of the others, the lowest ends at 1e-3
   assert high > 2
   caption = figures.caption(panel, settings)
-  assert 'Taken off: 0.63,' in caption
-  assert 'Taken off' not in figures.caption(
-    panel._replace(excess=False), settings
+  assert 'Subtracted: 0.63,' in caption
+  assert 'Subtracted' not in figures.caption(
+    dataclasses.replace(panel, excess=False), settings
   )

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from initlab import base
-from initlab.experiment import Outcome, Panel, knob
+from initlab import base, panels
+from initlab.experiment import Outcome, knob
 from initlab.report.plots import figure as figures, style
-from tests.report.plots.figure_test import words
+from tests.helpers.made_up import words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Config:
   reach: float = knob(3.0, 'how far the axes reach')
 
 
-IMAGE = Panel('image', 'Figure 1', 'grey', 'image')
-SURFACE = Panel('image', 'Figure 5', 'cost', 'surface', over='reach')
+IMAGE = panels.Image('image', 'Figure 1', 'grey')
+SURFACE = panels.Surface('image', 'Figure 5', 'cost', extent='reach')
 
 
 def _outcome(label, side, seeds):
@@ -70,7 +70,7 @@ def test_a_surface_spans_what_the_knob_says_the_first_setting_in_black():
 def test_captions_say_which_seeds_are_shown():
   assert 'seeds 7 to 18 of the 20' in figures.caption(IMAGE, OUTCOMES)
   assert '8x8 and 4x4 pixels' in figures.caption(IMAGE, OUTCOMES)
-  assert 'of seed 7 alone' in figures.caption(SURFACE, OUTCOMES)
+  assert 'of seed 7 only' in figures.caption(SURFACE, OUTCOMES)
 
 
 def test_what_is_not_a_square_is_refused():

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from initlab import stats
-from initlab.experiment import Outcome, Panel, knob
+from initlab import panels, stats
+from initlab.experiment import Outcome, knob
 from initlab.report.plots import figure as figures, style, sweep
-from tests.report.plots import figure_test as plots_test
+from tests.helpers import made_up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Config:
   width: int = knob(10, 'of the layers')
 
 
-SWEEP = Panel('cost', 'Cost against scale', 'final cost', 'sweep', over='scale')
-SHARE = SWEEP._replace(field='solved', label='share solved')
-SEEDS = Panel('cost', 'Seed by seed', 'final cost', 'seeds')
-BEST = Panel('cost', 'Best of k', 'final cost', 'best')
+SWEEP = panels.Sweep('cost', 'Cost against scale', 'final cost', knob='scale')
+SHARE = dataclasses.replace(SWEEP, field='solved', label='share solved')
+SEEDS = panels.Seeds('cost', 'Seed by seed', 'final cost')
+BEST = panels.Best('cost', 'Best of k', 'final cost')
 
 
 def outcome(config: Config, label: str, seeds: int = 40) -> Outcome:
@@ -46,7 +46,7 @@ def study(scales=(0.01, 0.1, 1.0, 10.0), inits=('glorot', 'he'), seeds=40):
 
 @pytest.mark.parametrize('panel', [SWEEP, SHARE, SEEDS, BEST])
 def test_a_figure_names_its_axes_and_settings(panel):
-  text = plots_test.words(figures.figure(panel, study()))
+  text = made_up.words(figures.figure(panel, study()))
   for word in (panel.title, panel.label, 'glorot', 'he', '95% interval'):
     assert word in text
 
@@ -82,9 +82,9 @@ def test_yes_and_no_have_the_interval_of_a_share():
   solved = int(outcomes[2].measured['solved'].sum())
   assert solved == 40
   assert line.estimate.low[2] == stats.share(40, 40).low < 1
-  text = plots_test.words(figures.figure(SHARE, outcomes))
+  text = made_up.words(figures.figure(SHARE, outcomes))
   assert 'share of 40 seeds, 95% interval of Clopper and Pearson' in text
-  assert 'mean of 40 seeds' in plots_test.words(figures.figure(SWEEP, outcomes))
+  assert 'mean of 40 seeds' in made_up.words(figures.figure(SWEEP, outcomes))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_every_seed_is_a_dot():
   figure = figures.figure(SEEDS, outcomes)
   dots = [x for x in figure.axes[0].lines if x.get_marker() == 'o']
   assert [len(x.get_xdata()) for x in dots] == [37, 40]
-  assert '3 of 40 not finite' in plots_test.words(figure)
+  assert '3 of 40 not finite' in made_up.words(figure)
   assert '3 seeds are not finite' in figures.caption(SEEDS, outcomes)
 
 
@@ -124,19 +124,20 @@ def test_the_best_of_k_falls_from_the_mean():
 def test_what_few_seeds_lack_is_said():
   for panel, needs, seeds in ((SWEEP, 5, 4), (SEEDS, 6, 5), (BEST, 6, 5)):
     few = study(scales=(1.0,), seeds=seeds)
-    words = plots_test.words(figures.figure(panel, few))
+    words = made_up.words(figures.figure(panel, few))
     assert f'no interval (needs {needs})' in words
     assert '95% interval' not in words
     enough = study(scales=(1.0,), seeds=needs)
-    assert '95% interval' in plots_test.words(figures.figure(panel, enough))
-  words = plots_test.words(figures.figure(BEST, study(scales=(1.0,), seeds=40)))
+    assert '95% interval' in made_up.words(figures.figure(panel, enough))
+  words = made_up.words(figures.figure(BEST, study(scales=(1.0,), seeds=40)))
   assert '95% interval up to k = 5' in words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('panel', [SWEEP, SHARE, SEEDS, BEST])
 @pytest.mark.parametrize('log', [False, True])
 def test_hard_input_is_drawn_and_captioned(panel, log):
-  panel = panel._replace(log=log)
+  panel = dataclasses.replace(panel, log=log)
   silent = outcome(Config(), 'silent')
   silent.measured['cost'][:] = np.nan
   zero = outcome(Config(scale=2.0), 'zero')
@@ -155,10 +156,10 @@ def test_hard_input_is_drawn_and_captioned(panel, log):
 
 def test_theory_is_named_where_there_is_one():
   outcomes = study()
-  assert '| theory' in plots_test.words(figures.figure(SWEEP, outcomes))
+  assert '| theory' in made_up.words(figures.figure(SWEEP, outcomes))
   assert 'theory' in figures.caption(SWEEP, outcomes)
   bare = [each._replace(predicted={}) for each in outcomes]
-  assert '| theory' not in plots_test.words(figures.figure(SWEEP, bare))
+  assert '| theory' not in made_up.words(figures.figure(SWEEP, bare))
   assert 'theory' not in figures.caption(SWEEP, bare)
 
 
