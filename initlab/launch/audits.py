@@ -1,0 +1,175 @@
+"""The program `audit`: any JAX model, from a shell.
+
+    python -m experiments.audit --model=my_module:make --expect=laws.toml
+
+Exit status 0 where nothing is wrong, 3 on findings, 1 on an error.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+import hashlib
+import pathlib
+import re
+import shlex
+import sys
+import typing
+from typing import Any
+
+from initlab import base, functions, keys
+from initlab.experiment import config, knob
+from initlab.launch import flags, machine, shell
+from initlab.models import audit as audits, examples, finding, verdict
+from initlab.report import audits as reports
+
+FOUND = 3  # exit status on findings
+
+
+def _kinds(value: str) -> str:
+  """Kinds of findings as a comma list, or 'all' or 'none'."""
+  if value not in ('all', 'none'):
+    for kind in value.split(','):
+      base.lookup(finding.KINDS, 'kind of finding', kind.strip())
+  return value
+
+
+@config
+class Options:
+  """What is audited, and how."""
+
+  model: str = knob(
+    ','.join(examples.MODELS),
+    'a comma list of models: of the lab (transformer, convnet), or your own as '
+    'my_module:make, where make() returns (init, model, batch): init(key) -> '
+    'params, model(params, *batch) -> output or loss, batch a tuple',
+  )
+  seeds: int = knob(32, 'how many initializations are measured', least=1)
+  root_seed: int = knob(
+    0, 'the integer that all keys come from', least=0, most=keys.SEED_LIMIT - 1
+  )
+  lanes: int = knob(1, 'how many seeds are measured at once', least=1)
+  expect: str = knob(
+    'none',
+    'a TOML file of declared laws, pattern of leaves = law, as in '
+    "'*/out/kernel' = 'normal(.02 / sqrt(2 * L))'",
+  )
+  fail_on: str = knob(
+    'all',
+    'which findings make the exit status 3: a comma list of '
+    f'{", ".join(finding.KINDS)}; all, or none',
+    read=_kinds,
+  )
+  matmul_precision: str = knob(
+    'highest',
+    'of float32 products (the last two are TF32 or bfloat16 on accelerators)',
+    ('highest', 'high', 'default'),
+  )
+  out: pathlib.Path = knob(
+    'results',
+    'the folder of all results',
+    read=lambda text: pathlib.Path(text).expanduser(),
+  )
+  verbose: bool = knob(False, 'print all tables, not just that of the sites')
+  compile_cache: str = knob(
+    '~/.cache/initlab/xla',
+    'where compiled programs are kept for the next run; none keeps none',
+  )
+
+
+def audit(
+  doc: str, program: Sequence[str], argv: Sequence[str] | None = None
+) -> typing.NoReturn:
+  """Runs the program and exits.
+
+  Args:
+    doc: what --help begins with.
+    program: what starts it, behind `python`.
+    argv: the command line, `sys.argv` if None.
+  """
+  shell.exit_with('audit', functools.partial(_audit, doc, program), argv)
+
+
+def _audit(doc: str, program: Sequence[str], argv: Sequence[str]) -> None:
+  values = flags.of(Options)
+  if shell.HELP & set(argv[1:]):
+    print('\n'.join([doc.strip(), '', *flags.described(values, Options)]))
+    return
+  shell.refuse_words(values(argv)[1:])
+  options = Options(**flags.read(Options, values))
+  made = {name: _model(name) for name in options.model.split(',')}
+  machine.configure(options.matmul_precision, options.compile_cache)
+  command = shlex.join(['python', *program, *argv[1:]])
+  failed = False
+  for name, make in made.items():
+    found = _report(name, make, options, command)
+    counted = options.fail_on.split(',')
+    failed |= any(
+      options.fail_on == 'all' or each.kind in counted for each in found
+    )
+  if failed:
+    sys.exit(FOUND)
+
+
+def _report(
+  name: str,
+  make: Callable[[], Any],
+  options: Options,
+  command: str,
+) -> tuple[finding.Finding, ...]:
+  """Audits one model, writes its files and prints its report."""
+  init, model, batch = _made(name, make)
+  found = audits.audit(
+    init,
+    model,
+    batch,
+    seeds=options.seeds,
+    root_seed=options.root_seed,
+    lanes=options.lanes,
+  )
+  expect = None if options.expect == 'none' else options.expect
+  findings = verdict.findings(found, expect)
+  words = re.sub(r'[^\w.]+', '-', name).strip('-')
+  digest = hashlib.sha256(repr(dataclasses.asdict(options)).encode())
+  place = options.out / 'audit' / f'{words}-{digest.hexdigest()[:8]}'
+  facts = {
+    'command': command,
+    'seeds': f'{found.seeds} of root seed {found.root_seed}',
+    'page': str(place / 'report.html'),
+    'rows': str(place / 'rows.parquet'),
+    'JSON': str(place / 'report.json'),
+  }
+  reports.write(name, found, findings, facts, place)
+  print(f'audit: {name}\n')
+  width, verbose = shell.columns(), options.verbose
+  print(reports.text(found, findings, facts, width, verbose=verbose))
+  return findings
+
+
+def _model(name: str) -> Callable[[], Any]:
+  """What makes a model of a name.
+
+  Raises:
+    UserError: it is neither one of the lab nor a function to import.
+  """
+  if ':' in name or '.' in name:
+    try:
+      return functions.imported(name.replace(':', '.'))
+    except base.UserError as error:
+      raise base.UserError(f'--model={name}: {error}') from None
+  try:
+    return base.lookup(examples.MODELS, 'model', name)
+  except base.UserError as error:
+    raise base.UserError(
+      f'--model={name}: {error}; or my_module:make, a function of your own'
+    ) from None
+
+
+def _made(name: str, make: Callable[[], Any]) -> tuple[Any, Any, Any]:
+  try:
+    init, model, batch = make()
+  except (TypeError, ValueError) as error:
+    raise base.UserError(
+      f'--model={name}: calling it without arguments must return (init, model, '
+      f'batch): {error}'
+    ) from error
+  return init, model, batch

@@ -1,0 +1,1 @@
+"""Any JAX model, unchanged: its program, its sites and what they carry."""

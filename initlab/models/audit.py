@@ -1,0 +1,214 @@
+"""The audit of any JAX model: what its initialization does, over many seeds.
+
+    def model(params, x, y):
+      logits = network.apply(params, x)
+      return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    found = audit(lambda key: network.init(key, x), model, (x, y))
+
+The model is not changed: it is traced, its program is taken apart (`sites`) and
+run with measurements between its operations (`measure`).
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from initlab import base, keys, layerwise
+from initlab.models import (
+  measure,
+  model as models,
+  places,
+  recognize,
+  results,
+)
+
+# Entries of a leaf by which its distribution is told, at most; evenly spread.
+_SAMPLE = 256
+
+# Entries of a leaf that may be copied for the sake of a shorter program.
+_SMALL = 2**16
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+  """What was measured of a model at initialization, over seeds.
+
+  seeds: S, how many: 0, 1, ..., S - 1.
+  root_seed: the seed of the study.
+  sites: where weights meet data, in the order of the program.
+  activations: elementwise functions, in that order.
+  residuals: residual adds, in that order.
+  leaves: the params, in the order of `jax.tree.leaves`.
+  opaque: what the audit did not look into.
+  scalar: whether the model returns a loss. If not, dC/ds is the pull-back of a
+    standard normal cotangent of the output, so that the sum of its squares is,
+    on average, the squared Frobenius norm of the output's Jacobian.
+  measured: of the model as a whole, name -> `[S]`, see `places.MEASURES`.
+  """
+
+  seeds: int
+  root_seed: int
+  sites: tuple[places.Site, ...]
+  activations: tuple[places.Activation, ...]
+  residuals: tuple[places.Residual, ...]
+  leaves: tuple[places.Leaf, ...]
+  opaque: tuple[places.Opaque, ...]
+  scalar: bool
+  measured: places.Measured
+
+  def to_frame(self):
+    """A tidy `pandas.DataFrame`, one row a seed, iteration and measure.
+
+    Returns:
+      Columns `kind` ('site', 'activation', 'residual', 'leaf' or 'model'),
+      `name` of the place, `measure`, `seed`, `iteration` (counted over all
+      loops that the place is in; 0 outside of loops) and `value`.
+    """
+    import pandas as pd
+
+    kinds = {
+      'site': self.sites,
+      'activation': self.activations,
+      'residual': self.residuals,
+      'leaf': self.leaves,
+    }
+    tables = [
+      (kind, each.name, each.measured)
+      for kind, found in kinds.items()
+      for each in found
+    ]
+    tables.append(('model', 'model', self.measured))
+    return pd.concat(
+      _table(kind, name, measure_name, values)
+      for kind, name, measured in tables
+      for measure_name, values in measured.items()
+    ).reset_index(drop=True)
+
+
+def _table(kind: str, name: str, measure_name: str, values: np.ndarray):
+  import pandas as pd
+
+  flat = values.reshape(len(values), -1)
+  seeds, iterations = np.indices(flat.shape)
+  return pd.DataFrame(
+    {
+      'kind': kind,
+      'name': name,
+      'measure': measure_name,
+      'seed': seeds.ravel(),
+      'iteration': iterations.ravel(),
+      'value': flat.ravel(),
+    }
+  )
+
+
+def audit(
+  init: Callable[[base.Key], Any],
+  model: Callable[..., Any],
+  batch: Any,
+  *,
+  seeds: int = 32,
+  root_seed: int = 0,
+  lanes: int = 1,
+) -> Audit:
+  """Audits a model at initialization.
+
+  Args:
+    init: `key -> params`, any pytree of arrays; its keys are
+      `keys.at(keys.root(root_seed), seed)`.
+    model: `(params, *batch) -> output or loss`. Of a pytree, its first
+      floating-point leaf is meant; a loss is a scalar.
+    batch: the tuple of the other arguments, any pytrees; what is not a tuple is
+      the only one.
+    seeds: how many initializations are measured.
+    root_seed: the seed of the study.
+    lanes: how many seeds are measured at once.
+
+  Returns:
+    An `Audit`.
+
+  Raises:
+    UserError: what is given cannot be audited; the sentence says why.
+  """
+  if seeds < 1 or lanes < 1:
+    raise base.UserError(f'seeds={seeds}, lanes={lanes}: each is at least 1')
+  batch = batch if isinstance(batch, tuple) else (batch,)
+  parts = models.take_apart(init, model, batch)
+  functions = recognize.recognize(list(parts.plan.activations.values()))
+  steepest = {number: each.steepest for number, each in functions.items()}
+  arrays = jax.tree.leaves(batch)
+  root, down = keys.root(root_seed), keys.stream(keys.root(root_seed), 'down')
+
+  def one(seed: base.Array):
+    params = jax.tree.leaves(init(keys.at(root, seed)))
+    is_real = list(zip(params, parts.floating, strict=True))
+    weights = [leaf for leaf, real in is_real if real]
+    rest = [None if real else leaf for leaf, real in is_real]
+    key = None if parts.scalar else keys.at(down, seed)
+    measured = measure.measure(
+      parts.plan, steepest, weights, [*rest, *arrays], parts.output, key
+    )
+    return {
+      'output': _of_output(measured.output),
+      'stats': measured.stats,
+      'backward': measured.backward,
+      'leaves': _of_leaves(weights, measured.gradients),
+      'even_loss': measured.even_loss,
+    }
+
+  numbers = jnp.arange(seeds, dtype=jnp.uint32)
+  batch_size = {} if lanes == 1 else {'batch_size': min(lanes, seeds)}
+  run = jax.jit(lambda numbers: jax.lax.map(one, numbers, **batch_size))
+  found = jax.tree.map(np.asarray, run(numbers))
+  collected = results.collect(parts, functions, found, seeds)
+  return Audit(
+    seeds,
+    root_seed,
+    collected.sites,
+    collected.activations,
+    collected.residuals,
+    collected.leaves,
+    parts.opaque,
+    parts.scalar,
+    collected.measured,
+  )
+
+
+def _of_output(output: jax.Array) -> dict[str, jax.Array]:
+  output = output.astype(jnp.float32)
+  return {'mean': jnp.mean(output), 'variance': jnp.var(output)}
+
+
+def _of_leaves(
+  weights: Sequence[jax.Array], gradients: Sequence[jax.Array]
+) -> list[dict[str, jax.Array]]:
+  """Of each leaf; small ones of one shape are copied into one loop."""
+  pairs = list(zip(weights, gradients, strict=True))
+  small = [index for index, (w, _) in enumerate(pairs) if w.size <= _SMALL]
+  looped = layerwise.each(
+    _of_leaf, [weights[i] for i in small], [gradients[i] for i in small]
+  )
+  found = dict(zip(small, looped, strict=True))
+  return [
+    found[index] if index in found else _of_leaf(*pair)
+    for index, pair in enumerate(pairs)
+  ]
+
+
+def _of_leaf(w: jax.Array, gradient: jax.Array) -> dict[str, jax.Array]:
+  wide = w.astype(jnp.float32)
+  mean, variance = measure.spread(wide)
+  count = min(_SAMPLE, w.size)
+  chosen = np.arange(count) * w.size // max(count, 1)
+  return {
+    'mean': mean,
+    'variance': variance,
+    'largest': jnp.max(jnp.abs(wide), initial=0.0),
+    'gradient': measure.moments(gradient)[1],
+    'sample': wide.ravel()[chosen],
+  }

@@ -1,0 +1,379 @@
+"""The coordinate check: do activations keep their size as a model gets wider?
+
+A parametrization is right if, whatever the width n, every site's output x is of
+the same size at initialization, and so is its change in the first steps:
+
+    rms(x_0) ~ n^0,    rms(x_t - x_0) ~ n^0,   t = 1, 2, ...
+
+    found = coordinate_check(make, optimizer=optax.adam(1e-3))
+    print(found)
+
+Outputs that do not grow with the width (logits, attention logits) may be
+smaller at initialization in wider models; they must move alike. Take a batch of
+few tokens, no more than a head has dimensions: among many, the change of an
+attention logit that grows with the width is lost in that which does not.
+
+What a pass does not prove: that a learning rate transfers, or that training is
+any good. It sees a few steps from the start, one batch, and the widths that it
+was given; slopes far below the tolerance add up over many decades of width; two
+mistakes that cancel at one site are seen only where they do not; depth, batch
+size and the horizon of training are not varied; and nothing is said of what is
+not a site, nor of an epsilon or a decay that matters only later.
+
+References:
+  Yang et al., 2022, Tensor Programs V, appendix D.1, figure 5.
+  https://arxiv.org/abs/2203.03466
+"""
+
+import collections
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from initlab import base, keys, stats
+from initlab.models import parametrization, sites, taps, uses
+from initlab.models.program import Operation, Program
+
+TOLERANCE = 0.1
+
+
+class Verdict(NamedTuple):
+  """What is said of one site.
+
+  site: its name.
+  finding: 'explodes' or 'vanishes' of its change, 'starts too large' or
+    'starts too small' of itself at initialization.
+  slope: that says so, d log2 rms / d log2 n.
+  """
+
+  site: str
+  finding: str
+  slope: stats.Estimate
+
+  def __str__(self) -> str:
+    return f'{self.site} {self.finding}: slope {_cell(self.slope)}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Coordinates:
+  """Sizes of activations and of their changes, by width.
+
+  widths: `[W]` that the model was made at.
+  sites: names; in a loop over layers one a layer, as 'blocks/up[1]'.
+  grows: for each site, whether its output has more entries in wider models.
+  start: `[S, W, sites]` rms(x_0).
+  moved: `[S, W, T, sites]` rms(x_t - x_0), t = 1, ..., T.
+  loss: `[S, W, T + 1]` of the batch before each step, and after the last.
+  tolerance: how far from 0 a slope may be.
+  """
+
+  widths: tuple[int, ...]
+  sites: tuple[str, ...]
+  grows: tuple[bool, ...]
+  start: np.ndarray
+  moved: np.ndarray
+  loss: np.ndarray
+  tolerance: float
+
+  @property
+  def start_slope(self) -> stats.Estimate:
+    """`[sites]` slope of log2 rms(x_0) on log2 n, mean over seeds."""
+    return stats.mean(_slopes(self.widths, self.start))
+
+  @property
+  def moved_slope(self) -> stats.Estimate:
+    """`[T, sites]` slope of log2 rms(x_t - x_0) on log2 n, mean over seeds."""
+    return stats.mean(_slopes(self.widths, self.moved))
+
+  @property
+  def mean_slope(self) -> stats.Estimate:
+    """`[sites]` `moved_slope`, averaged over the steps."""
+    return stats.mean(_slopes(self.widths, self.moved).mean(axis=1))
+
+  @property
+  def verdicts(self) -> tuple[Verdict, ...]:
+    """What is wrong, for each site whose slope's interval is out of tolerance.
+
+    A site whose output does not grow with the width may start smaller in wider
+    models. One that is zero, or does not move, in all of them has no slope.
+    """
+    found = []
+    for kind, names, slopes in (
+      ('moved', ('explodes', 'vanishes'), self.mean_slope),
+      ('start', ('starts too large', 'starts too small'), self.start_slope),
+    ):
+      for index, site in enumerate(self.sites):
+        own = _at(slopes, index)
+        may_shrink = kind == 'start' and not self.grows[index]
+        if own.low > self.tolerance:
+          found.append(Verdict(site, names[0], own))
+        elif own.high < -self.tolerance and not may_shrink:
+          found.append(Verdict(site, names[1], own))
+    return tuple(found)
+
+  def to_frame(self) -> Any:
+    """A tidy `pandas.DataFrame`, one row a site, width, seed and step.
+
+    Returns:
+      Columns `site`, `width`, `seed`, `step` and `rms`: of x_0 at step 0, of
+      x_t - x_0 at step t.
+    """
+    import pandas as pd
+
+    values = np.concatenate([self.start[:, :, None], self.moved], axis=2)
+    seed, width, step, site = np.indices(values.shape)
+    return pd.DataFrame(
+      {
+        'site': np.asarray(self.sites)[site.ravel()],
+        'width': np.asarray(self.widths)[width.ravel()],
+        'seed': seed.ravel(),
+        'step': step.ravel(),
+        'rms': values.ravel(),
+      }
+    )
+
+  def __str__(self) -> str:
+    width = max(map(len, self.sites))
+    lines = [
+      f'{"site":{width}}  rms(x_0)  rms(x_t - x_0), slopes on log2 width'
+    ]
+    for index, site in enumerate(self.sites):
+      cells = [_cell(_at(self.start_slope, index))]
+      cells.append(_cell(_at(self.mean_slope, index)))
+      lines.append(f'{site:{width}}  {"  ".join(cells)}')
+    verdicts = [str(each) for each in self.verdicts]
+    seeds = len(self.start)
+    lines += verdicts or [
+      f'every slope is within {self.tolerance:g} of 0, or not told from it by '
+      f'{seeds} seeds at widths {", ".join(map(str, self.widths))}'
+    ]
+    return '\n'.join(lines)
+
+
+def coordinate_check(
+  make: parametrization.Make,
+  widths: Sequence[int] = (64, 128, 256, 512),
+  *,
+  optimizer: optax.GradientTransformation | Callable[..., Any],
+  rules: Callable[[int], Any] | None = None,
+  steps: int = 4,
+  seeds: int = stats.FEWEST,
+  root_seed: int = 0,
+  tolerance: float = TOLERANCE,
+) -> Coordinates:
+  """Trains a model of several widths for a few steps on one batch.
+
+  Args:
+    make: `width -> (init, loss, batch)`: `key -> params`, `(params, *batch) ->
+      []`, and a tuple of arrays, best the same for every width.
+    widths: two or more.
+    optimizer: of every width; or with `rules`, what makes the optimizer of the
+      leaves with one rule, as for `parametrization.optimizer`.
+    rules: `width -> rules`, as `lambda width: mup(make, width, 64)`: the params
+      are rescaled and the optimizer is made by them. None for neither.
+    steps: T, at least 1.
+    seeds: S; below 5 slopes have no interval, and nothing is found.
+    root_seed: the seed of the study.
+    tolerance: how far from 0 a slope may be.
+
+  Returns:
+    What was found; `print` it.
+
+  Raises:
+    UserError: fewer than two widths, no step or seed, a loss that is not a
+      scalar, or sites that differ between the widths.
+  """
+  if len(set(widths)) < 2 or min(steps, seeds) < 1:
+    raise base.UserError(
+      f'a coordinate check of widths {tuple(widths)}, {steps} steps and '
+      f'{seeds} seeds: it takes two widths or more, a step and a seed'
+    )
+  found = [
+    _at_width(
+      make(width), optimizer, rules and rules(width), steps, seeds, root_seed
+    )
+    for width in widths
+  ]
+  names = found[0].names
+  for width, other in zip(widths, found, strict=True):
+    if other.names != names:
+      raise base.UserError(
+        f'the models of width {widths[0]} and {width} have different sites: '
+        f'{", ".join(sorted(set(names) ^ set(other.names)))}'
+      )
+  sizes = np.array([each.sizes for each in found])
+  rms = np.stack([each.rms for each in found], axis=1)
+  return Coordinates(
+    tuple(widths),
+    names,
+    tuple(bool(grows) for grows in sizes[0] != sizes[-1]),
+    rms[:, :, 0],
+    rms[:, :, 1:],
+    np.stack([each.loss for each in found], axis=1),
+    tolerance,
+  )
+
+
+class _Width(NamedTuple):
+  """What was found at one width.
+
+  names: of the sites.
+  sizes: how many entries their outputs have.
+  rms: `[S, T + 1, sites]` of x_0, and of x_t - x_0.
+  loss: `[S, T + 1]`.
+  """
+
+  names: tuple[str, ...]
+  sizes: tuple[int, ...]
+  rms: np.ndarray
+  loss: np.ndarray
+
+
+def _at_width(model, optimizer, rules, steps, seeds, root_seed) -> _Width:
+  init, loss, batch = model
+  shapes = jax.eval_shape(init, keys.root(root_seed))
+  traced = uses.trace(loss, shapes, *batch)
+  if jax.tree.leaves(traced.output)[0].shape != ():
+    raise base.UserError('a coordinate check takes a model that returns a loss')
+  if rules is not None:
+    optimizer = parametrization.optimizer(optimizer, rules)
+
+  def one(seed: base.Array) -> tuple[base.Array, base.Array]:
+    params = init(keys.at(keys.root(root_seed), seed))
+    if rules is not None:
+      params = parametrization.rescale(params, rules)
+
+    def step(carry: Any, _: None) -> tuple[Any, Any]:
+      params, state = carry
+      value, gradient = jax.value_and_grad(loss)(params, *batch)
+      with jax.numpy_dtype_promotion('standard'):
+        updates, state = optimizer.update(gradient, state, params)
+      seen = _outputs(traced.plan, taps.inputs(params, batch))
+      return (optax.apply_updates(params, updates), state), (seen, value)
+
+    start = (params, optimizer.init(params))
+    _, (seen, values) = jax.lax.scan(step, start, length=steps + 1)
+    return jnp.concatenate([_rms(each) for each in seen], axis=1), values
+
+  run = jax.jit(lambda indices: jax.lax.map(one, indices))
+  rms, values = run(jnp.arange(seeds, dtype=jnp.uint32))
+  names, sizes = _names(traced)
+  return _Width(names, sizes, np.asarray(rms), np.asarray(values))
+
+
+def _numbered(plan: sites.Plan) -> dict[int, sites.Site]:
+  """The sites by their numbers."""
+  return {site.number: site for site in plan.sites.values()}
+
+
+def _ends(plan: sites.Plan) -> dict[Operation, int]:
+  """The operation that makes a site's x, and the number of the site.
+
+  That is its output with its bias and, where nothing else takes that, times the
+  numbers that it is next multiplied with: attention logits are those that the
+  softmax sees.
+  """
+  return dict(_ends_in(plan, plan.program))
+
+
+def _ends_in(
+  plan: sites.Plan, program: Program
+) -> Iterator[tuple[Operation, int]]:
+  users: dict[Any, list[Operation]] = collections.defaultdict(list)
+  for operation in program.flat():
+    for operand in operation.inputs:
+      users[operand].append(operation)
+    for body in operation.bodies:
+      yield from _ends_in(plan, body)
+  for operation in program.flat():
+    signal = plan.signals.get(operation)
+    while signal is not None:
+      variable = operation.outputs[0]
+      following = users[variable]
+      if variable in program.outputs or len(following) != 1:
+        break
+      if not _multiplies_by_a_number(program, following[0], variable):
+        break
+      (operation,) = following
+    if signal is not None:
+      yield operation, signal.site
+
+
+def _multiplies_by_a_number(
+  program: Program, operation: Operation, variable: int
+) -> bool:
+  if operation.name not in ('mul', 'div') or len(operation.inputs) != 2:
+    return False
+  others = [each for each in operation.inputs if each != variable]
+  return len(others) == 1 and program.type_of(others[0]).shape == ()
+
+
+def _outputs(plan: sites.Plan, inputs: list[Any]) -> list[base.Array]:
+  """Outputs of the sites, `[layers, entries]`, in the order of the program."""
+
+  ends = _ends(plan)
+
+  def keep(operation: Operation, operands: list[Any], output: Any) -> Any:
+    del operands
+    return output, {ends[operation]: output} if operation in ends else {}
+
+  _, kept = taps.run(plan.program, inputs, keep)
+  return [
+    kept[number].reshape(_layers(site), -1)
+    for number, site in _numbered(plan).items()
+  ]
+
+
+def _layers(site: sites.Site) -> int:
+  """How many sites it counts for: one an iteration if those are layers."""
+  return int(np.prod(site.iterations)) if _is_layered(site) else 1
+
+
+def _is_layered(site: sites.Site) -> bool:
+  return site.stacked or site.kind == 'product'
+
+
+def _names(model: uses.Model) -> tuple[tuple[str, ...], tuple[int, ...]]:
+  """Names of the sites, one a layer, and the sizes of their outputs."""
+  names, sizes = [], []
+  for site in _numbered(model.plan).values():
+    name = model.names[site.number]
+    if _is_layered(site) and site.iterations:
+      for index in np.ndindex(*site.iterations):
+        names.append(f'{name}[{",".join(map(str, index))}]')
+        sizes.append(int(np.prod(site.output)))
+    else:
+      names.append(name)
+      sizes.append(int(np.prod(site.output)))
+  return tuple(names), tuple(sizes)
+
+
+def _rms(outputs: base.Array) -> base.Array:
+  """`[T + 1, layers]` from `[T + 1, layers, entries]`: of x_0, of x_t - x_0."""
+  outputs = outputs.astype(jnp.float32)
+  moved = outputs[1:] - outputs[:1]
+  sizes = jnp.concatenate([outputs[:1], moved])
+  return jnp.sqrt(jnp.mean(sizes**2, axis=-1))
+
+
+def _slopes(widths: Sequence[int], rms: np.ndarray) -> np.ndarray:
+  """`[S, ...]` of `[S, W, ...]`: least squares of log2 rms on log2 width."""
+  x = np.log2(np.asarray(widths, np.float64))
+  x = x - x.mean()
+  with np.errstate(divide='ignore', invalid='ignore'):
+    y = np.log2(rms.astype(np.float64))
+    return np.tensordot(x / (x @ x), y, axes=(0, 1))
+
+
+def _at(estimate: stats.Estimate, index: int) -> stats.Estimate:
+  value, low, high, n, total = estimate
+  return stats.Estimate(value[index], low[index], high[index], n[index], total)
+
+
+def _cell(slope: stats.Estimate) -> str:
+  return f'{slope.value:+.2f} [{slope.low:+.2f}, {slope.high:+.2f}]'

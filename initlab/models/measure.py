@@ -1,0 +1,472 @@
+"""Runs a model with its places measured: forward by taps, backward by sinks.
+
+What a place carries is reduced where it is: a program with these measurements
+keeps no array that the model's own gradient does not. Backward, a *sink* takes
+the statistics: the identity, whose rule of derivation returns the moments of
+the cotangent as the cotangent of a dummy argument, which in a loop is one a
+step. Root mean squares are kept in place of squares, which float32 would lose
+below 1e-38.
+"""
+
+from collections.abc import Mapping, Sequence
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from initlab import activations, base
+from initlab.models import internals, program as programs
+from initlab.models.plan import Activation, Plan, Residual, Signal, Site
+from initlab.models.program import (
+  Checkpoint,
+  Constant,
+  Operand,
+  Operation,
+  Program,
+)
+
+# Number of a place -> measure -> [] or, of a loop, [iterations].
+Stats = dict[int, dict[str, jax.Array]]
+Sinks = Mapping[int, jax.Array]
+
+
+@jax.custom_vjp
+def _sink(x: jax.Array, sink: jax.Array) -> jax.Array:
+  """x; the gradient of the sink is `[mean, root mean square]` of dC/dx."""
+  del sink
+  return x
+
+
+def _sink_forward(x, sink):
+  del sink
+  return x, None
+
+
+def _sink_backward(_, cotangent):
+  return cotangent, jnp.stack(moments(cotangent))
+
+
+_sink.defvjp(_sink_forward, _sink_backward)
+
+
+def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Mean and root mean square, in float32."""
+  x = x.astype(jnp.float32)
+  largest = _largest(x)
+  square = jnp.mean(jnp.square(x / largest))
+  return jnp.mean(x), largest * jnp.sqrt(square)
+
+
+def spread(w: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Mean and variance of weights, which are of no extreme size, in float32."""
+  w = w.astype(jnp.float32)
+  mean = jnp.mean(w)
+  return mean, jnp.mean(jnp.square(w - mean))
+
+
+def _largest(x: jax.Array) -> jax.Array:
+  largest = jnp.max(jnp.abs(x), initial=0.0)
+  return jnp.where(largest > 0, largest, jnp.ones_like(largest))
+
+
+def sinks(plan: Plan) -> dict[str, dict[int, jax.Array]]:
+  """Zeros, two a site and iteration, of outputs and of weights."""
+  zeros = lambda site: jnp.zeros((*site.iterations, 2), jnp.float32)
+  found = plan.sites.values()
+  return {
+    'output': {site.number: zeros(site) for site in found},
+    'weight': {s.number: zeros(s) for s in found if s.kind != 'product'},
+  }
+
+
+class Measurement(NamedTuple):
+  """What one initialization is found to do.
+
+  output: the model's, its first floating-point leaf.
+  stats: of the places.
+  backward: number of a site -> `[*iterations, 2]`, mean and root mean square of
+    dC/ds; of its weight's gradient likewise.
+  gradients: dC/dw, one a floating-point leaf.
+  even_loss: the loss if the last site gave zeros.
+  """
+
+  output: jax.Array
+  stats: Stats
+  backward: dict[str, dict[int, jax.Array]]
+  gradients: list[jax.Array]
+  even_loss: jax.Array
+
+
+def measure(
+  plan: Plan,
+  steepest: Mapping[int, float],
+  leaves: Sequence[jax.Array],
+  rest: Sequence[Any],
+  output: int,
+  cotangent: base.Key | None,
+) -> Measurement:
+  """Runs a model up and down.
+
+  Args:
+    plan: of the model.
+    steepest: number of an activation -> sup |f'|; others are not measured.
+    leaves: the floating-point inputs that are differentiated.
+    rest: None in the places of `leaves` among the inputs, and the others.
+    output: which of the program's outputs is the model's.
+    cotangent: the key of a standard normal cotangent; None for a loss.
+  """
+  run = _Run(plan, steepest)
+  program = plan.program
+
+  def forward(taken, leaves):
+    given = iter(leaves)
+    values = [next(given) if each is None else each for each in rest]
+    stats: Stats = {}
+    known = run.program(program, values, taken, stats)
+    found = known.read(program.outputs[output])
+    if cotangent is None:
+      cost, even = found, _even(plan, known, output)
+    else:
+      wide = found.astype(jnp.float32)
+      cost = jnp.sum(wide * jax.random.normal(cotangent, found.shape))
+      even = jnp.full((), jnp.nan)
+    return cost.astype(jnp.float32), (found, stats, even)
+
+  (backward, gradients), (found, stats, even) = jax.grad(
+    forward, argnums=(0, 1), has_aux=True
+  )(sinks(plan), list(leaves))
+  return Measurement(found, stats, backward, gradients, even)
+
+
+def _even(plan: Plan, known: '_Values', output: int) -> jax.Array:
+  """The loss if the last site outside of loops gave zeros; NaN without one."""
+  program = plan.program
+  signals = [
+    operation
+    for operation in program.flat()
+    if operation in plan.signals and operation.outputs[0] in known.arrays
+  ]
+  if not signals:
+    return jnp.full((), jnp.nan)
+  last = signals[-1]
+  (signal,) = last.outputs
+  even = _Values(known.arrays)
+  even.assign(last.outputs, [jnp.zeros_like(known.read(signal))])
+  changed = {signal}
+  for operation in program.flat():
+    if operation is not last and changed.intersection(
+      programs.variables(operation)
+    ):
+      outputs = operation.bind([even.read(x) for x in operation.inputs])
+      even.assign(operation.outputs, outputs)
+      changed.update(operation.outputs)
+  result = program.outputs[output]
+  return even.read(result) if result in changed else jnp.full((), jnp.nan)
+
+
+class _Values:
+  """The arrays that variables stand for, and their moments, computed once."""
+
+  def __init__(self, arrays: Mapping[int, Any]):
+    self.arrays = dict(arrays)
+    self._moments: dict[Operand, tuple[jax.Array, jax.Array]] = {}
+
+  def read(self, operand: Operand) -> Any:
+    """The array of a variable, or a constant."""
+    if isinstance(operand, Constant):
+      return operand.value
+    return self.arrays[operand]
+
+  def assign(self, variables: Sequence[int], values: Sequence[Any]) -> None:
+    """Gives variables their arrays."""
+    self.arrays.update(zip(variables, values, strict=True))
+
+  def mean(self, operand: Operand) -> jax.Array:
+    """Mean over all entries."""
+    return self._both(operand)[0]
+
+  def rms(self, operand: Operand) -> jax.Array:
+    """Root mean square over all entries."""
+    return self._both(operand)[1]
+
+  def _both(self, operand: Operand) -> tuple[jax.Array, jax.Array]:
+    if operand not in self._moments:
+      self._moments[operand] = moments(self.read(operand))
+    return self._moments[operand]
+
+
+class _Run:
+  """Evaluates the programs of a plan, and measures its places."""
+
+  def __init__(self, plan: Plan, steepest: Mapping[int, float]):
+    self.plan = plan
+    self.steepest = steepest
+
+  def program(
+    self, program: Program, values: Sequence[Any], taken: Any, stats: Stats
+  ) -> _Values:
+    """All variables outside of checkpoints; adds to what was measured."""
+    known = _Values(program.constants)
+    known.assign(program.inputs, values)
+    self._operations(program, program.operations, known, taken, stats)
+    return known
+
+  def _operations(self, program, operations, known, taken, stats) -> None:
+    for each in operations:
+      if isinstance(each, Checkpoint):
+        self._checkpoint(program, each, known, taken, stats)
+      else:
+        self._operation(program, each, known, taken, stats)
+
+  def _checkpoint(self, program, block, known, taken, stats) -> None:
+    """Evaluates operations that are to be done again on the way back."""
+    inside = set(programs.flat(block.operations))
+    made = {variable for op in inside for variable in op.outputs}
+    needed = {variable for op in inside for variable in self._needs(op)} - made
+    kept = made.intersection(program.outputs)
+    for operation in program.flat():
+      if operation not in inside:
+        kept |= made.intersection(self._needs(operation))
+
+    def run(arrays, taken):
+      own, found = _Values(arrays), {}
+      self._operations(program, block.operations, own, taken, found)
+      return {variable: own.arrays[variable] for variable in kept}, found
+
+    run = jax.checkpoint(run, **block.options)
+    arrays = {variable: known.arrays[variable] for variable in needed}
+    outputs, found = run(arrays, taken)
+    known.assign(list(outputs), list(outputs.values()))
+    stats.update(found)
+
+  def _needs(self, operation: Operation) -> list[int]:
+    """The variables that an operation and what is measured at it take."""
+    needed = programs.variables(operation)
+    activation = self.plan.activations.get(operation)
+    if activation is not None:
+      needed += [activation.source, *activation.scalars]
+    return needed
+
+  def _operation(self, program, operation, known, taken, stats) -> None:
+    """Evaluates one operation and measures what is there."""
+    operands = [known.read(each) for each in operation.inputs]
+    site = self.plan.sites.get(operation)
+    if site is not None and site.number in taken['weight']:
+      sink = taken['weight'][site.number]
+      operands[site.w] = _sink(operands[site.w], sink)
+    if operation.name == 'scan' and operation.bodies:
+      outputs = self._scan(program, operation, operands, taken, stats)
+    elif operation.name == 'cond' and operation.bodies:
+      outputs = self._cond(operation, operands, taken, stats)
+    else:
+      outputs = operation.bind(operands)
+    if site is not None:
+      outputs[0] = _sink(outputs[0], taken['output'][site.number])
+    known.assign(operation.outputs, outputs)
+    self._measure(operation, known, stats)
+
+  def _measure(self, operation: Operation, known: _Values, stats: Stats):
+    """Adds what the places at an operation show."""
+    site = self.plan.sites.get(operation)
+    if site is not None:
+      stats[site.number] = _site(site, operation, known)
+    signal = self.plan.signals.get(operation)
+    if signal is not None:
+      found = _signal(signal, operation, known)
+      stats[signal.site] = stats.get(signal.site, {}) | found
+    residual = self.plan.residuals.get(operation)
+    if residual is not None:
+      stats[residual.number] = _residual(residual, operation, known)
+    activation = self.plan.activations.get(operation)
+    if activation is not None and activation.number in self.steepest:
+      steepest = self.steepest[activation.number]
+      stats[activation.number] = _activation(activation, known, steepest)
+
+  def _scan(self, program, operation, operands, taken, stats) -> list[Any]:
+    """A loop whose body is looked into."""
+    (body,) = operation.bodies
+    constant, carried = programs.split_scan(program, operation)
+    first = constant + carried
+    fixed, cut = operands[:constant], operands[first:]
+    inside = {
+      self.plan.sites[each].number
+      for each in programs.deep(body)
+      if each in self.plan.sites
+    }
+    own = {
+      kind: {number: sink for number, sink in each.items() if number in inside}
+      for kind, each in taken.items()
+    }
+
+    def step(carry, slices):
+      values, taken = slices
+      found: Stats = {}
+      known = self.program(body, [*fixed, *carry, *values], taken, found)
+      outputs = [known.read(each) for each in body.outputs]
+      return outputs[:carried], (outputs[carried:], found)
+
+    options = internals.scan_options(operation.params)
+    carry, (made, found) = jax.lax.scan(
+      step, operands[constant:first], (cut, own), **options
+    )
+    stats.update(found)
+    return [*carry, *made]
+
+  def _cond(self, operation, operands, taken, stats) -> list[Any]:
+    """A branch; what is in the other branches is NaN."""
+    index, *values = operands
+
+    def run(body: Program):
+      def branch(*values):
+        found: Stats = {}
+        known = self.program(body, values, taken, found)
+        return [known.read(each) for each in body.outputs], found
+
+      return branch
+
+    branches = [run(body) for body in operation.bodies]
+    blank = {
+      number: jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), each)
+      for branch in branches
+      for number, each in jax.eval_shape(branch, *values)[1].items()
+    }
+
+    def filled(branch):
+      def all_places(*values):
+        outputs, found = branch(*values)
+        return outputs, blank | found
+
+      return all_places
+
+    outputs, found = jax.lax.switch(index, list(map(filled, branches)), *values)
+    stats.update(found)
+    return outputs
+
+
+def _site(
+  site: Site, operation: Operation, known: _Values
+) -> dict[str, jax.Array]:
+  """Of a site's operands."""
+  x = operation.inputs[site.x]
+  if site.kind == 'product':
+    return {'input_rms': known.rms(x)}
+  mean, variance = spread(known.read(operation.inputs[site.w]))
+  found = {'weight_mean': mean, 'weight_variance': variance}
+  if site.kind == 'lookup':
+    gain = jnp.float32(1)
+  elif site.kind == 'matmul':
+    found['input_rms'] = known.rms(x)
+    gain = jnp.sqrt(jnp.float32(site.n_in)) * found['input_rms']
+  else:
+    found['input_rms'] = known.rms(x)
+    gain = _convolved(operation, site, known.read(x))
+  rms = jnp.sqrt(variance + jnp.square(mean))
+  return found | {'predicted_rms': gain * rms}
+
+
+def _convolved(operation: Operation, site: Site, x: jax.Array) -> jax.Array:
+  """The root mean square of x^2 convolved with ones, at one output a group."""
+  params = operation.params
+  numbers = params['dimension_numbers']
+  groups = params['feature_group_count'] * params['batch_group_count']
+  thin = list(site.shape)
+  thin[numbers.rhs_spec[0]] = groups
+  x = x.astype(jnp.float32)
+  largest = _largest(x)
+  square, ones = jnp.square(x / largest), jnp.ones(thin, jnp.float32)
+  sums = jax.lax.conv_general_dilated(
+    *((square, ones) if site.w == 1 else (ones, square)),
+    window_strides=params['window_strides'],
+    padding=params['padding'],
+    lhs_dilation=params['lhs_dilation'],
+    rhs_dilation=params['rhs_dilation'],
+    dimension_numbers=numbers,
+    feature_group_count=params['feature_group_count'],
+    batch_group_count=params['batch_group_count'],
+  )
+  return largest * jnp.sqrt(jnp.mean(sums))
+
+
+def _signal(
+  signal: Signal, operation: Operation, known: _Values
+) -> dict[str, jax.Array]:
+  """Of a site's output with its bias, which replaces that without."""
+  (output,) = operation.outputs
+  found = {
+    'forward_mean': known.mean(output),
+    'forward_rms': known.rms(output),
+  }
+  if signal.bias is not None:
+    found['bias_rms'] = known.rms(operation.inputs[signal.bias])
+  return found
+
+
+def _residual(
+  residual: Residual, operation: Operation, known: _Values
+) -> dict[str, jax.Array]:
+  """Of a residual add's operands and its sum."""
+  (output,) = operation.outputs
+  skip, branch = (
+    operation.inputs[each] for each in (residual.skip, residual.branch)
+  )
+  unit = lambda each: (
+    known.read(each).astype(jnp.float32)
+    / jnp.where(known.rms(each) > 0, known.rms(each), 1.0)
+  )
+  found = {
+    'skip_rms': known.rms(skip),
+    'branch_rms': known.rms(branch),
+    'sum_rms': known.rms(output),
+    'correlation': jnp.mean(unit(skip) * unit(branch)),
+  }
+  if len(residual.shape) == 3:
+    found['token_cosine'] = token_cosine(known.read(output))
+  return found
+
+
+def token_cosine(x: jax.Array) -> jax.Array:
+  """Mean cosine of two tokens of `[B, tokens, features]`; NaN for one."""
+  examples, tokens, _ = x.shape
+  if tokens < 2:
+    return jnp.full((), jnp.nan)
+  x = x.astype(jnp.float32)
+  x = x / _largest(x)
+  square = jnp.sum(jnp.square(x), -1, keepdims=True)
+  x = x / jnp.sqrt(jnp.where(square > 0, square, 1.0))
+  total = jnp.sum(jnp.square(jnp.sum(x, 1))) / examples
+  return (total - tokens) / (tokens * (tokens - 1.0))
+
+
+def _activation(
+  activation: Activation, known: _Values, steepest: float
+) -> dict[str, jax.Array]:
+  """Of an activation's input, its output and its slope."""
+  t = known.read(activation.source)
+
+  def function(t: jax.Array) -> jax.Array:
+    own = {activation.source: t}
+    for operation in activation.operations:
+      operands = [
+        own[each] if each in own else known.read(each)
+        for each in operation.inputs
+      ]
+      (own[operation.outputs[0]],) = operation.bind(operands)
+    return own[activation.result]
+
+  _, slope = jax.jvp(function, (t,), (jnp.ones_like(t),))
+  slope = jnp.abs(slope.astype(jnp.float32))
+  units = activation.units or (t.ndim - 1,)
+  rows = tuple(d for d in range(t.ndim) if d not in units)
+  share = lambda flags: jnp.mean(flags.astype(jnp.float32))
+  found = {
+    'input_mean': known.mean(activation.source),
+    'input_rms': known.rms(activation.source),
+    'output_mean': known.mean(activation.result),
+    'output_rms': known.rms(activation.result),
+    'slope_square': jnp.mean(jnp.square(slope)),
+    'dead': share(jnp.all(slope == 0, rows)),
+  }
+  if not math.isnan(steepest):
+    found['saturated'] = share(slope < activations.SATURATED_SLOPE * steepest)
+  return found

@@ -1,0 +1,117 @@
+"""A model, taken apart."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from initlab import base, keys
+from initlab.models import places, plan as plans, program as programs, sites
+
+
+class Model(NamedTuple):
+  """A model taken apart.
+
+  plan: its places.
+  opaque: what is not looked into.
+  output: which of the program's outputs is the model's.
+  scalar: whether that is a loss.
+  names: paths of the leaves of the params.
+  shapes: of those leaves.
+  floating: which of the leaves are real numbers.
+  """
+
+  plan: plans.Plan
+  opaque: tuple[places.Opaque, ...]
+  output: int
+  scalar: bool
+  names: tuple[str, ...]
+  shapes: tuple[Any, ...]
+  floating: tuple[bool, ...]
+
+
+def take_apart(
+  init: Callable[[base.Key], Any], function: Callable[..., Any], batch: tuple
+) -> Model:
+  """Traces a model and finds its places.
+
+  Args:
+    init, batch: see `audit.audit`.
+    function: the model, see there.
+
+  Raises:
+    UserError: a model or an init that cannot be audited, or a batch that is not
+      finite.
+  """
+  _refuse_nan(batch)
+  params = _shapes_of_params(init)
+  found = jax.tree_util.tree_flatten_with_path(params)[0]
+  names = tuple(
+    jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in found
+  )
+  shapes = tuple(shape for _, shape in found)
+  floating = tuple(map(programs.is_real, shapes))
+  try:
+    program, opaque, outputs = programs.trace(function, params, *batch)
+  except Exception as error:
+    raise base.UserError(
+      'the model does not take these params and this batch: '
+      f'{_first_line(error)}'
+    ) from error
+  numbers = [number if real else None for number, real in enumerate(floating)]
+  numbers += [-1] * len(jax.tree.leaves(batch))
+  plan = sites.analyse(program, numbers)
+  opaque = (*opaque, *plan.opaque)
+  if not plan.sites:
+    raise base.UserError(_no_site(opaque))
+  made = jax.tree.leaves(outputs)
+  real = [number for number, each in enumerate(made) if programs.is_real(each)]
+  if not real:
+    raise base.UserError('the model returns no floating-point array')
+  scalar = made[real[0]].shape == ()
+  return Model(plan, opaque, real[0], scalar, names, shapes, floating)
+
+
+def _shapes_of_params(init: Callable[[base.Key], Any]) -> Any:
+  """The params' shapes and dtypes; init has to make something of its key."""
+  try:
+    program, _, shapes = programs.trace(init, keys.root(0))
+  except Exception as error:
+    raise base.UserError(
+      'init is not a function of the key that JAX can trace: '
+      f'{_first_line(error)}'
+    ) from error
+  (key,) = program.inputs
+  makers = programs.makers(program)
+  if not any(programs.comes_from(x, key, makers) for x in program.outputs):
+    raise base.UserError('init draws the same params whatever its key is')
+  return shapes
+
+
+def _first_line(error: Exception) -> str:
+  return f'{type(error).__name__}: {str(error).partition(chr(10))[0]}'
+
+
+def _no_site(opaque: Sequence[places.Opaque]) -> str:
+  closures = sum(each.why.endswith('params') for each in opaque)
+  if closures:
+    return (
+      f'{closures} matrix products use arrays that are not in params: return '
+      'the weights from init, and take them from the first argument'
+    )
+  hidden = ', '.join(
+    f'{each.products} in {each.operation}' for each in opaque if each.products
+  )
+  if hidden:
+    return f'no weight meets the batch where an audit can look: {hidden}'
+  return 'the model has no site: no weight of its params meets the batch'
+
+
+def _refuse_nan(batch: tuple) -> None:
+  for path, array in jax.tree_util.tree_flatten_with_path(batch)[0]:
+    array = jnp.asarray(array)
+    bad = programs.is_real(array) and int(jnp.sum(~jnp.isfinite(array)))
+    if bad:
+      name = jax.tree_util.keystr(path)
+      raise base.UserError(f'batch{name} has {bad} entries that are not finite')

@@ -1,0 +1,307 @@
+"""From what was measured of a model to the places of its audit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from initlab import base, kernels
+from initlab.models import places, plan as plans, program as programs, recognize
+from initlab.models.model import Model
+
+# Above this p-value a distribution is taken for what the draws follow.
+_LEAST_P = 1e-4
+
+
+class Results(NamedTuple):
+  """The places of an audit; see `audit.Audit`.
+
+  sites, activations, residuals, leaves, measured: as there.
+  """
+
+  sites: tuple[places.Site, ...]
+  activations: tuple[places.Activation, ...]
+  residuals: tuple[places.Residual, ...]
+  leaves: tuple[places.Leaf, ...]
+  measured: places.Measured
+
+
+def collect(
+  model: Model,
+  functions: Mapping[int, recognize.Function],
+  found: Mapping[str, Any],
+  seeds: int,
+) -> Results:
+  """The places with what was measured, in double precision.
+
+  Args:
+    model: taken apart.
+    functions: of its activations, by number.
+    found: what `audit.audit` computes, with a first axis of seeds.
+    seeds: how many.
+  """
+  namer = Namer(model, functions)
+  stats, backward = found['stats'], found['backward']
+  with_weights = tuple(
+    namer.site(each, _measured_site(each, stats, backward))
+    for each in namer.sites
+  )
+  residuals = tuple(
+    namer.residual(each, _measured_residual(stats[each.number]))
+    for each in namer.residuals
+  )
+  nan = np.full(seeds, np.nan)
+  output = {name: _wide(value) for name, value in found['output'].items()}
+  return Results(
+    with_weights,
+    tuple(
+      namer.activation(each, stats[each.number]) for each in namer.activations
+    ),
+    residuals,
+    namer.leaves(iter(found['leaves'])),
+    {
+      'output_mean': output['mean'],
+      'output_variance': nan if model.scalar else output['variance'],
+      'loss': output['mean'] if model.scalar else nan,
+      'even_loss': _wide(found['even_loss']),
+      'gradient_ratio': _gradient_ratio(with_weights, nan),
+      'token_cosine': _token_cosine(residuals, nan),
+    },
+  )
+
+
+def _wide(values: Any) -> np.ndarray:
+  return np.asarray(values, np.float64)
+
+
+def _measured_site(site: plans.Site, stats, backward) -> places.Measured:
+  found = {name: _wide(value) for name, value in stats[site.number].items()}
+  down = _wide(backward['output'][site.number])
+  measured = {}
+  if 'input_rms' in found:
+    measured['input_square'] = found['input_rms'] ** 2
+  if site.kind != 'product':
+    square = found['weight_variance'] + found['weight_mean'] ** 2
+    measured |= {
+      'weight_mean': found['weight_mean'],
+      'weight_variance': site.n_in * found['weight_variance'],
+      'weight_square': site.n_in * square,
+    }
+  measured |= {
+    'forward_mean': found['forward_mean'],
+    'forward_square': found['forward_rms'] ** 2,
+  }
+  if site.kind != 'product':
+    bias = found.get('bias_rms', 0.0)
+    measured['predicted_square'] = found['predicted_rms'] ** 2 + bias**2
+  measured |= {
+    'backward_mean': down[..., 0],
+    'backward_square': down[..., 1] ** 2,
+  }
+  if site.kind != 'product':
+    measured['weight_gradient'] = _wide(backward['weight'][site.number])[..., 1]
+  return measured
+
+
+def _measured_residual(stats: Mapping[str, Any]) -> places.Measured:
+  found = {name: _wide(value) for name, value in stats.items()}
+  with np.errstate(divide='ignore', invalid='ignore'):
+    measured = {
+      'skip_square': found['skip_rms'] ** 2,
+      'branch_square': found['branch_rms'] ** 2,
+      'sum_square': found['sum_rms'] ** 2,
+      'branch_over_skip': found['branch_rms'] / found['skip_rms'],
+      'growth': found['sum_rms'] / found['skip_rms'],
+      'correlation': found['correlation'],
+    }
+  if 'token_cosine' in found:
+    measured['token_cosine'] = found['token_cosine']
+  return measured
+
+
+def _measured_activation(
+  function: recognize.Function, stats: Mapping[str, Any]
+) -> places.Measured:
+  found = {name: _wide(value) for name, value in stats.items()}
+  mean = found['input_mean']
+  variance = np.maximum(found['input_rms'] ** 2 - mean**2, 0.0)
+  predicted_mean, predicted_square = recognize.averages(
+    function, mean, variance
+  )
+  with np.errstate(divide='ignore', invalid='ignore'):
+    growth = np.sqrt(found['slope_square'])
+    growth = growth * found['input_rms'] / found['output_rms']
+    depth = np.log(10) / np.log(growth)
+  measured = {
+    'input_mean': mean,
+    'input_square': found['input_rms'] ** 2,
+    'output_mean': found['output_mean'],
+    'output_square': found['output_rms'] ** 2,
+    'predicted_mean': predicted_mean,
+    'predicted_square': predicted_square,
+    'slope_square': found['slope_square'],
+    'dead': found['dead'],
+    'chi': growth**2,
+    'tenfold_depth': depth,
+  }
+  if 'saturated' in found:
+    measured['saturated'] = found['saturated']
+  return measured
+
+
+def _gradient_ratio(found: Sequence[places.Site], nan: np.ndarray):
+  weighed = [s for s in found if s.kind in ('matmul', 'convolution')]
+  if len(weighed) < 2:
+    return nan
+  first, last = weighed[0], weighed[-1]
+  flat = lambda site: site.measured['weight_gradient'].reshape(len(nan), -1)
+  with np.errstate(divide='ignore', invalid='ignore'):
+    return flat(first)[:, 0] / flat(last)[:, -1]
+
+
+def _token_cosine(residuals: Sequence[places.Residual], nan: np.ndarray):
+  for each in reversed(residuals):
+    if 'token_cosine' in each.measured:
+      return each.measured['token_cosine'].reshape(len(nan), -1)[:, -1]
+  return nan
+
+
+class Namer:
+  """Gives places the names that they have in a report."""
+
+  def __init__(self, model: Model, functions: Mapping[int, recognize.Function]):
+    self.model = model
+    self.functions = functions
+    plan = model.plan
+    order = list(programs.deep(plan.program))
+    pick = lambda table: [table[op] for op in order if op in table]
+    self.sites: list[plans.Site] = pick(plan.sites)
+    self.activations: list[plans.Activation] = [
+      each for each in pick(plan.activations) if each.number in functions
+    ]
+    self.residuals: list[plans.Residual] = pick(plan.residuals)
+    self.site_names = self._name_sites()
+    self.residual_names = {
+      each.number: f'add {count}'
+      for count, each in enumerate(self.residuals, start=1)
+    }
+
+  def _name_sites(self) -> dict[int, str]:
+    names, seen = {}, {}
+    for each in self.sites:
+      leaves = _joined([self.model.names[leaf] for leaf in each.leaves])
+      base_name = leaves or 'product'
+      seen[base_name] = count = seen.get(base_name, 0) + 1
+      if not leaves:
+        names[each.number] = f'product {count}'
+      else:
+        use = f' (use {count})' if count > 1 else ''
+        names[each.number] = base_name + use
+    return names
+
+  def site(self, each: plans.Site, measured: places.Measured) -> places.Site:
+    """A site as it is reported."""
+    names, plan = self.model.names, self.model.plan
+    reads: dict[int, int] = {}
+    for other in self.sites:
+      reads.setdefault(other.reads, len(reads))
+    residual = next(
+      (r.number for r in self.residuals if each.number in r.sites), None
+    )
+    return places.Site(
+      name=self.site_names[each.number],
+      kind=each.kind,
+      leaves=tuple(names[leaf] for leaf in each.leaves),
+      shape=each.shape,
+      n_in=each.n_in,
+      n_out=each.n_out,
+      axes=each.axes,
+      part=each.part,
+      iterations=each.iterations,
+      stacked=each.stacked,
+      output=each.output,
+      bias=_joined([names[leaf] for leaf in plan.biases.get(each.number, ())]),
+      activations=tuple(
+        self.functions[a.number].name
+        for a in self.activations
+        if each.number in a.sites
+      ),
+      residual=self.residual_names[residual] if residual is not None else '',
+      reads=reads[each.reads],
+      after=tuple(self.site_names[number] for number in each.after),
+      uses=sum(bool(set(each.leaves) & set(o.leaves)) for o in self.sites),
+      where=each.where,
+      measured=measured,
+    )
+
+  def activation(self, each: plans.Activation, stats) -> places.Activation:
+    """An activation as it is reported."""
+    function = self.functions[each.number]
+    site = self.site_names[each.sites[0]]
+    return places.Activation(
+      name=f'{site}: {function.name}',
+      function=function.name,
+      site=site,
+      direct=each.direct,
+      gate=each.gate,
+      iterations=each.iterations,
+      measured=_measured_activation(function, stats),
+    )
+
+  def residual(self, each: plans.Residual, measured: places.Measured):
+    """A residual add as it is reported."""
+    return places.Residual(
+      name=self.residual_names[each.number],
+      sites=tuple(self.site_names[number] for number in each.sites),
+      iterations=each.iterations,
+      shape=each.shape,
+      where=each.where,
+      measured=measured,
+    )
+
+  def leaves(self, results) -> tuple[places.Leaf, ...]:
+    """The params as they are reported; integers have no measures."""
+    found = []
+    roles = self.model.plan.roles
+    for index, (name, shape, floating) in enumerate(
+      zip(self.model.names, self.model.shapes, self.model.floating, strict=True)
+    ):
+      own = {n: _wide(v) for n, v in next(results).items()} if floating else {}
+      sample = own.pop('sample', None)
+      if own:
+        own['square'] = own['variance'] + own['mean'] ** 2
+      role = roles.get(index, 'unused') if floating else 'other'
+      family = 'fixed' if sample is None else family_of(sample, own['variance'])
+      found.append(
+        places.Leaf(name, shape.shape, str(shape.dtype), role, family, own)
+      )
+    return tuple(found)
+
+
+def _joined(names: Sequence[str]) -> str:
+  """Names of leaves as one: of more than two, the first and the last."""
+  return f'{names[0]}...{names[-1]}' if len(names) > 2 else '+'.join(names)
+
+
+def family_of(sample: np.ndarray, variance: np.ndarray) -> str:
+  """What the entries of a leaf follow, `[S, 256]` of them."""
+  from scipy import stats
+
+  from initlab import testing
+
+  if not np.isfinite(sample).all():
+    return 'independent'
+  if np.all(variance == 0):
+    return 'constant'
+  if len(sample) > 1 and np.all(sample == sample[0]):
+    return 'fixed'
+  centred = sample - sample.mean()
+  standard = np.ravel(centred / centred.std())
+  p = {
+    family: stats.kstest(
+      standard, testing.cdf(base.Law(family, 1.0)), mode='asymp'
+    ).pvalue
+    for family in kernels.DISTRIBUTIONS
+  }
+  best = max(p, key=lambda family: p[family])
+  return best if p[best] > _LEAST_P else 'independent'

@@ -1,0 +1,174 @@
+"""A small decoder-only transformer, its blocks stacked and scanned.
+
+    x = embedding[tokens] + position
+    x = x + branch * attention(norm(x))
+    x = x + branch * mlp(norm(x))           (of each block in turn)
+    logits = norm(x) readout
+
+Blocks are pre-norm (RMSNorm), attention is causal, and no layer has a bias. All
+blocks' weights lie in one array a kind, with a leading axis of blocks, and
+`apply` scans over it: the program is as large for 100 blocks as for one.
+
+References:
+  Radford et al., 2019, GPT-2, section 2.3, for the placing of the norms.
+  Zhang & Sennrich, 2019, RMSNorm. https://arxiv.org/abs/1910.07467
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from initlab import base
+from initlab.models import leaves
+from initlab.models.leaves import Leaf
+
+_EPSILON = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """What a transformer is made of.
+
+  vocabulary: how many tokens there are.
+  length: the longest sequence.
+  width: of the residual stream, a multiple of `heads`.
+  heads: of attention, each of width / heads.
+  blocks: attention and MLP, once each.
+  expansion: the hidden width of the MLP over `width`.
+  """
+
+  vocabulary: int
+  length: int
+  width: int = 64
+  heads: int = 4
+  blocks: int = 2
+  expansion: int = 4
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      if getattr(self, field.name) < 1:
+        raise base.UserError(f'{field.name} of a transformer is at least 1')
+    if self.width % self.heads:
+      raise base.UserError(
+        f'a width of {self.width} is no multiple of {self.heads} heads'
+      )
+
+
+def declared(config: Config) -> Any:
+  """The leaves, a pytree of `Leaf`: shapes, default schemes and axes."""
+  n, blocks, hidden = (
+    config.width,
+    config.blocks,
+    config.expansion * config.width,
+  )
+  heads = (config.heads, n // config.heads)
+
+  def kernel(shape, in_axis, out_axis):
+    axes = {'in_axis': in_axis, 'out_axis': out_axis, 'batch_axis': 0}
+    return Leaf((blocks, *shape), 'lecun_normal', axes)
+
+  project = kernel((n, *heads), 1, (2, 3))
+  return {
+    'embedding': Leaf((config.vocabulary, n), 'normal:std=1'),
+    'position': Leaf((config.length, n), 'normal:std=1'),
+    'blocks': {
+      'attention': {
+        'norm': Leaf((blocks, n), 'ones'),
+        'query': project,
+        'key': project,
+        'value': project,
+        'out': kernel((*heads, n), (1, 2), 3),
+      },
+      'mlp': {
+        'norm': Leaf((blocks, n), 'ones'),
+        'up': kernel((n, hidden), 1, 2),
+        'down': kernel((hidden, n), 1, 2),
+      },
+    },
+    'norm': Leaf((n,), 'ones'),
+    'readout': Leaf(
+      (n, config.vocabulary), 'lecun_normal', {'in_axis': 0, 'out_axis': 1}
+    ),
+  }
+
+
+def init(
+  key: base.Key, config: Config, choice: leaves.Choice | None = None
+) -> Any:
+  """Draws a transformer.
+
+  Args:
+    key: it is consumed.
+    config: its sizes.
+    choice: patterns of names and the schemes that draw the leaves that they
+      match, as in `{'*/out': 'zeros'}`, see `leaves.draw`.
+
+  Returns:
+    A tree of arrays; `declared` has their names and shapes.
+
+  Examples:
+    >>> from initlab import keys
+    >>> config = Config(vocabulary=8, length=16)
+    >>> params = jax.eval_shape(lambda: init(keys.root(0), config))
+    >>> params['blocks']['attention']['query'].shape
+    (2, 64, 4, 16)
+  """
+  return leaves.draw(key, declared(config), choice)
+
+
+def apply(
+  params: Any,
+  tokens: base.Array,
+  *,
+  activation: base.Activation = jax.nn.gelu,
+  attention_exponent: float = 0.5,
+  branch: float = 1.0,
+) -> base.Array:
+  """The logits of the token that follows each token.
+
+  Args:
+    params: as `init` draws them.
+    tokens: `[B, T]` integers below the vocabulary, T at most `length`.
+    activation: of the MLPs.
+    attention_exponent: query . key is divided by head_dim to this power: 1/2 as
+      in the Transformer, 1 in the maximal update parametrization.
+    branch: what multiplies each residual branch: 1, or with the base depth over
+      the depth CompleteP's.
+
+  Returns:
+    `[B, T, vocabulary]`.
+  """
+  x = params['embedding'][tokens] + params['position'][: tokens.shape[-1]][None]
+
+  def block(x: base.Array, layer: Any) -> tuple[base.Array, None]:
+    x = x + branch * _attention(layer['attention'], x, attention_exponent)
+    return x + branch * _mlp(layer['mlp'], x, activation), None
+
+  x, _ = jax.lax.scan(block, x, params['blocks'])
+  return _norm(x, params['norm']) @ params['readout']
+
+
+def _attention(layer: Any, x: base.Array, exponent: float) -> base.Array:
+  x = _norm(x, layer['norm'])
+  query, key, value = (
+    jnp.einsum('btn,nhd->bthd', x, layer[name])
+    for name in ('query', 'key', 'value')
+  )
+  logits = jnp.einsum('bthd,bshd->bhts', query, key)
+  logits = logits / query.shape[-1] ** exponent
+  seen = jnp.tril(jnp.ones(logits.shape[-2:], bool))
+  weights = jax.nn.softmax(jnp.where(seen, logits, -jnp.inf))
+  mixed = jnp.einsum('bhts,bshd->bthd', weights, value)
+  return jnp.einsum('bthd,hdn->btn', mixed, layer['out'])
+
+
+def _mlp(layer: Any, x: base.Array, activation: base.Activation) -> base.Array:
+  return activation(_norm(x, layer['norm']) @ layer['up']) @ layer['down']
+
+
+def _norm(x: base.Array, scale: base.Array) -> base.Array:
+  square = jnp.mean(x**2, axis=-1, keepdims=True)
+  scale = scale.reshape((1,) * (x.ndim - 1) + scale.shape)
+  return x * jax.lax.rsqrt(square + _EPSILON) * scale

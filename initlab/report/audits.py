@@ -1,0 +1,330 @@
+"""The report of an audit: tables, text and page.
+
+Numbers are means over seeds with their 95% intervals: geometric ones of second
+moments and their ratios, which range over decades, arithmetic ones of shares.
+Of a place in a loop there is a row for the first iteration and one for the
+last.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import io
+import json
+import math
+import pathlib
+import textwrap
+from typing import Any
+
+import numpy as np
+
+from initlab import stats
+from initlab.engine import files
+from initlab.models import places
+from initlab.models.audit import Audit
+from initlab.models.finding import Finding
+from initlab.report import page as pages, tables
+from initlab.report.plots import audits as plots, style
+
+READING = (
+  'How to read: [95% interval over seeds]. rms is a root mean square over the '
+  'batch, positions and units together; s is the output of a site with its '
+  'bias, g the gradient with respect to it. Predicted: rms s if the weights '
+  'are independent of each other and of the input. Of a loop, the first and '
+  'the last iteration. '
+)
+
+# Column -> the measure, and whether its root is shown.
+_SITES: dict[tuple[str, str], tuple[str, bool]] = {
+  ('weights', 'n_in Var w'): ('weight_variance', False),
+  ('rms s', 'measured'): ('forward_square', True),
+  ('rms s', 'predicted'): ('predicted_square', True),
+  ('rms g', 'measured'): ('backward_square', True),
+  ('rms dC/dw', 'measured'): ('weight_gradient', False),
+}
+_ACTIVATIONS: dict[tuple[str, str], tuple[str, bool]] = {
+  ('rms f', 'measured'): ('output_square', True),
+  ('rms f', 'predicted'): ('predicted_square', True),
+  ('units', 'dead'): ('dead', False),
+  ('units', 'saturated'): ('saturated', False),
+  ('error', 'growth of its square'): ('chi', False),
+  ('error', 'layers to tenfold'): ('tenfold_depth', False),
+}
+_RESIDUALS: dict[tuple[str, str], tuple[str, bool]] = {
+  ('rms', 'branch over stream'): ('branch_over_skip', False),
+  ('rms', 'sum over stream'): ('growth', False),
+  ('cosine', 'of two tokens'): ('token_cosine', False),
+}
+_SHARES = ('dead', 'saturated', 'token_cosine', 'correlation')
+
+
+def average(measure: str, values: np.ndarray) -> stats.Estimate:
+  """The mean over seeds `[S]`: geometric of what is positive by its nature."""
+  plain = measure in _SHARES or measure.endswith('mean')
+  if plain or not np.all(values > 0):
+    return stats.mean(values)
+  return stats.geometric_mean(values)
+
+
+def contents(audit: Audit) -> list[tables.Table]:
+  """Sites, activations, residual adds and the model as a whole."""
+  found = [
+    _table('Sites', 'site', audit.sites, _SITES, _of_site),
+    _table('Activations', 'activation', audit.activations, _ACTIVATIONS),
+    _table('Residual adds', 'add', audit.residuals, _RESIDUALS),
+    _whole(audit),
+  ]
+  return [table for table in found if table.index.cells]
+
+
+def _short(audit: Audit) -> tables.Table:
+  """The sites, with what answers the question."""
+  columns = {
+    (head, ''): _SITES[column]
+    for head, column in (
+      ('n_in Var w', ('weights', 'n_in Var w')),
+      ('rms s', ('rms s', 'measured')),
+      ('rms dC/ds', ('rms g', 'measured')),
+    )
+  }
+  return _table('Sites', 'site', audit.sites, columns)
+
+
+def _ends(values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+  """Of a place in a loop, the first iteration and the last, `[S]` each."""
+  flat = values.reshape(len(values), -1)
+  last = flat.shape[1]
+  if last == 1:
+    return [('', flat[:, 0])]
+  return [(f' 1 of {last}', flat[:, 0]), (f' {last}', flat[:, -1])]
+
+
+def _table(
+  title: str,
+  head: str,
+  found: Sequence[Any],
+  columns: Mapping[tuple[str, str], tuple[str, bool]],
+  facts: Callable[[Any], dict[str, str]] = lambda place: {},
+) -> tables.Table:
+  names: list[str] = []
+  told: dict[str, list[str]] = {}
+  cells: dict[tuple[str, str], list[str]] = {column: [] for column in columns}
+  for place in found:
+    first = next(iter(place.measured.values()))
+    for end, (suffix, _) in enumerate(_ends(first)):
+      names.append(f'{place.name}{suffix}')
+      for name, fact in facts(place).items():
+        told.setdefault(name, []).append(fact)
+      for column, (measure, root) in columns.items():
+        cells[column].append(_cell(place.measured, measure, end, root))
+  return tables.Table(
+    title,
+    tables.Column('', head, names),
+    [tables.Column('', name, column) for name, column in told.items()]
+    + [
+      tables.Column(group, name, column)
+      for (group, name), column in cells.items()
+      if any(cell != '-' for cell in column)
+    ],
+  )
+
+
+def _cell(measured: places.Measured, measure: str, end: int, root: bool) -> str:
+  if measure not in measured:
+    return '-'
+  _, values = _ends(measured[measure])[end]
+  values = np.sqrt(values) if root else values
+  unit = '%' if measure in ('dead', 'saturated') else ''
+  return tables.cell(average(measure, values), unit)
+
+
+def _of_site(site: places.Site) -> dict[str, str]:
+  shape = 'x'.join(map(str, site.shape))
+  return {'kind': site.kind, 'shape': shape, 'fan-in': str(site.n_in)}
+
+
+def _whole(audit: Audit) -> tables.Table:
+  names = [
+    name for name, values in audit.measured.items() if np.isfinite(values).any()
+  ]
+  what = places.MEASURES['model']
+  found = [tables.cell(average(name, audit.measured[name])) for name in names]
+  return tables.Table(
+    'The model as a whole',
+    tables.Column('', 'measure', [what[name] for name in names]),
+    [tables.Column('', 'over seeds', found)],
+  )
+
+
+def verdict(audit: Audit, findings: Sequence[Finding]) -> list[str]:
+  """The answer: a sentence a finding, and what the audit did not see."""
+  lines = [f'{each.kind}: {each.sentence}' for each in findings]
+  if not lines:
+    lines = [
+      f'nothing is wrong at {len(audit.sites)} sites, over {audit.seeds} seeds'
+    ]
+  return lines + unseen(audit)
+
+
+def unseen(audit: Audit) -> list[str]:
+  """What the audit did not look into."""
+  return [
+    f'not audited: {each.operation}'
+    + (f' at {each.where}' if each.where else '')
+    + (f', {each.products} matrix products inside' if each.products else '')
+    + f', {each.why}'
+    for each in audit.opaque
+  ]
+
+
+def text(
+  audit: Audit,
+  findings: Sequence[Finding],
+  facts: Mapping[str, str],
+  width: int = 100,
+  *,
+  verbose: bool = False,
+) -> str:
+  """The report for a terminal: verdict, tables, and how to run it again.
+
+  Args:
+    audit: what was measured.
+    findings: what is wrong.
+    facts: what decides the numbers, and where the files are.
+    width: columns of the terminal.
+    verbose: whether to print all tables, not just that of the sites.
+  """
+  wrap = lambda line: textwrap.fill(
+    line,
+    width,
+    initial_indent='  ',
+    subsequent_indent='    ',
+    break_long_words=False,
+    break_on_hyphens=False,
+  )
+  parts = ['verdict\n' + '\n'.join(map(wrap, verdict(audit, findings)))]
+  shown = contents(audit) if verbose else [_short(audit), _whole(audit)]
+  parts += [f'{each.title}\n\n{tables.grid(each, width)}' for each in shown]
+  if verbose:
+    parts.append(textwrap.fill(READING, width))
+  margin = max(map(len, facts), default=0) + 2
+  parts.append('\n'.join(f'{k.ljust(margin)}{v}' for k, v in facts.items()))
+  return '\n\n'.join(part for part in parts if part) + '\n'
+
+
+def page(
+  name: str,
+  audit: Audit,
+  findings: Sequence[Finding],
+  facts: Mapping[str, str],
+) -> str:
+  """The report as one HTML page that needs no other file and no network."""
+  return pages.render(
+    'audit.html',
+    name='audit',
+    summary=f'What the initialization of {name} does',
+    introduction=[],
+    findings=findings,
+    unseen=unseen(audit),
+    sites=len(audit.sites),
+    seeds=audit.seeds,
+    pictures=pictures(audit),
+    reading=READING,
+    tables=contents(audit),
+    facts=facts,
+  )
+
+
+def pictures(audit: Audit) -> list[pages.Picture]:
+  """The figures of an audit with their captions."""
+  return [
+    pages.drawn(
+      name, each.title, style.svg(plots.draw(audit, name)), each.caption
+    )
+    for name, each in plots.FIGURES.items()
+    if each.applies(audit)
+  ]
+
+
+def write(
+  name: str,
+  audit: Audit,
+  findings: Sequence[Finding],
+  facts: Mapping[str, str],
+  place: pathlib.Path,
+) -> None:
+  """Writes figures, rows, JSON and, last, the page into a folder."""
+  for figure, each in plots.FIGURES.items():
+    if each.applies(audit):
+      drawn = plots.draw(audit, figure)
+      files.write_text(place / f'{figure}.svg', style.svg(drawn))
+      files.write_bytes(place / f'{figure}.png', style.png(drawn))
+  rows = io.BytesIO()
+  audit.to_frame().to_parquet(rows, index=False)
+  files.write_bytes(place / 'rows.parquet', rows.getvalue())
+  content = as_json(name, audit, findings, facts)
+  files.write_text(place / 'report.json', content)
+  files.write_text(place / 'report.html', page(name, audit, findings, facts))
+
+
+def as_json(
+  name: str,
+  audit: Audit,
+  findings: Sequence[Finding],
+  facts: Mapping[str, str],
+) -> str:
+  """The outcome for machines: findings, measures with intervals, facts."""
+  kinds = {
+    'site': audit.sites,
+    'activation': audit.activations,
+    'residual': audit.residuals,
+    'leaf': audit.leaves,
+  }
+  content = {
+    'model': name,
+    'seeds': audit.seeds,
+    'findings': [
+      {
+        'kind': each.kind,
+        'leaf': each.leaf,
+        'site': each.site,
+        'factor': _numbers(each.factor),
+        'sentence': each.sentence,
+      }
+      for each in findings
+    ],
+    'not_audited': unseen(audit),
+    'places': [
+      {
+        'kind': kind,
+        'name': place.name,
+        'measured': {
+          measure: [
+            _numbers(average(measure, column)) for column in _columns(values)
+          ]
+          for measure, values in place.measured.items()
+        },
+      }
+      for kind, found in kinds.items()
+      for place in found
+    ],
+    'measured': {
+      measure: _numbers(average(measure, values))
+      for measure, values in audit.measured.items()
+    },
+    'facts': dict(facts),
+  }
+  return json.dumps(content, indent=1) + '\n'
+
+
+def _columns(values: np.ndarray) -> Iterable[np.ndarray]:
+  return values.reshape(len(values), -1).T
+
+
+def _numbers(estimate: stats.Estimate) -> dict[str, float | int | None]:
+  """Value, ends and seeds; null for what is not finite."""
+  known = lambda x: float(x) if math.isfinite(float(x)) else None
+  return {
+    'value': known(estimate.value),
+    'low': known(estimate.low),
+    'high': known(estimate.high),
+    'seeds': int(estimate.n),
+  }
