@@ -1,0 +1,587 @@
+"""What a notebook calls: an instrument in one line.
+
+    report = initlab.variance(init=['standard', 'glorot', spread])
+    report                      # verdict, table and figure; text in a terminal
+    report.to_frame()           # one row a seed and layer
+    report.figure('gradient_std')
+    initlab.audit(init, model, batch)               # of any JAX model
+
+The knobs are those of the command line, as Python values; a list is a sweep.
+Numbers are those of the command line, too, bit for bit at the same lanes and
+devices of one kind. Nothing is written unless a folder is named: with
+`out='results'` the rows lie where the command line looks for them, and what is
+there is not computed again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+import dataclasses
+import itertools
+import pathlib
+import tempfile
+import typing
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from initlab import base, claims, stats
+from initlab.engine import study
+from initlab.experiment import Experiment, Outcome
+from initlab.instruments import learning as learnings, variance as variances
+from initlab.launch import parsing, progress
+from initlab.models import (
+  audit as audits,
+  coordinates as coordinate_checks,
+  expected,
+  parametrization,
+  redraw as redraws,
+  uses,
+  verdict as verdicts,
+)
+from initlab.models.finding import KINDS, Finding
+from initlab.report import (
+  audits as audit_reports,
+  comparison,
+  page,
+  publish,
+  summary,
+  tables,
+  text,
+)
+
+if TYPE_CHECKING:
+  import pandas as pd
+  import pyarrow as pa
+
+
+class Report:
+  """A study: settings, each measured over seeds.
+
+  experiment: the program.
+  outcomes: one `experiment.Outcome` a setting: `[S, ...]` arrays and theory.
+  """
+
+  def __init__(
+    self,
+    experiment: Experiment,
+    outcomes: Sequence[Outcome],
+    rows: 'pa.Table',
+    facts: Mapping[str, str],
+  ):
+    self.experiment = experiment
+    self.outcomes = tuple(outcomes)
+    self._rows = rows
+    self._facts = facts
+
+  @property
+  def verdict(self) -> str:
+    """The answer in words and numbers, a paragraph a setting."""
+    return '\n'.join(
+      f'{outcome.label}: {line}'
+      for outcome in self.outcomes
+      for line in self.experiment.verdict(outcome)
+    )
+
+  @property
+  def claims(self) -> dict[str, bool | None]:
+    """Claim -> whether it holds, None where the run cannot tell."""
+    stated = self.experiment.claims
+    found = claims.findings(stated, self.outcomes)
+    return {c.name: f.holds for c, f in zip(stated, found, strict=True)}
+
+  def to_frame(self) -> 'pd.DataFrame':
+    """The rows: one a seed and place, as `pd.read_parquet` reads them."""
+    return self._rows.to_pandas()
+
+  @property
+  def figures(self) -> tuple[str, ...]:
+    """The names that `figure` takes."""
+    return tuple(panel.name for panel in self.experiment.panels)
+
+  def figure(self, name: str) -> Any:
+    """Draws one figure, of matplotlib.
+
+    Args:
+      name: one of `figures`, or the measure that it is of.
+
+    Raises:
+      UserError: there is no such figure, or more than one of the measure.
+    """
+    from initlab.report.plots import figure, style
+
+    return style.shown(figure.figure(self._panel(name), self.outcomes))
+
+  def _panel(self, name: str) -> Any:
+    table = {panel.name: panel for panel in self.experiment.panels}
+    of_field = [each for each in table.values() if each.field == name]
+    if len(of_field) == 1:
+      return of_field[0]
+    return base.lookup(table, 'figure', name)
+
+  def compare(
+    self, other: 'Report | None' = None, field: str = ''
+  ) -> 'pd.DataFrame':
+    """Compares settings by tests that are paired by seed.
+
+    Args:
+      other: whose settings are compared with these; None compares these with
+        each other.
+      field: a measure of the whole network, lower the better; the experiment's
+        own if it is not given.
+
+    Returns:
+      One row a pair of settings: the difference of b minus a with its 95%
+      interval, p by the permutation test and Holm's correction of it, and the
+      seeds that show half the difference.
+
+    Raises:
+      UserError: the measure is none of a whole network, or none is given where
+        the experiment compares none.
+    """
+    import pandas as pd
+
+    names = [name for name, axes in self.outcomes[0].axes.items() if axes == ()]
+    field = field or next(iter(self.experiment.compared), '')
+    base.lookup(dict.fromkeys(names), 'measure of a whole network', field)
+    pairs = itertools.combinations(self.outcomes, 2)
+    if other is not None:
+      pairs = itertools.product(self.outcomes, other.outcomes)
+    found = comparison.compare_pairs(field, list(pairs))
+    return pd.DataFrame(
+      {
+        'a': each.a,
+        'b': each.b,
+        'difference': float(each.difference.value),
+        'low': float(each.difference.low),
+        'high': float(each.difference.high),
+        'p': each.p,
+        'p_holm': each.holm,
+        'seeds_needed': float(each.needed.value),
+      }
+      for each in found
+    )
+
+  def save(self, folder: str | pathlib.Path) -> pathlib.Path:
+    """Writes the report's page, its figures and its tables into a folder.
+
+    Returns:
+      The path of the page.
+    """
+    place = pathlib.Path(folder)
+    publish.write(self.experiment, self.outcomes, self._facts, place)
+    return place / 'report.html'
+
+  def __repr__(self) -> str:
+    return text.text(self.experiment, self.outcomes, self._facts)
+
+  def _repr_html_(self) -> str:
+    from initlab.report.plots import figure, style
+
+    panel = self.experiment.panels[0]
+    svg = style.svg(figure.figure(panel, self.outcomes))
+    return page.render(
+      'notebook.html',
+      settings=page.settings(self.experiment, self.outcomes),
+      tables=_first(summary.contents(self.experiment, self.outcomes)),
+      pictures=[page.picture('figure', panel, self.outcomes, svg)],
+      figures=self.figures,
+    )
+
+
+def _first(found: Sequence[tables.Table]) -> list[tables.Table]:
+  return list(found[:1])
+
+
+class AuditReport:
+  """The audit of a model, with its verdict.
+
+  audit: what was measured, see `models.audit.Audit`.
+  findings: what is wrong, see `models.verdict`.
+  """
+
+  def __init__(
+    self,
+    audit: audits.Audit,
+    findings: Sequence[Finding],
+    init: Callable[[base.Key], Any],
+  ):
+    self.audit = audit
+    self.findings = tuple(findings)
+    self._init = init
+
+  @property
+  def verdict(self) -> str:
+    """A sentence a finding, and what the audit did not look into."""
+    return '\n'.join(audit_reports.verdict(self.audit, self.findings))
+
+  def to_frame(self) -> 'pd.DataFrame':
+    """One row a seed, place, iteration and measure."""
+    return self.audit.to_frame()
+
+  def check(
+    self,
+    expect: expected.Expected | None = None,
+    fail_on: Iterable[str] = tuple(KINDS),
+  ) -> None:
+    """Raises if something is wrong: for a test or a CI.
+
+    Args:
+      expect: declared laws, pattern of leaves -> law, as in
+        `{'*/out/kernel': 'normal(.02 / sqrt(2 * L))'}`, or a TOML file of them.
+      fail_on: the kinds of findings that count.
+
+    Raises:
+      VerdictError: with leaf and factor of each finding.
+      UserError: a law or a kind is not understood.
+    """
+    verdicts.check(self.audit, expect, fail_on)
+
+  def redraw(
+    self, key: base.Key, scheme: Any, select: str = ''
+  ) -> redraws.Redrawn:
+    """Draws the model, and then its kernels, or selected leaves, by a scheme.
+
+    Which axes of a leaf are fan-in and fan-out follows from the model.
+
+    Args:
+      key: of the draw; it is consumed.
+      scheme: a scheme of the lab by name, as 'he_normal', or an initializer.
+      select: a pattern of leaves, as '*/kernel'; '' for all kernels.
+
+    Returns:
+      The params, the leaves that were drawn, and those that were left, each
+      with the reason.
+    """
+    found, params = uses.of(self.audit), self._init(key)
+    if select:
+      return redraws.redraw(found, params, key, choice={select: scheme})
+    return redraws.redraw(found, params, key, scheme)
+
+  @property
+  def figures(self) -> tuple[str, ...]:
+    """The names that `figure` takes."""
+    from initlab.report.plots import audits as plots
+
+    return tuple(
+      name for name, each in plots.FIGURES.items() if each.applies(self.audit)
+    )
+
+  def figure(self, name: str = 'forward') -> Any:
+    """Draws one figure, of matplotlib.
+
+    Raises:
+      UserError: there is no such figure.
+    """
+    from initlab.report.plots import audits as plots, style
+
+    base.lookup(dict.fromkeys(self.figures), 'figure', name)
+    return style.shown(plots.draw(self.audit, name))
+
+  def compare(self, other: 'AuditReport') -> 'pd.DataFrame':
+    """The other model's measures over this one's, paired by seed.
+
+    Returns:
+      One row a place of the same name, iteration and positive measure: the
+      geometric mean of the ratio with its 95% interval.
+
+    Raises:
+      UserError: the seeds are not the same.
+    """
+    import pandas as pd
+
+    ours, theirs = self.audit, other.audit
+    if (ours.seeds, ours.root_seed) != (theirs.seeds, theirs.root_seed):
+      raise base.UserError('the two audits are not of the same seeds')
+    keys = ['kind', 'name', 'measure', 'iteration']
+    both = self.to_frame().merge(other.to_frame(), on=[*keys, 'seed'])
+    rows = []
+    for place, group in both.groupby(keys, sort=False):
+      one, two = group['value_x'].to_numpy(), group['value_y'].to_numpy()
+      if (one > 0).all() and (two > 0).all():
+        ratio = stats.paired_ratio(two, one)
+        ends = map(float, (ratio.value, ratio.low, ratio.high))
+        rows.append((*place, *ends))
+    return pd.DataFrame(rows, columns=[*keys, 'ratio', 'low', 'high'])
+
+  def save(self, folder: str | pathlib.Path) -> pathlib.Path:
+    """Writes the page, its figures, rows and JSON into a folder.
+
+    Returns:
+      The path of the page.
+    """
+    place = pathlib.Path(folder)
+    facts = {'seeds': f'{self.audit.seeds} of root seed {self.audit.root_seed}'}
+    audit_reports.write('model', self.audit, self.findings, facts, place)
+    return place / 'report.html'
+
+  def __repr__(self) -> str:
+    return audit_reports.text(self.audit, self.findings, {}, 80)
+
+  def _repr_html_(self) -> str:
+    return page.render(
+      'notebook.html',
+      settings=[
+        {
+          'label': f'{len(self.audit.sites)} sites',
+          'seeds': f'{self.audit.seeds} seeds',
+          'verdict': audit_reports.verdict(self.audit, self.findings),
+          'remarks': [],
+        }
+      ],
+      tables=_first(audit_reports.contents(self.audit)),
+      pictures=audit_reports.pictures(self.audit)[:1],
+      figures=self.figures,
+    )
+
+
+def audit(
+  init: Callable[[base.Key], Any],
+  model: Callable[..., Any],
+  batch: Any,
+  *,
+  seeds: int = 32,
+  root_seed: int = 0,
+  lanes: int = 1,
+  expect: expected.Expected | None = None,
+) -> AuditReport:
+  """Audits any JAX model at its initialization, over seeds.
+
+  Args:
+    init: `key -> params`, any pytree of arrays.
+    model: `(params, *batch) -> output or loss`; of Flax, Equinox and Haiku, see
+      `models.adapters`.
+    batch: the tuple of the other arguments; what is not a tuple is the only
+      one.
+    seeds: how many initializations are measured.
+    root_seed: the integer that all keys come from.
+    lanes: how many seeds are measured at once.
+    expect: declared laws, see `AuditReport.check`.
+
+  Raises:
+    UserError: what is given cannot be audited; the sentence says why.
+  """
+  with jax.default_matmul_precision('highest'):
+    found = audits.audit(
+      init, model, batch, seeds=seeds, root_seed=root_seed, lanes=lanes
+    )
+  return AuditReport(found, verdicts.findings(found, expect), init)
+
+
+class CoordinateReport:
+  """A coordinate check, see `models.coordinates`.
+
+  coordinates: what was measured.
+  """
+
+  def __init__(self, coordinates: coordinate_checks.Coordinates):
+    self.coordinates = coordinates
+
+  @property
+  def verdict(self) -> str:
+    """The slopes of every site, and those that are out of tolerance."""
+    return str(self.coordinates)
+
+  def to_frame(self) -> 'pd.DataFrame':
+    """One row a site, width, seed and step."""
+    return self.coordinates.to_frame()
+
+  def figure(self) -> Any:
+    """Sizes and their changes against width, of matplotlib."""
+    from initlab.report.plots import audits as plots, style
+
+    return style.shown(plots.coordinates(self.coordinates))
+
+  def __repr__(self) -> str:
+    return self.verdict
+
+  def _repr_html_(self) -> str:
+    from initlab.report.plots import style
+
+    title = 'Sizes of activations and of their changes, by width'
+    caption = 'Lines: geometric means over seeds; bands: their 95% intervals.'
+    svg = style.svg(self.figure())
+    return page.render(
+      'notebook.html',
+      settings=[
+        {
+          'label': 'coordinate check',
+          'seeds': f'{len(self.coordinates.start)} seeds',
+          'verdict': self.verdict.split('\n')[1:],
+          'remarks': [],
+        }
+      ],
+      tables=[],
+      pictures=[page.drawn('coordinates', title, svg, caption)],
+      figures=(),
+    )
+
+
+def coordinate_check(
+  make: parametrization.Make,
+  widths: Sequence[int] = (64, 128, 256, 512),
+  **options: Any,
+) -> CoordinateReport:
+  """Trains a model of several widths for a few steps, and compares sizes.
+
+  Args:
+    make: `width -> (init, loss, batch)`.
+    widths: two or more.
+    **options: of `models.coordinates.coordinate_check`: optimizer, rules,
+      steps, seeds, root_seed, tolerance.
+
+  Raises:
+    UserError: as there.
+  """
+  with jax.default_matmul_precision('highest'):
+    return CoordinateReport(
+      coordinate_checks.coordinate_check(make, widths, **options)
+    )
+
+
+def variance(
+  *,
+  seeds: int | Iterable[int] = 32,
+  root_seed: int = 0,
+  lanes: int = 0,
+  out: str | pathlib.Path | None = None,
+  data_dir: str = '',
+  **knobs: Any,
+) -> Report:
+  """What initializations do to the signal going up and the gradient down.
+
+  Args:
+    seeds: how many, or which.
+    root_seed: the integer that all keys come from.
+    lanes: the vmap width; 0 for the lab's own choice.
+    out: the folder of results; None keeps nothing.
+    data_dir: the folder of downloaded data sets, where one is needed.
+    **knobs: of `experiments.variance`: init, activation, widths, depth,
+      dataset, gain, bias, loss, examples, ...; a list is a sweep. `init` and
+      `activation` take functions, too.
+
+  Raises:
+    UserError: a knob that there is not, or a value that it does not take.
+  """
+  return run(
+    variances.EXPERIMENT,
+    seeds=seeds,
+    root_seed=root_seed,
+    lanes=lanes,
+    out=out,
+    data_dir=data_dir,
+    **knobs,
+  )
+
+
+def learning(
+  *,
+  seeds: int | Iterable[int] = 32,
+  root_seed: int = 0,
+  lanes: int = 0,
+  out: str | pathlib.Path | None = None,
+  data_dir: str = '',
+  **knobs: Any,
+) -> Report:
+  """How fast and how well networks learn from initializations.
+
+  Args:
+    seeds, root_seed, lanes, out, data_dir: as for `variance`.
+    **knobs: of `experiments.learning`: init, activation, widths, dataset,
+      optimizer, learning_rate, batch_size, steps, ...; a list is a sweep.
+
+  Raises:
+    UserError: as `variance`.
+  """
+  return run(
+    learnings.EXPERIMENT,
+    seeds=seeds,
+    root_seed=root_seed,
+    lanes=lanes,
+    out=out,
+    data_dir=data_dir,
+    **knobs,
+  )
+
+
+def run(
+  experiment: Experiment,
+  *,
+  seeds: int | Iterable[int] = 32,
+  root_seed: int = 0,
+  lanes: int = 0,
+  out: str | pathlib.Path | None = None,
+  data_dir: str = '',
+  **knobs: Any,
+) -> Report:
+  """Runs any experiment, as `variance` runs its own.
+
+  Args:
+    experiment: the program.
+    seeds, root_seed, lanes, out, data_dir, **knobs: as for `variance`, with the
+      experiment's own knobs and defaults.
+
+  Raises:
+    UserError: as `variance`.
+  """
+  chosen = settings(experiment, knobs)
+  with contextlib.ExitStack() as stack:
+    if out is None:
+      out = stack.enter_context(tempfile.TemporaryDirectory())
+    stack.enter_context(jax.default_matmul_precision('highest'))
+    stack.enter_context(jax.threefry_partitionable(True))
+    stack.enter_context(jax.default_prng_impl('threefry2x32'))
+    options = study.Options(
+      seeds=parsing.seeds(range(seeds) if isinstance(seeds, int) else seeds),
+      root_seed=root_seed,
+      lanes=lanes,
+      devices=0,
+      matmul_precision='highest',
+      out=pathlib.Path(out),
+      data_dir=data_dir,
+      command=f'initlab.lab.run of {experiment.name}',
+    )
+    outcomes, tasks = study.run(experiment, chosen, options, progress.bar)
+    facts = publish.facts(experiment, tasks, options)
+    rows = study.rows(tasks, options.seeds)
+  return Report(experiment, outcomes, rows, facts)
+
+
+def settings(experiment: Experiment, knobs: Mapping[str, Any]) -> list[Any]:
+  """The product of all lists among knobs, as Configs.
+
+  Args:
+    experiment: whose knobs they are.
+    knobs: name -> a value, or a list of values. What is not given has the
+      experiment's default.
+
+  Raises:
+    UserError: a knob that there is not, or a value that it does not take.
+
+  Examples:
+    >>> two = settings(variances.EXPERIMENT, {'widths': ['6x2', (5, 4)]})
+    >>> [config.widths for config in two]
+    [(6, 6), (5, 4)]
+  """
+  fields = {each.name: each for each in dataclasses.fields(experiment.config)}
+  hints = typing.get_type_hints(experiment.config)
+  defaults = {
+    name: value.split(',')
+    for name, value in experiment.defaults.items()
+    if name in fields
+  }
+  lists = {}
+  for name, given in {**defaults, **knobs}.items():
+    base.lookup(fields, 'knob', name)
+    values = given if isinstance(given, list) else [given]
+    if not values:
+      raise base.UserError(f'{name}=[]: at least one value')
+    lists[name] = [
+      parsing.knob(fields[name], hints[name], value)
+      if isinstance(value, str)
+      else value
+      for value in values
+    ]
+  return [
+    experiment.config(**dict(zip(lists, point, strict=True)))
+    for point in itertools.product(*lists.values())
+  ]

@@ -1,0 +1,184 @@
+"""What a notebook calls: its numbers are those of the command line."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import initlab
+from initlab import base
+from initlab.instruments import variance
+from tests.helpers import studies
+
+_TINY = {'dataset': 'xor', 'examples': 4, 'widths': (6, 5)}
+
+
+@pytest.fixture(scope='module')
+def report():
+  return initlab.variance(init='he', bias=[0, 0.5], seeds=6, **_TINY)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore:1 settings:UserWarning')
+def test_a_function_without_a_name_is_an_initializer(tmp_path):
+  """Another one of the same name is another program, and is computed."""
+  knobs = {**_TINY, 'seeds': 6, 'out': tmp_path}
+  reports = [
+    initlab.variance(
+      init=lambda key, shape, dtype, scale=scale: (
+        scale * jax.random.normal(key, shape, dtype)
+      ),
+      **knobs,
+    )
+    for scale in (1.0, 2.0)
+  ]
+  std = [each.outcomes[0].measured['activation_std'] for each in reports]
+  assert (std[1] != std[0]).all()
+  assert 'estimated from' in reports[0].verdict
+
+
+def test_a_list_is_a_sweep(report):
+  labels = [outcome.label for outcome in report.outcomes]
+  assert labels == ['bias 0', 'bias 0.5']
+  assert 'upward, the signal' in report.verdict
+  rows = report.to_frame()
+  assert len(rows) == 2 * 6 * 4  # layers 1 to 3, and the network as a whole
+  assert sorted(set(rows.seed)) == list(range(6))
+  table = report.compare(field='cost')
+  costs = [each.measured['cost'] for each in report.outcomes]
+  np.testing.assert_allclose(
+    table.difference, [np.mean(costs[1] - costs[0])], rtol=1e-6
+  )
+  assert report.figure('gradient_std').axes
+  assert 'gradient_std_depth' in report.figures
+  html = report._repr_html_()
+  assert '<svg' in html and 'upward, the signal' in html
+  assert 'bias 0.5' in repr(report)
+
+
+def test_a_report_of_another_call_is_compared_by_seed(report):
+  other = initlab.variance(init='he', bias=1.0, seeds=6, **_TINY)
+  table = report.compare(other, field='cost')
+  assert len(table) == 2
+  with pytest.raises(base.UserError, match='unknown measure'):
+    report.compare(other, field='activation_std')
+
+
+def test_the_rows_are_those_of_the_command_line(report, tmp_path):
+  """Stored by one, they are found by the other, and nothing is computed."""
+  flags = '--dataset=xor', '--examples=4', '--widths=6-5', '--seeds=0:3'
+  studies.run(variance.EXPERIMENT, tmp_path, '--init=he', *flags)
+  (shard,) = tmp_path.rglob('*.parquet')
+  written = shard.stat().st_mtime_ns
+  found = initlab.variance(init='he', seeds=3, out=tmp_path, **_TINY)
+  assert list(tmp_path.rglob('*.parquet')) == [shard]
+  assert shard.stat().st_mtime_ns == written
+  rows = report.to_frame()
+  rows = rows[(rows.bias == 0) & (rows.seed < 3)].reset_index(drop=True)
+  one, other = (
+    each.select_dtypes('number') for each in (found.to_frame(), rows)
+  )
+  assert one.equals(other) and 'gradient_std' in one
+
+
+@pytest.mark.slow
+def test_a_page_is_saved_where_it_is_asked_for(report, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  page = report.save('mine')
+  assert page.read_text().count('<figure>') == len(report.figures)
+  assert [path.name for path in tmp_path.iterdir()] == ['mine']
+
+
+@pytest.mark.parametrize(
+  ('knobs', 'message'),
+  [
+    ({'inti': 'he'}, "did you mean 'init'"),
+    ({'init': 'hee'}, "did you mean 'he'"),
+    ({'widths': []}, 'at least one value'),
+    ({'examples': 0}, 'at least 1'),
+    ({'seeds': []}, 'seeds and ranges'),
+  ],
+)
+def test_bad_arguments_are_one_sentence(knobs, message):
+  with pytest.raises(base.UserError, match=message):
+    initlab.variance(**knobs)
+
+
+def _perceptron(gain):
+  """Three layers, the second drawn `gain` times as large."""
+
+  def init(key):
+    keys = [initlab.keys.at(key, index) for index in range(3)]
+    return [
+      scale * jax.random.normal(each, (16, 16)) / 4
+      for each, scale in zip(keys, (1.0, gain, 1.0), strict=True)
+    ]
+
+  def model(params, x):
+    for w in params[:-1]:
+      x = jnp.tanh(x @ w)
+    return x @ params[-1]
+
+  return init, model, jnp.linspace(-1, 1, 64).reshape(4, 16) ** 3
+
+
+def test_an_audit_names_the_leaf_that_departs():
+  healthy, broken = (
+    initlab.audit(*_perceptron(gain), seeds=6) for gain in (1.0, 4.0)
+  )
+  assert not healthy.findings
+  healthy.check()
+  assert {each.leaf for each in broken.findings} == {'1'}
+  assert 'too large' in broken.verdict
+  with pytest.raises(initlab.lab.verdicts.VerdictError, match='too large'):
+    broken.check()
+  ratio = healthy.compare(broken).set_index(['kind', 'name', 'measure']).ratio
+  np.testing.assert_allclose(ratio['leaf', '1', 'square'], 16, rtol=1e-5)
+  np.testing.assert_allclose(ratio['leaf', '0', 'square'], 1)
+  assert '<svg' in broken._repr_html_() and 'too large' in repr(broken)
+
+
+def test_a_leaf_that_departs_is_drawn_anew():
+  found = initlab.audit(*_perceptron(4.0), seeds=5)
+  key = initlab.keys.root(3)
+  mended = found.redraw(key, 'lecun_normal')
+  assert mended.drawn == ('0', '1', '2') and not mended.left
+  # 256 draws of variance 1/16: five standard errors of a variance.
+  variance = float(jnp.mean(mended.params[1] ** 2))
+  assert abs(16 * variance - 1) < 5 * (2 / 256) ** 0.5
+  one = found.redraw(key, 'zeros', select='2')
+  assert one.drawn == ('2',) and not one.params[2].any()
+  np.testing.assert_array_equal(one.params[1], _perceptron(4.0)[0](key)[1])
+
+
+def test_a_coordinate_check_is_text_figure_and_frame():
+  """Of one readout whose gradient step grows with the width."""
+
+  def make(width):
+    init = lambda key: jnp.zeros((width, 1))
+    loss = lambda w, x: jnp.mean((x @ w - 1) ** 2)
+    return init, loss, (jnp.ones((2, width)),)
+
+  report = initlab.coordinate_check(
+    make, (4, 8, 16), optimizer=optax.sgd(1e-3), steps=2, seeds=5
+  )
+  assert 'explodes' in repr(report)
+  assert set(report.to_frame().width) == {4, 8, 16}
+  assert len(report.figure().axes) == 2
+  assert '<svg' in report._repr_html_()
+
+
+def test_a_plain_import_loads_neither_report_nor_launcher():
+  code = (
+    'import sys, initlab; '
+    "print([m for m in sys.modules if 'initlab.report' in m or "
+    "'initlab.lab' in m or m == 'matplotlib'])"
+  )
+  found = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=True
+  )
+  assert found.stdout.strip() == '[]'
