@@ -1,0 +1,1 @@
+"""Figures of the literature after Glorot & Bengio, each with its claims."""

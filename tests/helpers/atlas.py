@@ -1,0 +1,105 @@
+"""Made-up runs of the experiments of the atlas, of which every claim holds."""
+
+import itertools
+
+import numpy as np
+
+from experiments.atlas import (
+  jacobian_spectrum,
+  log_normal,
+  phase_diagram,
+  residual_growth,
+)
+from tests.helpers.synthetic import noisy, outcome
+
+
+def phases():
+  """Ordered, critical and chaotic settings, as theory has them."""
+  found = []
+  for weight, bias in itertools.product((1.0, 1.760955, 4.0), (0.05,)):
+    knobs = {'weight_variance': weight, 'bias_variance': bias}
+    predicted = phase_diagram.predict(phase_diagram.Config(**knobs), None)
+    measured = {
+      name: noisy(predicted[name], 0.005)
+      for name in ('last_variance', 'last_correlation', 'chi_1', 'decay')
+    }
+    found.append(outcome('atlas.phase_diagram', knobs, measured, predicted))
+  return found
+
+
+def lengths():
+  """2000 networks of two shapes, their lengths exactly log-normal."""
+  found = []
+  for width, depth in ((100, 20), (200, 20)):
+    knobs = {'width': width, 'depth': depth}
+    predicted = log_normal.predict(log_normal.Config(**knobs), None)
+    mean, variance = (
+      float(predicted[name]) for name in ('last_log_length', 'last_scatter')
+    )
+    draws = np.random.default_rng(0).normal(size=2000)
+    draws = (draws - draws.mean()) / draws.std()
+    lengths = np.exp(2 * (mean + variance**0.5 * draws))
+    lengths *= predicted['length_square'] / lengths.mean()
+    measured = {
+      'last_log_length': mean + variance**0.5 * draws,
+      'last_scatter': variance * draws**2,
+      'length_square': lengths,
+    }
+    found.append(outcome('atlas.log_normal', knobs, measured, predicted))
+  return found
+
+
+def spectra():
+  """Three activations, two kinds of weights, all as theory has them."""
+  found = []
+  for activation, weights in itertools.product(
+    ('identity', 'relu', 'tanh'), ('orthogonal', 'normal')
+  ):
+    knobs = {'activation': activation, 'weights': weights, 'depth': 4}
+    config = jacobian_spectrum.Config(**knobs)
+    predicted = jacobian_spectrum.predict(config, None)
+    isometric = (activation, weights) == ('identity', 'orthogonal')
+    measured = {
+      'singular_values': np.ones((16, 4, 10)),
+      'isolated': noisy([0.0, 0.1, 0.2, 0.3]),
+      'variance': noisy(predicted['variance'], 0.02),
+      # By theory tanh with normal weights has 3.5 at this depth.
+      'last_largest': noisy(predicted['last_largest'], 0.02),
+      'distance': np.full(16, 1e-6) if isometric else noisy(0.02, 0.1),
+    }
+    found.append(outcome('atlas.jacobian_spectrum', knobs, measured, predicted))
+  return found
+
+
+def linear_nets(deep_normal=400.0, deep_orthogonal=50.0):
+  """The steps until learned at two depths and three rates."""
+  times = {
+    ('orthogonal', 2): 50.0,
+    ('orthogonal', 16): deep_orthogonal,
+    ('lecun_normal', 2): 60.0,
+    ('lecun_normal', 16): deep_normal,
+  }
+  found = []
+  for (init, depth), time in times.items():
+    for rate, factor in ((0.05, np.nan), (0.01, 1.0), (0.002, 5.0)):
+      knobs = {'init': init, 'depth': depth, 'learning_rate': rate}
+      measured = {'learning_time': noisy(time * factor, 0.05)}
+      found.append(outcome('atlas.learning_time', knobs, measured))
+  return found
+
+
+def residuals():
+  """The four kinds of branches, as theory has them."""
+  found = []
+  for branch in ('plain', 'scaled', 'skip_init', 'fixup'):
+    config = residual_growth.Config(branch=branch)
+    predicted = residual_growth.predict(config, None)
+    measured = {
+      'growth': noisy(predicted['growth'], 0.005),
+      'difference': np.zeros(16),
+      'jacobian_difference': np.zeros(16),
+    }
+    found.append(
+      outcome('atlas.residual_growth', {'branch': branch}, measured, predicted)
+    )
+  return found
