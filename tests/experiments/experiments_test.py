@@ -30,7 +30,6 @@ _COLLECTIONS = tuple(n for n, m in _MODULES.items() if hasattr(m, 'COLLECTION'))
 _WHOLE = (
   'variance',
   'lectures.descent',
-  'lectures.optimizers',
   'glorot2010.surface',
 )
 _HEADINGS = ('Question', 'Paper', 'Run', 'Takes', 'Expect')
