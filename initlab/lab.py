@@ -45,7 +45,6 @@ from initlab.report import (
   page,
   publish,
   summary,
-  tables,
   text,
 )
 
@@ -182,14 +181,10 @@ class Report:
     return page.render(
       'notebook.html',
       settings=page.settings(self.experiment, self.outcomes),
-      tables=_first(summary.contents(self.experiment, self.outcomes)),
+      tables=summary.contents(self.experiment, self.outcomes)[:1],
       pictures=[page.picture('figure', panel, self.outcomes, svg)],
       figures=self.figures,
     )
-
-
-def _first(found: Sequence[tables.Table]) -> list[tables.Table]:
-  return list(found[:1])
 
 
 class AuditReport:
@@ -328,7 +323,7 @@ class AuditReport:
           'remarks': [],
         }
       ],
-      tables=_first(audit_reports.contents(self.audit)),
+      tables=audit_reports.contents(self.audit)[:1],
       pictures=audit_reports.pictures(self.audit)[:1],
       figures=self.figures,
     )
@@ -438,69 +433,33 @@ def coordinate_check(
     )
 
 
-def variance(
-  *,
-  seeds: int | Iterable[int] = 32,
-  root_seed: int = 0,
-  lanes: int = 0,
-  out: str | pathlib.Path | None = None,
-  data_dir: str = '',
-  **knobs: Any,
-) -> Report:
+def variance(**options: Any) -> Report:
   """What initializations do to the signal going up and the gradient down.
 
   Args:
-    seeds: how many, or which.
-    root_seed: the integer that all keys come from.
-    lanes: the vmap width; 0 for the lab's own choice.
-    out: the folder of results; None keeps nothing.
-    data_dir: the folder of downloaded data sets, where one is needed.
-    **knobs: of `experiments.variance`: init, activation, widths, depth,
-      dataset, gain, bias, loss, examples, ...; a list is a sweep. `init` and
+    **options: as for `run`: seeds, root_seed, lanes, out, data_dir; and the
+      knobs of `experiments.variance`: init, activation, widths, depth, dataset,
+      gain, bias, loss, examples, ...; a list is a sweep. `init` and
       `activation` take functions, too.
 
   Raises:
-    UserError: a knob that there is not, or a value that it does not take.
+    UserError: as `run`.
   """
-  return run(
-    variances.EXPERIMENT,
-    seeds=seeds,
-    root_seed=root_seed,
-    lanes=lanes,
-    out=out,
-    data_dir=data_dir,
-    **knobs,
-  )
+  return run(variances.EXPERIMENT, **options)
 
 
-def learning(
-  *,
-  seeds: int | Iterable[int] = 32,
-  root_seed: int = 0,
-  lanes: int = 0,
-  out: str | pathlib.Path | None = None,
-  data_dir: str = '',
-  **knobs: Any,
-) -> Report:
+def learning(**options: Any) -> Report:
   """How fast and how well networks learn from initializations.
 
   Args:
-    seeds, root_seed, lanes, out, data_dir: as for `variance`.
-    **knobs: of `experiments.learning`: init, activation, widths, dataset,
+    **options: as for `run`: seeds, root_seed, lanes, out, data_dir; and the
+      knobs of `experiments.learning`: init, activation, widths, dataset,
       optimizer, learning_rate, batch_size, steps, ...; a list is a sweep.
 
   Raises:
-    UserError: as `variance`.
+    UserError: as `run`.
   """
-  return run(
-    learnings.EXPERIMENT,
-    seeds=seeds,
-    root_seed=root_seed,
-    lanes=lanes,
-    out=out,
-    data_dir=data_dir,
-    **knobs,
-  )
+  return run(learnings.EXPERIMENT, **options)
 
 
 def run(
@@ -513,15 +472,19 @@ def run(
   data_dir: str = '',
   **knobs: Any,
 ) -> Report:
-  """Runs any experiment, as `variance` runs its own.
+  """Runs an experiment.
 
   Args:
     experiment: the program.
-    seeds, root_seed, lanes, out, data_dir, **knobs: as for `variance`, with the
-      experiment's own knobs and defaults.
+    seeds: how many, or which.
+    root_seed: the integer that all keys come from.
+    lanes: the vmap width; 0 for the lab's own choice.
+    out: the folder of results; None keeps nothing.
+    data_dir: the folder of downloaded data sets, where one is needed.
+    **knobs: of the experiment's Config; a list is a sweep.
 
   Raises:
-    UserError: as `variance`.
+    UserError: a knob that there is not, or a value that it does not take.
   """
   chosen = settings(experiment, knobs)
   with contextlib.ExitStack() as stack:

@@ -47,13 +47,7 @@ class AuditFigure(NamedTuple):
 
 def draw(audit: Audit, name: str) -> 'Figure':
   """Draws a figure of `FIGURES`."""
-  import matplotlib.style
-
-  with matplotlib.style.context(style.STYLE, after_reset=True):
-    picture = FIGURES[name].draw(audit)
-    picture.draw_without_rendering()
-    picture.set_layout_engine('none')
-  return picture
+  return style.settled(lambda: FIGURES[name].draw(audit))
 
 
 def _forward(audit: Audit) -> 'Figure':
@@ -95,13 +89,7 @@ def coordinates(found: Coordinates) -> 'Figure':
   The left picture has rms(x_0), the right one rms(x_t - x_0) after the last
   step; lines are geometric means over seeds, bands their 95% intervals.
   """
-  import matplotlib.style
-
-  with matplotlib.style.context(style.STYLE, after_reset=True):
-    picture = _coordinates(found)
-    picture.draw_without_rendering()
-    picture.set_layout_engine('none')
-  return picture
+  return style.settled(lambda: _coordinates(found))
 
 
 def _coordinates(found: Coordinates) -> 'Figure':

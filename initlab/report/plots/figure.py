@@ -58,15 +58,8 @@ def figure(panel: panels.Panel, outcomes: Sequence[Outcome]) -> 'Figure':
   Raises:
     KeyError: the panel's kind or field is unknown.
   """
-  import matplotlib.style
-
   draw = _KINDS[type(panel)].draw
-  with matplotlib.style.context(style.STYLE, after_reset=True):
-    picture = draw(panel, _drawn(panel, outcomes))
-    # Lay out only once: every further drawing would shift it a little.
-    picture.draw_without_rendering()
-    picture.set_layout_engine('none')
-  return picture
+  return style.settled(lambda: draw(panel, _drawn(panel, outcomes)))
 
 
 def caption(panel: panels.Panel, outcomes: Sequence[Outcome]) -> str:

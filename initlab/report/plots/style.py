@@ -1,6 +1,6 @@
 """The look of every figure: colours, markers, sizes, legends, files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +146,20 @@ STYLE = {
 def png(figure: 'Figure') -> bytes:
   """The figure as a PNG file, 200 dots per inch, deterministic."""
   return _saved(figure, 'png', {'Software': None})
+
+
+def settled(draw: Callable[[], 'Figure']) -> 'Figure':
+  """A figure drawn in the lab's style, its layout settled.
+
+  Every further drawing would move the layout a little.
+  """
+  import matplotlib.style
+
+  with matplotlib.style.context(STYLE, after_reset=True):
+    picture = draw()
+    picture.draw_without_rendering()
+    picture.set_layout_engine('none')
+  return picture
 
 
 def shown(picture: Any) -> Any:
