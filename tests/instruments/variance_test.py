@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from initlab import base
 from initlab.experiment import Outcome
 from initlab.instruments import variance
 
@@ -135,3 +136,14 @@ def test_the_width_of_a_relu_network_is_in_its_theory():
 def test_there_is_no_theory_of_sparse_weights():
   lines = _lines(_outcome((1, 1, 1, 1), init='sparse'))
   assert 'too few inputs for Gaussian' in lines['no theory']
+
+
+def test_the_critical_gain_is_that_of_the_activation():
+  """sqrt(2) of relu, 1 of tanh without biases (Schoenholz et al., 2017)."""
+  gain = lambda activation: variance.Config(
+    init='lecun_normal', activation=activation, gain='critical'
+  ).knobs()['gain']
+  assert gain('relu') == pytest.approx(2**0.5, abs=1e-9)
+  assert gain('tanh') == pytest.approx(1, abs=1e-9)
+  with pytest.raises(base.UserError, match='--gain=critical --activation=gelu'):
+    gain('gelu')

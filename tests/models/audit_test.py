@@ -264,3 +264,20 @@ def test_what_cannot_be_audited_is_refused_in_a_sentence(
 def test_at_least_one_seed_and_lane(setting):
   with pytest.raises(base.UserError, match='at least 1'):
     audits.audit(_DRAW, _APPLY, _X, **setting)
+
+
+def test_a_scaling_by_a_leaf_is_no_activation_and_a_kink_at_one_is():
+  """alpha t is linear whatever alpha; max(t, alpha t) is not."""
+
+  def kinds(function):
+    init = lambda key: {
+      'w': jax.random.normal(key, (6, 6)),
+      'alpha': jnp.float32(0.5),
+    }
+    model = lambda params, x: (
+      function(x @ params['w'], params['alpha']) @ (params['w'])
+    )
+    return audits.audit(init, model, jnp.eye(6), seeds=1).activations
+
+  assert not kinds(lambda t, alpha: alpha * t)
+  assert len(kinds(lambda t, alpha: jnp.maximum(t, alpha * t))) == 1
