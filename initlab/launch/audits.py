@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import hashlib
-import pathlib
 import re
 import shlex
 import sys
 import typing
 from typing import Any
 
-from initlab import base, functions, keys
+from initlab import base, functions
 from initlab.experiment import config, knob
 from initlab.launch import flags, machine, shell
+from initlab.launch.options import Common
 from initlab.models import audit as audits, examples, finding, verdict
 from initlab.report import audits as reports
 
@@ -34,7 +34,7 @@ def _kinds(value: str) -> str:
 
 
 @config
-class Options:
+class Options(Common):
   """What is audited, and how."""
 
   model: str = knob(
@@ -44,9 +44,6 @@ class Options:
     'params, model(params, *batch) -> output or loss, batch a tuple',
   )
   seeds: int = knob(32, 'how many initializations are measured', least=1)
-  root_seed: int = knob(
-    0, 'the integer that all keys come from', least=0, most=keys.SEED_LIMIT - 1
-  )
   lanes: int = knob(1, 'how many seeds are measured at once', least=1)
   expect: str = knob(
     'none',
@@ -59,21 +56,7 @@ class Options:
     f'{", ".join(finding.KINDS)}; all, or none',
     read=_kinds,
   )
-  matmul_precision: str = knob(
-    'highest',
-    'of float32 products (the last two are TF32 or bfloat16 on accelerators)',
-    ('highest', 'high', 'default'),
-  )
-  out: pathlib.Path = knob(
-    'results',
-    'the folder of all results',
-    read=lambda text: pathlib.Path(text).expanduser(),
-  )
   verbose: bool = knob(False, 'print all tables, not just that of the sites')
-  compile_cache: str = knob(
-    '~/.cache/initlab/xla',
-    'where compiled programs are kept for the next run; none keeps none',
-  )
 
 
 def audit(

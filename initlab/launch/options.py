@@ -32,19 +32,41 @@ def _address(value: str) -> str:
 
 
 @config
-class Options:
+class Common:
+  """The flags of every program."""
+
+  root_seed: int = knob(
+    0,
+    'the integer that all keys are derived from',
+    least=0,
+    most=keys.SEED_LIMIT - 1,
+  )
+  matmul_precision: str = knob(
+    'highest',
+    'precision of float32 matrix products (high and default are TF32 or '
+    'bfloat16 on accelerators)',
+    ('highest', 'high', 'default'),
+  )
+  out: pathlib.Path = knob(
+    'results',
+    'the folder of all results',
+    read=lambda text: pathlib.Path(text).expanduser(),
+  )
+  compile_cache: str = knob(
+    '~/.cache/initlab/xla',
+    'cache of compiled programs, with a folder for each kind of processor; '
+    'none disables it',
+  )
+
+
+@config
+class Options(Common):
   """The launcher's flags."""
 
   seeds: np.ndarray = knob(
     '0:32',
     'the repetitions: 0:32 for thirty-two, 17 for a single one, 0:8,17,40:50',
     read=parsing.seeds,
-  )
-  root_seed: int = knob(
-    0,
-    'the integer that all keys are derived from',
-    least=0,
-    most=keys.SEED_LIMIT - 1,
   )
   lanes: int = knob(
     'auto',
@@ -58,33 +80,17 @@ class Options:
     'how many devices to use; a CPU has one per core',
     read=parsing.natural(1, 'all'),
   )
-  matmul_precision: str = knob(
-    'highest',
-    'precision of float32 matrix products (high and default are TF32 or '
-    'bfloat16 on accelerators)',
-    ('highest', 'high', 'default'),
-  )
   checkpoint_every: float = knob(
     60.0,
     'seconds between checkpoints of a training; a killed run loses at most '
     'that much, an interrupted one (Ctrl-C, SIGTERM) nothing',
     least=0,
   )
-  out: pathlib.Path = knob(
-    'results',
-    'the folder of all results',
-    read=lambda text: pathlib.Path(text).expanduser(),
-  )
   data_dir: str = knob(
     'auto',
     'the folder of downloaded data sets; auto is $INITLAB_DATA_DIR if set, '
     'otherwise ~/.cache/initlab/data',
     read=lambda text: published.default_data_dir() if text == 'auto' else text,
-  )
-  compile_cache: str = knob(
-    '~/.cache/initlab/xla',
-    'cache of compiled programs, with a folder for each kind of processor; '
-    'none disables it',
   )
   num_shards: int = knob(
     1,

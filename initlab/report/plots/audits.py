@@ -117,8 +117,12 @@ def _coordinates(found: Coordinates) -> 'Figure':
       )
     axes.set_title(title)
     axes.set_xscale('log', base=2)
-    if np.isfinite(values.value).any():
-      axes.set_yscale('log')
+    axes.set_xticks(found.widths, [str(width) for width in found.widths])
+    positive = np.concatenate([np.ravel(part) for part in values[:3]])
+    positive = positive[np.isfinite(positive)]
+    if positive.size:
+      decades = style.logarithmic(axes, positive, 0.05)
+      style.plain_numbers(axes.yaxis, decades)
     axes.set_xlabel('width')
   left.set_ylabel('rms of coordinates')
   right.legend(loc='upper left', bbox_to_anchor=(1, 1.03), fontsize=7)
