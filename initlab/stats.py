@@ -14,6 +14,7 @@ paired although required, and for a confidence outside (0, 1).
 """
 
 import bisect
+import collections
 from collections.abc import Callable
 import functools
 import math
@@ -702,9 +703,12 @@ def _estimate(
   flat = values.reshape(len(values), -1)
   finite = np.isfinite(flat)
   ends = np.full((3, flat.shape[1]), np.nan)
-  for pattern in np.unique(finite, axis=1).T:
+  columns = collections.defaultdict(list)
+  for place, pattern in enumerate(finite.T):
+    columns[pattern.tobytes()].append(place)
+  for own in columns.values():
+    pattern = finite[:, own[0]]
     if pattern.any():
-      own = np.all(finite == pattern[:, None], axis=0)
       ends[:, own] = function(flat[np.ix_(pattern, own)])
   value, low, high = ends.reshape(3, *values.shape[1:])
   n = finite.sum(0).reshape(values.shape[1:])

@@ -75,11 +75,9 @@ def caption(panel: Histogram, outcomes: Sequence[Outcome]) -> str:
 
 def comparable(samples: Sequence[np.ndarray]) -> bool:
   """Whether all settings are readable on the axis of the widest."""
-  reach = [
-    np.quantile(np.abs(hidden[np.isfinite(hidden)]), 0.999)
-    for hidden in (each[:, : max(1, each.shape[1] - 1)] for each in samples)
-    if np.isfinite(hidden).any()
-  ]
+  hidden = (each[:, : max(1, each.shape[1] - 1)] for each in samples)
+  finite = (values[np.isfinite(values)] for values in hidden)
+  reach = [np.quantile(np.abs(each), 0.999) for each in finite if each.size]
   return not reach or max(reach) < _COMPARABLE * min(reach)
 
 
@@ -117,6 +115,13 @@ def _draw_densities(axes: 'Axes', sample: np.ndarray) -> list[float]:
 
 def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
   """Normalised histograms `[S, bins]` of `[S, V]`, NaN for a seed of NaN."""
-  counts = np.stack([np.histogram(seed, edges)[0] for seed in values])
+  bins = len(edges) - 1
+  places = np.searchsorted(edges, values, side='right') - 1
+  places[values == edges[-1]] = bins - 1
+  inside = (places >= 0) & (places < bins)
+  seeds = np.nonzero(inside)[0]
+  counts = np.bincount(
+    seeds * bins + places[inside], minlength=len(values) * bins
+  ).reshape(-1, bins)
   sizes = np.isfinite(values).sum(-1, keepdims=True)
   return counts / (np.where(sizes > 0, sizes, np.nan) * np.diff(edges))
