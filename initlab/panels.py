@@ -6,6 +6,7 @@ A panel describes a figure; `report.plots` draws it.
 """
 
 import dataclasses
+import math
 from typing import ClassVar
 
 
@@ -19,9 +20,11 @@ class Panel:
   log: whether the measured axis is logarithmic.
   tuned: a knob and a field, as for an Experiment: of settings that differ only
     in that knob, the best one is drawn.
+  most: of more settings only so many are drawn, evenly spaced.
   """
 
   kind: ClassVar[str]
+  most: ClassVar[float] = 16
 
   field: str
   title: str
@@ -87,6 +90,7 @@ class Sweep(Panel):
   """
 
   kind: ClassVar[str] = 'sweep'
+  most: ClassVar[float] = math.inf
 
   _: dataclasses.KW_ONLY
   knob: str

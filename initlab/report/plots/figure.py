@@ -9,6 +9,8 @@ tables, unless the caption says otherwise.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from initlab import panels
 from initlab.experiment import Outcome, in_words
 from initlab.report import tuning
@@ -72,7 +74,14 @@ def caption(panel: panels.Panel, outcomes: Sequence[Outcome]) -> str:
   Returns:
     Plain text.
   """
-  text = _KINDS[type(panel)].caption(panel, _drawn(panel, outcomes))
+  drawn = _drawn(panel, outcomes)
+  text = _KINDS[type(panel)].caption(panel, drawn)
+  candidates = _candidates(panel, outcomes)
+  if len(drawn) < len(candidates):
+    text += (
+      f' {len(drawn)} of {len(candidates)} settings are drawn, evenly spaced; '
+      'the tables have all.'
+    )
   if not panel.tuned:
     return text
   return (
@@ -83,6 +92,17 @@ def caption(panel: panels.Panel, outcomes: Sequence[Outcome]) -> str:
 
 
 def _drawn(
+  panel: panels.Panel, outcomes: Sequence[Outcome]
+) -> Sequence[Outcome]:
+  """The candidates, or some of them, with the first and the last."""
+  candidates = _candidates(panel, outcomes)
+  if len(candidates) <= panel.most:
+    return candidates
+  places = np.linspace(0, len(candidates) - 1, int(panel.most)).round()
+  return [candidates[place] for place in places.astype(int)]
+
+
+def _candidates(
   panel: panels.Panel, outcomes: Sequence[Outcome]
 ) -> Sequence[Outcome]:
   """The settings, or the chosen ones of a tuned panel."""

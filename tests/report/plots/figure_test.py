@@ -42,6 +42,17 @@ def test_a_second_drawing_is_the_same_bit_for_bit(panel):
   assert style.png(first).startswith(b'\x89PNG')
 
 
+def test_of_many_settings_some_are_drawn_and_the_caption_says_so():
+  labels = [f'gain={place}' for place in range(17)]
+  outcomes = [
+    outcome('glorot', seeds=1)._replace(label=label) for label in labels
+  ]
+  drawn = words(figures.figure(PANELS[0], outcomes)).split(' | ')
+  assert [label for label in labels if label not in drawn] == ['gain=8']
+  assert '16 of 17 settings are drawn' in figures.caption(PANELS[0], outcomes)
+  assert 'settings are drawn' not in figures.caption(PANELS[0], outcomes[1:])
+
+
 def test_an_svg_tells_neither_the_time_nor_the_tool():
   svg = style.svg(figures.figure(PANELS[0], study('glorot')))
   assert 'date' not in svg and 'metadata' not in svg
