@@ -222,7 +222,7 @@ def pairs(
       post = pre.shifted(bias**2)
     pres.append(pre)
     posts.append(post)
-  classes = laws[-1].n_out
+  pre, classes = pres[-1], laws[-1].n_out
   gradient = grams.Gram(
     loss.gradient_square(pre.square, bias, classes),
     loss.gradient_distance(pre.products(), label, classes),

@@ -150,10 +150,10 @@ def off_the_plateau(outcomes):
 
   Untested if one of the rows is not in the run.
   """
+  rows = {name: table_1.row(outcomes, name) for name in FREE}
+  floor = min(runs.constant_cost(row.outcome) for row in rows.values())
   holds, told = True, []
-  for name in FREE:
-    row = table_1.row(outcomes, name)
-    floor = runs.constant_cost(row.outcome)
+  for name, row in rows.items():
     cost = table_1.mean(row, lambda each: each.measured['final_cost'], 3)
     holds &= bool(cost.high < floor)
     told.append(f'{name.lower()} {cost}')
