@@ -16,6 +16,7 @@ _TINY = (
   '--lanes=2',
   '--compile_cache=none',
 )
+_EXPERIMENT = learning.EXPERIMENT._replace(panels=())
 _LONG = '--steps=1000', '--record_every=1000'
 
 
@@ -23,7 +24,7 @@ def _main(tmp_path, capsys, *argv):
   """What the program prints, in this process."""
   flags = [*_TINY, f'--out={tmp_path / "results"}', *argv]
   with pytest.raises(SystemExit) as exit_:
-    launch.main(learning.EXPERIMENT, ['learning', *flags])
+    launch.main(_EXPERIMENT, ['learning', *flags])
   printed = capsys.readouterr()
   assert exit_.value.code == 0, printed.err
   return printed.out
