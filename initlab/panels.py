@@ -97,6 +97,25 @@ class Sweep(Panel):
 
 
 @dataclasses.dataclass(frozen=True)
+class Map(Panel):
+  """A PerNetwork measure by two knobs of numbers, as a heat map.
+
+  x, y: the knobs; the colour is the mean over seeds.
+  line: the name of a prediction, in the unit of y, that is drawn as a line; ''
+    for none.
+  multiples: of the prediction, one line each.
+  """
+
+  kind: ClassVar[str] = 'map'
+
+  _: dataclasses.KW_ONLY
+  x: str
+  y: str
+  line: str = ''
+  multiples: tuple[float, ...] = (1.0,)
+
+
+@dataclasses.dataclass(frozen=True)
 class Seeds(Panel):
   """A PerNetwork measure by seed, one row per setting, with its median."""
 
