@@ -47,8 +47,8 @@ class Config:
   loss: str = knob('cross_entropy', 'the loss of an example', losses.LOSSES)
   learning_rate: float = knob(0.01, 'of gradient descent', above=0, traced=True)
   batch_size: int = knob(64, 'examples of a step', least=1)
-  steps: int = knob(200, 'how many steps are taken', least=1)
-  record_every: int = knob(50, 'steps between records', least=1)
+  steps: int = knob(100, 'how many steps are taken', least=1)
+  record_every: int = knob(25, 'steps between records', least=1)
   examples: int = knob(1000, 'training examples', least=1)
 
   def draw(self, key: base.Key) -> dict[str, Any]:

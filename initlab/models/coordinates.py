@@ -219,6 +219,42 @@ def coordinate_check(
   )
 
 
+def first_steps(
+  loss: Callable[..., base.Array],
+  params: Any,
+  batch: tuple[Any, ...],
+  optimizer: optax.GradientTransformation,
+  steps: int,
+) -> tuple[base.Array, base.Array]:
+  """Trains one model of one seed for T steps on one batch.
+
+  Args:
+    loss: `(params, *batch) -> []`.
+    params: at first.
+    batch: a tuple of arrays.
+    optimizer: of the params.
+    steps: T.
+
+  Returns:
+    `[T + 1, sites]` rms(x_0) and rms(x_t - x_0), t = 1, ..., T, of the sites in
+    the order of the program; and `[T + 1]` the loss after 0, ..., T steps.
+  """
+  shapes = jax.tree.map(jax.typeof, (params, *batch))
+  plan = uses.trace(loss, *shapes).plan
+
+  def step(carry: Any, _: None) -> tuple[Any, Any]:
+    params, state = carry
+    value, gradient = jax.value_and_grad(loss)(params, *batch)
+    with jax.numpy_dtype_promotion('standard'):
+      updates, state = optimizer.update(gradient, state, params)
+    seen = _outputs(plan, taps.inputs(params, batch))
+    return (optax.apply_updates(params, updates), state), (seen, value)
+
+  start = (params, optimizer.init(params))
+  _, (seen, values) = jax.lax.scan(step, start, length=steps + 1)
+  return jnp.concatenate([_rms(each) for each in seen], axis=1), values
+
+
 class _Width(NamedTuple):
   """What was found at one width.
 
@@ -247,18 +283,7 @@ def _at_width(model, optimizer, rules, steps, seeds, root_seed) -> _Width:
     params = init(keys.at(keys.root(root_seed), seed))
     if rules is not None:
       params = parametrization.rescale(params, rules)
-
-    def step(carry: Any, _: None) -> tuple[Any, Any]:
-      params, state = carry
-      value, gradient = jax.value_and_grad(loss)(params, *batch)
-      with jax.numpy_dtype_promotion('standard'):
-        updates, state = optimizer.update(gradient, state, params)
-      seen = _outputs(traced.plan, taps.inputs(params, batch))
-      return (optax.apply_updates(params, updates), state), (seen, value)
-
-    start = (params, optimizer.init(params))
-    _, (seen, values) = jax.lax.scan(step, start, length=steps + 1)
-    return jnp.concatenate([_rms(each) for each in seen], axis=1), values
+    return first_steps(loss, params, batch, optimizer, steps)
 
   run = jax.jit(lambda indices: jax.lax.map(one, indices))
   rms, values = run(jnp.arange(seeds, dtype=jnp.uint32))

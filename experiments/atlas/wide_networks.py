@@ -1,0 +1,78 @@
+"""Networks of any width, in standard parametrization or in muP."""
+
+from typing import Any
+
+import jax
+import optax
+
+from initlab import base, datasets, experiment, functions
+from initlab import initializers, keys, losses, mlp, networks
+from initlab.experiment import knob
+from initlab.models import parametrization
+
+
+@experiment.config
+class Wide:
+  """Hidden layers of one width, and what goes with the width."""
+
+  parametrization: str = knob(
+    'mup',
+    'mup scales weights and rates of Adam with the width as Tensor Programs V '
+    'does; standard draws He weights at every width and has one rate. They are '
+    'the same at the base width',
+    ('mup', 'standard'),
+  )
+  width: int = knob(64, 'the units of a hidden layer', least=1)
+  base_width: int = knob(64, 'the width at which the two are the same', least=1)
+  depth: int = knob(3, 'hidden layers', least=1)
+  activation: functions.Named = networks.activation_knob('relu')
+  dataset: str = networks.dataset_knob('digits')
+  loss: str = knob('cross_entropy', 'the loss of an example', losses.LOSSES)
+  learning_rate: float = knob(
+    1e-3, 'of Adam, at the base width', above=0, traced=True
+  )
+
+  def draw(self, key: base.Key) -> base.Params:
+    """The parameters at first."""
+    drawn = self._he(key, self.width)
+    return parametrization.rescale(drawn, self.rules())
+
+  def rules(self) -> Any:
+    """What the parametrization says of every leaf, a `Rule` each."""
+    with jax.ensure_compile_time_eval():
+      if self.parametrization == 'standard':
+        return parametrization.standard(self._make, self.width)
+      return parametrization.mup(self._make, self.width, self.base_width)
+
+  def optimizer(self) -> optax.GradientTransformationExtraArgs:
+    """Adam, with the rate of every leaf."""
+    adam = lambda rule: optax.adam(self.learning_rate * rule.learning_rate)
+    inner = optax.with_extra_args_support(
+      parametrization.optimizer(adam, self.rules())
+    )
+
+    def update(*args: Any, **extra: Any) -> Any:
+      # optax mixes integers and floats.
+      with jax.numpy_dtype_promotion('standard'):
+        return inner.update(*args, **extra)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+  def mean_loss(self, params: base.Params, x: base.Array, y: base.Array):
+    """The mean loss of a batch."""
+    return networks.objective(self)(params, base.Batch(x, y))
+
+  def _make(self, width: int) -> tuple[Any, Any, Any]:
+    """The model of a width, as `parametrization` takes it."""
+    size = datasets.DATASETS[self.dataset].input_size
+    batch = (
+      jax.ShapeDtypeStruct((2, size), 'float32'),
+      jax.ShapeDtypeStruct((2,), 'int32'),
+    )
+    return lambda key: self._he(key, width), self.mean_loss, batch
+
+  def _he(self, key: base.Key, width: int) -> base.Params:
+    dataset = datasets.DATASETS[self.dataset]
+    hidden = (width,) * self.depth
+    widths = (dataset.input_size, *hidden, dataset.num_classes)
+    return mlp.init(keys.stream(key, 'init'), widths, initializers.he_normal())
