@@ -10,11 +10,16 @@ from initlab.experiment import Chapter, Collection, program_of
 
 from . import (
   claims_spectra,
+  coordinate_check,
   jacobian_spectrum,
   learning_time,
   log_normal,
   phase_diagram,
+  rate_transfer,
+  rectifier_depth,
   residual_growth,
+  residual_training,
+  trainability,
 )
 
 COLLECTION = Collection(
@@ -30,6 +35,22 @@ COLLECTION = Collection(
       'order, where all examples become alike and gradients vanish, from '
       'chaos, where near examples part and gradients explode. Signals of '
       'networks of 1,000 units follow the theory of infinite width.',
+    ),
+    Chapter(
+      trainability.EXPERIMENT,
+      'Schoenholz 2017, figure 5: depth at which networks still learn',
+      full=(
+        '--width=300',
+        '--dataset=mnist',
+        '--examples=50000',
+        '--batch_size=256',
+        '--learning_rate=0.001',
+        '--weight_variance=' + ','.join(f'{1 + i / 10:g}' for i in range(31)),
+        '--depth=' + ','.join(map(str, range(10, 110, 10))),
+      ),
+      text='Networks learn if signals can pass them: off the critical line '
+      'only up to a depth of about 6 times the depth scale of correlations, '
+      'near the line at every depth.',
     ),
     Chapter(
       learning_time.EXPERIMENT,
@@ -62,6 +83,14 @@ COLLECTION = Collection(
       claims=claims_spectra.JACOBIANS,
     ),
     Chapter(
+      rectifier_depth.EXPERIMENT,
+      'He 2015, figures 2 and 3: 22 and 30 layers of rectifiers',
+      full=('--widths=1000', '--steps=50000', '--record_every=5000'),
+      text='A convolutional network of 22 layers learns from either weights, '
+      'sooner from those of He; one of 30 layers learns from those of He, and '
+      'from those of Xavier not at all.',
+    ),
+    Chapter(
       log_normal.EXPERIMENT,
       'Hanin & Rolnick 2018, figure 1; Hanin & Nica 2019: log-normal lengths',
       full=('--width=50,100,200', '--depth=10,20,50'),
@@ -76,6 +105,28 @@ COLLECTION = Collection(
       text='Without normalization the variance of a residual network doubles '
       'in every block; a factor of zero at the end of each branch, or a last '
       'layer of zeros, makes it the identity.',
+    ),
+    Chapter(
+      residual_training.EXPERIMENT,
+      'Zhang 2019, De & Smith 2020, Bachlechner 2020: 1,000 blocks in training',
+      full=('--width=64', '--steps=1000', '--record_every=100'),
+      text='Residual networks that start as the identity are trained without '
+      'normalization at depths at which plain ones cannot be.',
+    ),
+    Chapter(
+      coordinate_check.EXPERIMENT,
+      'Yang 2022, figure 5: the coordinate check',
+      full=('--width=64,128,256,512,1024,2048,4096',),
+      text='In the first steps of training, units of a network in muP move by '
+      'as much at any width; in standard parametrization the output explodes '
+      'with the width.',
+    ),
+    Chapter(
+      rate_transfer.EXPERIMENT,
+      'Yang 2022, figure 1: the learning rate from narrow to wide',
+      full=('--width=128,512,2048,8192', '--base_width=128'),
+      text='The best learning rate of networks in muP does not depend on their '
+      'width; in standard parametrization it falls as the width grows.',
     ),
   ),
   full='at the size of the papers, for a GPU',

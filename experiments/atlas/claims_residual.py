@@ -31,15 +31,18 @@ def deep(outcomes):
 
   Untested if one of the three is missing.
   """
-  best, told = {}, []
+  found, told = {}, []
   for branch in ('plain', 'skip_init', 'fixup'):
-    found = _accuracies(outcomes, branch=branch, depth=_DEEP)
-    rate = max(found, key=lambda each: float(found[each].value))
-    best[branch] = found[rate]
-    told.append(f'{branch}: {found[rate]:%} at rate {rate:g}')
-    if branch == 'plain':
-      fails = all(each.high < _LEARNED for each in found.values())
-  holds = fails and all(best[x].low > _LEARNED for x in ('skip_init', 'fixup'))
+    rates = _accuracies(outcomes, branch=branch, depth=_DEEP)
+    rate = max(rates, key=lambda each: float(rates[each].value))
+    found[branch] = rates
+    told.append(f'{branch}: {rates[rate]:%} at rate {rate:g}')
+  learns = {
+    branch: any(each.low > _LEARNED for each in rates.values())
+    for branch, rates in found.items()
+  }
+  fails = all(each.high < _LEARNED for each in found['plain'].values())
+  holds = fails and learns['skip_init'] and learns['fixup']
   return claims.finding(holds, '; '.join(told))
 
 

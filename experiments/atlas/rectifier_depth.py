@@ -107,7 +107,7 @@ def predict(config: Config, data: base.Batch) -> dict[str, np.ndarray]:
   del config
   shares = np.bincount(np.asarray(data.y)) / len(data.y)
   shares = shares[shares > 0]
-  return {'prior': -np.sum(shares * np.log(shares))}
+  return {'prior': np.array(-np.sum(shares * np.log(shares)))}
 
 
 def verdict(outcome):

@@ -1,5 +1,7 @@
 """Networks of any width, in standard parametrization or in muP."""
 
+import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -34,15 +36,12 @@ class Wide:
 
   def draw(self, key: base.Key) -> base.Params:
     """The parameters at first."""
-    drawn = self._he(key, self.width)
+    drawn = self.he_params(key, self.width)
     return parametrization.rescale(drawn, self.rules())
 
   def rules(self) -> Any:
     """What the parametrization says of every leaf, a `Rule` each."""
-    with jax.ensure_compile_time_eval():
-      if self.parametrization == 'standard':
-        return parametrization.standard(self._make, self.width)
-      return parametrization.mup(self._make, self.width, self.base_width)
+    return _rules(dataclasses.replace(self, learning_rate=1.0))
 
   def optimizer(self) -> optax.GradientTransformationExtraArgs:
     """Adam, with the rate of every leaf."""
@@ -62,17 +61,27 @@ class Wide:
     """The mean loss of a batch."""
     return networks.objective(self)(params, base.Batch(x, y))
 
-  def _make(self, width: int) -> tuple[Any, Any, Any]:
+  def make(self, width: int) -> tuple[Any, Any, Any]:
     """The model of a width, as `parametrization` takes it."""
     size = datasets.DATASETS[self.dataset].input_size
     batch = (
       jax.ShapeDtypeStruct((2, size), 'float32'),
       jax.ShapeDtypeStruct((2,), 'int32'),
     )
-    return lambda key: self._he(key, width), self.mean_loss, batch
+    return lambda key: self.he_params(key, width), self.mean_loss, batch
 
-  def _he(self, key: base.Key, width: int) -> base.Params:
+  def he_params(self, key: base.Key, width: int) -> base.Params:
+    """Weights of He at a width, biases of zero."""
     dataset = datasets.DATASETS[self.dataset]
     hidden = (width,) * self.depth
     widths = (dataset.input_size, *hidden, dataset.num_classes)
     return mlp.init(keys.stream(key, 'init'), widths, initializers.he_normal())
+
+
+@functools.cache
+def _rules(config: Wide) -> Any:
+  """Kept, since the standard deviations of the models are drawn for them."""
+  with jax.ensure_compile_time_eval():
+    if config.parametrization == 'standard':
+      return parametrization.standard(config.make, config.width)
+    return parametrization.mup(config.make, config.width, config.base_width)

@@ -1050,6 +1050,8 @@ _ORDERED_PHASE, _CHAOS = {'weight_variance': 1.0}, {'weight_variance': 4.0}
 _CRITICAL = {'weight_variance': 1.760955}
 _LINEAR = {'activation': 'identity'}
 _ORTHOGONAL, _NORMAL = {'weights': 'orthogonal'}, {'weights': 'normal'}
+_HE, _XAVIER = {'init': 'he_normal'}, {'init': 'lecun_normal'}
+_MUP, _SP = {'parametrization': 'mup'}, {'parametrization': 'standard'}
 
 _ATLAS = {
   'atlas 1, fixed points': Case(
@@ -1077,6 +1079,26 @@ _ATLAS = {
     atlas.phases,
     (change('decay', _scaled(1.05), **_ORDERED_PHASE),),
     (only(**_CHAOS), change('decay', _spread(0.3), **_ORDERED_PHASE)),
+  ),
+  'atlas 2, trained depth': Case(
+    atlas.trained_map,
+    (
+      _instead(atlas.trained_map, multiple=2.5),
+      _instead(atlas.trained_map, multiple=11.0),
+    ),
+    (
+      only(**_ORDERED_PHASE),
+      only(depth=10),
+      change('accuracy', _spread(0.5), depth=20),
+    ),
+  ),
+  'atlas 2, criticality': Case(
+    atlas.trained_map,
+    (
+      change('accuracy', always(0.3), depth=80, **_CRITICAL),
+      change('accuracy', always(np.nan), depth=80, **_CRITICAL),
+    ),
+    (lambda run: only(**_CHAOS)(run),),
   ),
   'atlas 3, products': Case(
     atlas.spectra,
@@ -1121,6 +1143,78 @@ _ATLAS = {
       change('last_largest', always(1.5), activation='relu', **_ORTHOGONAL),
     ),
     (only(**_NORMAL), synthetic.configured(q=0.5)),
+  ),
+  'atlas 5, ratio': Case(
+    atlas.rectifiers,
+    (
+      change('output_rms', _scaled(1.001), depth=29, **_XAVIER),
+      change('output_rms', of_seed(3, 1.0), depth=21, **_HE),
+    ),
+    (only(**_HE), only(**_XAVIER)),
+  ),
+  'atlas 5, 22 layers': Case(
+    atlas.rectifiers,
+    (
+      change('final_cost', always(2.08), depth=21, **_XAVIER),
+      change('cost', _scaled(1.2), depth=21, **_HE),
+    ),
+    (only(depth=29), only(**_HE), first_seeds(2)),
+  ),
+  'atlas 5, 30 layers': Case(
+    atlas.rectifiers,
+    (
+      change('final_cost', always(1.95), depth=29, **_XAVIER),
+      change('final_cost', always(2.06), depth=29, **_HE),
+    ),
+    (
+      only(depth=21),
+      only(**_HE),
+      change('final_cost', _spread(0.1), depth=29, **_XAVIER),
+    ),
+  ),
+  'atlas 8, 1,000 blocks': Case(
+    atlas.deep_residuals,
+    (
+      change('accuracy', always(0.9), branch='plain', learning_rate=0.01),
+      change('accuracy', always(0.1), branch='fixup', depth=1000),
+      change('accuracy', always(np.nan), branch='skip_init', depth=1000),
+    ),
+    (only(depth=10), only(branch='fixup')),
+  ),
+  'atlas 8, one rate': Case(
+    atlas.deep_residuals,
+    (
+      _each(
+        change('accuracy', always(0.1), depth=1000, learning_rate=0.1),
+        change('accuracy', always(0.1), depth=10, learning_rate=0.01),
+      ),
+    ),
+    (only(depth=10), only(branch='plain')),
+  ),
+  'atlas 9, coordinates': Case(
+    atlas.coordinates,
+    (
+      change('moved', _scaled(1.5), width=1024, **_MUP),
+      _instead(atlas.coordinates, power=0.2),
+    ),
+    (
+      only(**_MUP),
+      only(width=64),
+      change('moved', _spread(1.0), width=1024, **_MUP),
+    ),
+  ),
+  'atlas 9, transfer': Case(
+    atlas.transfers,
+    (
+      _instead(atlas.transfers, mup=-1.5),
+      _instead(atlas.transfers, standard=-0.5),
+    ),
+    (
+      only(**_SP),
+      only(width=64),
+      only(learning_rate=2.0**-8),
+      _instead(atlas.transfers, standard=-6.0),
+    ),
   ),
   'atlas 8, growth': Case(
     atlas.residuals,

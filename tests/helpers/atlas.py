@@ -9,6 +9,7 @@ from experiments.atlas import (
   log_normal,
   phase_diagram,
   residual_growth,
+  trainability,
 )
 from tests.helpers.synthetic import noisy, outcome
 
@@ -102,4 +103,74 @@ def residuals():
     found.append(
       outcome('atlas.residual_growth', {'branch': branch}, measured, predicted)
     )
+  return found
+
+
+def trained_map(multiple=6.0):
+  """Both phases and the critical point; accuracy falls at so many xi_c."""
+  found = []
+  for weight, depth in itertools.product(
+    (1.0, 1.760955, 4.0), (10, 20, 40, 80)
+  ):
+    knobs = {'weight_variance': weight, 'depth': depth}
+    predicted = trainability.predict(trainability.Config(**knobs), None)
+    share = depth / (multiple * predicted['depth_scale'])
+    measured = {'accuracy': noisy(0.1 + 0.8 / (1 + share**8))}
+    found.append(outcome('atlas.trainability', knobs, measured, predicted))
+  return found
+
+
+def rectifiers():
+  """22 and 30 layers: He's learn, Xavier's only if there are 22."""
+  found, prior = [], 2.0839
+  for init, depth in itertools.product(('he_normal', 'lecun_normal'), (21, 29)):
+    he = init == 'he_normal'
+    final = 1.89 if he else 2.0 if depth == 21 else prior
+    measured = {
+      'output_rms': noisy(0.6) * (1 if he else 2 ** (-(depth + 1) / 2)),
+      'cost': noisy([2.3, (final + prior) / 2, final], 1e-3),
+      'final_cost': noisy(final, 1e-3),
+    }
+    knobs = {'init': init, 'depth': depth}
+    predicted = {'prior': np.array(prior)}
+    found.append(outcome('atlas.rectifier_depth', knobs, measured, predicted))
+  return found
+
+
+def deep_residuals():
+  """All learn but for 1,000 plain blocks, which diverge."""
+  found = []
+  for branch, depth, rate in itertools.product(
+    ('plain', 'skip_init', 'fixup'), (10, 1000), (0.1, 0.01)
+  ):
+    lost = branch == 'plain' and depth == 1000
+    knobs = {'branch': branch, 'depth': depth, 'learning_rate': rate}
+    measured = {'accuracy': np.full(16, np.nan) if lost else noisy(0.9)}
+    found.append(outcome('atlas.residual_training', knobs, measured))
+  return found
+
+
+def coordinates(power=0.6):
+  """muP is level; in standard the output grows as this power of the width."""
+  found = []
+  for name, width in itertools.product(('mup', 'standard'), (64, 256, 1024)):
+    output = 0.1 * (width / 64) ** (0.0 if name == 'mup' else power)
+    knobs = {'parametrization': name, 'width': width}
+    measured = {'moved': noisy(np.tile([0.1, 0.1, 0.1, output], (4, 1)))}
+    found.append(outcome('atlas.coordinate_check', knobs, measured))
+  return found
+
+
+def transfers(mup=0.0, standard=-2.5):
+  """The best rates, so many octaves further where nets are wide."""
+  found = []
+  for name, width, power in itertools.product(
+    ('mup', 'standard'), (64, 512), range(-13, -4)
+  ):
+    shift = (mup if name == 'mup' else standard) if width == 512 else 0.0
+    best = noisy(-8 + shift)
+    knobs = {'parametrization': name, 'width': width}
+    knobs['learning_rate'] = 2.0**power
+    measured = {'cost': np.exp(0.1 * (power - best) ** 2)}
+    found.append(outcome('atlas.rate_transfer', knobs, measured))
   return found

@@ -77,7 +77,7 @@ def _lines(axes: Any, panel: Map, x: np.ndarray, line: np.ndarray) -> None:
       *(x, multiple * line, dashes),
       color=style.COLOURS[1],
       lw=1.6,
-      label=f'{multiple:g} {in_words(panel.line)}',
+      label=f'{multiple:g} x {in_words(panel.line)}',
     )
   axes.set_xlim(limits[0])
   axes.set_ylim(limits[1])

@@ -1,0 +1,79 @@
+"""Heat maps: every setting in its cell, and theory where it belongs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from initlab import base, panels
+from initlab.experiment import Outcome, knob
+from initlab.report.plots import figure as figures
+from tests.helpers.made_up import words
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  gain: float = knob(1.0, 'the first axis')
+  depth: int = knob(1, 'the second axis')
+  rate: float = knob(0.1, 'another knob')
+
+
+PANEL = panels.Map(
+  *('accuracy', 'What learns', 'share'),
+  x='gain',
+  y='depth',
+  line='depth_scale',
+  multiples=(4.0, 8.0),
+)
+
+
+def _outcome(gain, depth, accuracy, rate=0.1):
+  return Outcome(
+    config=Config(gain, depth, rate),
+    label=f'gain {gain}, depth {depth}',
+    seeds=np.arange(5),
+    measured={'accuracy': np.full(5, accuracy)},
+    predicted={'depth_scale': np.array(np.inf if gain == 2 else gain)},
+  )
+
+
+OUTCOMES = [
+  _outcome(4.0, 10, 0.3),
+  _outcome(1.0, 10, 0.1),
+  _outcome(2.0, 30, np.nan),
+  _outcome(1.0, 30, 0.2),
+]
+
+
+def test_a_cell_has_the_mean_of_its_setting_and_others_are_blank():
+  """Rows are depths 10 and 30, columns gains 1, 2 and 4."""
+  (mesh,) = figures.figure(PANEL, OUTCOMES).axes[0].collections
+  found = np.ma.filled(mesh.get_array().reshape(2, 3), np.nan)
+  nan = np.nan
+  np.testing.assert_array_equal(found, [[0.1, nan, 0.3], [0.2, nan, nan]])
+  corners = mesh.get_coordinates()
+  np.testing.assert_array_equal(corners[0, :, 0], [0.5, 1.5, 3.0, 5.0])
+  np.testing.assert_array_equal(corners[:, 0, 1], [0.0, 20.0, 40.0])
+
+
+def test_the_lines_are_multiples_of_the_prediction_within_the_map():
+  axes = figures.figure(PANEL, OUTCOMES).axes[0]
+  four, eight = (line for line in axes.lines if line.get_label()[0] != '_')
+  assert four.get_label() == '4 x depth scale'
+  np.testing.assert_array_equal(four.get_ydata()[[0, 2]], [4.0, 16.0])
+  np.testing.assert_array_equal(eight.get_ydata()[[0, 2]], [8.0, 32.0])
+  # An infinite depth scale is far above the map, whose ends stay.
+  assert np.isfinite(four.get_ydata()[1]) and four.get_ydata()[1] > 1000
+  assert axes.get_ylim() == (0.0, 40.0)
+
+
+def test_the_caption_says_what_is_drawn():
+  assert 'What learns' in words(figures.figure(PANEL, OUTCOMES))
+  text = figures.caption(PANEL, OUTCOMES)
+  assert 'Lines: 4 and 8 times the depth scale, by theory' in text
+  assert '5 seeds are not finite' in text
+
+
+def test_a_third_knob_is_refused():
+  with pytest.raises(base.UserError, match=r'--rate=0\.1,0\.2: it takes one'):
+    figures.figure(PANEL, [*OUTCOMES, _outcome(4.0, 30, 0.3, rate=0.2)])
