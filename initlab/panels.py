@@ -107,6 +107,7 @@ class Map(Panel):
   """
 
   kind: ClassVar[str] = 'map'
+  most: ClassVar[float] = math.inf
 
   _: dataclasses.KW_ONLY
   x: str
