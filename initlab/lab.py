@@ -31,6 +31,7 @@ from initlab.instruments import learning as learnings, variance as variances
 from initlab.launch import parsing, progress
 from initlab.models import (
   audit as audits,
+  calibrate as calibrations,
   coordinates as coordinate_checks,
   expected,
   parametrization,
@@ -199,10 +200,12 @@ class AuditReport:
     audit: audits.Audit,
     findings: Sequence[Finding],
     init: Callable[[base.Key], Any],
+    model: Callable[..., Any],
   ):
     self.audit = audit
     self.findings = tuple(findings)
     self._init = init
+    self._model = model
 
   @property
   def verdict(self) -> str:
@@ -251,6 +254,33 @@ class AuditReport:
     if select:
       return redraws.redraw(found, params, key, choice={select: scheme})
     return redraws.redraw(found, params, key, scheme)
+
+  def calibrate(
+    self, params: Any, batch: Any, method: str = 'lsuv'
+  ) -> redraws.Redrawn:
+    """Rescales the model's kernels by what a batch does in them.
+
+    Args:
+      params: of the model, such as those of a `redraw`.
+      batch: the tuple of the model's other arguments; what is not a tuple is
+        the only one.
+      method: 'lsuv' (each kernel's outputs have standard deviation 1),
+        'unit_variance' (each unit's, with mean 0 where it has a bias),
+        'between_layers' (all kernels change at the same relative rate) or
+        'equal_rates' (both); with knobs, as 'equal_rates:steps=20', see
+        `models.calibrate`.
+
+    Returns:
+      The params, the leaves that were rescaled, and those that were left, each
+      with the reason.
+
+    Raises:
+      UserError: there is no such method, or no kernel can be calibrated.
+    """
+    batch = batch if isinstance(batch, tuple) else (batch,)
+    with jax.default_matmul_precision('highest'):
+      model = uses.trace(self._model, params, *batch)
+      return calibrations.calibrate(model, params, *batch, method=method)
 
   @property
   def figures(self) -> tuple[str, ...]:
@@ -359,7 +389,7 @@ def audit(
     found = audits.audit(
       init, model, batch, seeds=seeds, root_seed=root_seed, lanes=lanes
     )
-  return AuditReport(found, verdicts.findings(found, expect), init)
+  return AuditReport(found, verdicts.findings(found, expect), init, model)
 
 
 class CoordinateReport:

@@ -155,6 +155,19 @@ def test_a_leaf_that_departs_is_drawn_anew():
   np.testing.assert_array_equal(one.params[1], _perceptron(4.0)[0](key)[1])
 
 
+def test_a_report_calibrates_what_was_drawn():
+  init, model, x = _perceptron(4.0)
+  found = initlab.audit(init, model, x, seeds=5)
+  drawn = found.redraw(initlab.keys.root(3), 'orthogonal')
+  new = found.calibrate(drawn.params, x)
+  assert repr(new) == '3 leaves changed: 0, 1, 2'
+  # To the tolerance of the calibration.
+  np.testing.assert_allclose(jnp.std(model(new.params, x)), 1, rtol=1e-4)
+  for old, now in zip(drawn.params, new.params, strict=True):
+    ratio = now / old
+    np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-5)
+
+
 def test_a_coordinate_check_is_text_figure_and_frame():
   """Of one readout whose gradient step grows with the width."""
 

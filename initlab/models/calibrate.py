@@ -1,11 +1,13 @@
 """Calibration: kernels rescaled by what a batch does in them.
 
-Of anybody's model, whatever its layout: what an operation makes is rescaled as
-the program runs, so that everything after it already sees it.
+Of anybody's model, whatever its layout:
 
     model = uses.trace(apply, params, x)
     new = redraw.redraw(model.uses, params, key, 'orthogonal')
-    new = calibrate.lsuv(model, new.params, x)
+    new = calibrate.calibrate(model, new.params, x, method='equal_rates')
+    new.params, new.drawn, new.left
+
+`new.left` names each kernel and bias that was not rescaled, and says why.
 """
 
 from collections.abc import Callable
@@ -14,14 +16,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from initlab import base
-from initlab.models import redraw, sites, taps, uses
-from initlab.models.program import Operation
+from initlab import base, functions, keys
+from initlab.models import redraw, rescaling, taps, uses
+from initlab.models.program import Operation, is_real
 
-# How far from the target the standard deviation of a site's output may be: a
-# thousand roundings of a float32, or a few of a narrower type.
-_TOLERANCE = 1e-4
-_ROUNDINGS = 4
+
+def calibrate(
+  model: uses.Model, params: Any, *batch: Any, method: str = 'lsuv'
+) -> redraw.Redrawn:
+  """Calibrates a model by one of `METHODS`.
+
+  Args:
+    model: from `uses.trace`.
+    params: of the model.
+    *batch: that the model takes.
+    method: its name, with knobs: 'lsuv:target=0.5', 'equal_rates:steps=20'.
+
+  Raises:
+    UserError: there is no such method or knob, or no kernel can be calibrated.
+  """
+  name, given = functions.split(method)
+  calibrator = base.lookup(METHODS, 'method of calibration', name)
+  knobs = functions.values(name, given, functions.knobs_of(calibrator, 2))
+  return calibrator(model, params, *batch, **knobs)
 
 
 def lsuv(
@@ -52,84 +69,183 @@ def lsuv(
     Mishkin & Matas, 2016, All you need is a good init, algorithm 1.
     https://arxiv.org/abs/1511.06422
   """
-  left = _left(model)
-  while True:
-    scales = _scales(model, params, batch, target, left)
-    new = _times(model, params, scales)
-    failed = _first_off(model, new, batch, target, scales)
-    if failed is None:
-      break
-    left[failed] = 'its output does not go with it'
-  if not scales:
-    raise base.UserError(
-      'no kernel can be calibrated. '
-      + '; '.join(f'{name}: {left[name]}' for name in left)
-    )
-  return redraw.Redrawn(new, tuple(scales), left)
+  targets = rescaling.Targets(deviation=target)
+  return rescaling.normalize(model, params, batch, targets)
+
+
+def unit_variance(
+  model: uses.Model, params: Any, *batch: Any, mean: float = 0.0
+) -> redraw.Redrawn:
+  """Within-layer normalization: of every unit, unit variance and a given mean.
+
+      W_i <- W_i / sigma_i,   b_i <- b_i + mean - E s_i,
+
+  s_i being the output of unit i (a channel, of a convolution), sigma_i its
+  standard deviation on the batch over examples and positions, the layers before
+  it being normalized already. Krahenbuhl et al. start from biases of zero; the
+  outcome is the same for any.
+
+  Args:
+    model: from `uses.trace`; its output may be a loss.
+    params: of the model.
+    *batch: that the model takes; of two examples or positions at least.
+    mean: of every unit with its bias; a small positive one keeps ReLUs alive.
+
+  Returns:
+    The params. Kernels are left, and named, as by `lsuv`; so is a bias that
+    several places share. Without a bias the mean stays what it is.
+
+  Raises:
+    UserError: no kernel can be calibrated.
+
+  References:
+    Krahenbuhl, Doersch, Donahue & Darrell, 2016, Data-dependent initializations
+    of convolutional neural networks, algorithm 1.
+    https://arxiv.org/abs/1511.06856
+  """
+  targets = rescaling.Targets(mean=mean, per_unit=True)
+  return rescaling.normalize(model, params, batch, targets)
 
 
 def equal_rates(
-  loss: Callable[..., base.Array],
+  model: uses.Model,
+  params: Any,
+  *batch: Any,
+  mean: float = 0.0,
+  steps: int = 10,
+  damping: float = 0.5,
+  seed: int = 0,
+) -> redraw.Redrawn:
+  """Unit variance of every unit, then equal rates of change of all layers.
+
+  `unit_variance`, then `between_layers`, as Krahenbuhl et al. do.
+
+  Args:
+    model: from `uses.trace`; its output may be a loss.
+    params: of the model.
+    *batch: that the model takes; of two examples or positions at least.
+    mean: see `unit_variance`.
+    steps, damping, seed: see `between_layers`.
+
+  Raises:
+    UserError: no kernel can be calibrated.
+  """
+  first = unit_variance(model, params, *batch, mean=mean)
+  second = between_layers(
+    model, first.params, *batch, steps=steps, damping=damping, seed=seed
+  )
+  changed = {*first.drawn, *second.drawn}
+  left = {name: why for name, why in first.left.items() if name not in changed}
+  drawn = tuple(use.name for use in model.uses if use.name in changed)
+  return redraw.Redrawn(second.params, drawn, left)
+
+
+def between_layers(
   model: uses.Model,
   params: Any,
   *batch: Any,
   steps: int = 10,
   damping: float = 0.5,
+  seed: int = 0,
 ) -> redraw.Redrawn:
   """Kernels that all change at the same relative rate.
 
       C_k = |dC/dW_k| / |W_k|
 
-  is made equal by W_k <- W_k (C_k / C)^(damping / 2), C being the geometric
-  mean of all C_k, some times over. The factors of all kernels have the product
-  1, so a network of ReLUs without biases computes the same as before.
+  is made equal by W_k <- r_k W_k, r_k = (C_k / C)^(damping / 2), C being the
+  geometric mean of all C_k, some times over. A bias follows the input of its
+  unit: it is multiplied by the change of the root mean square of W_k x. The r_k
+  have the product 1, so a chain of ReLUs computes the same as before.
 
-  Krahenbuhl et al. take the mean over examples of the squared gradient, where
-  this takes the gradient of the batch's loss; and they apply it after
-  normalizing each unit, where here `lsuv` goes before.
+  Of a model that returns no loss, C is the product of its output with standard
+  normal draws, as of Krahenbuhl et al.: C_k^2 is then, on average over these
+  draws, the sum over examples of the squared gradient. Of a loss, this takes
+  the gradient of the batch, where they take the mean over examples of the
+  squared gradient.
 
   Args:
-    loss: `(params, *batch) -> []`.
-    model: of the loss, from `uses.trace`.
-    params: of the model, best after `lsuv`.
-    *batch: that the loss takes.
-    steps: how many corrections; one, undamped, is enough without biases.
+    model: from `uses.trace`.
+    params: of the model, best after `unit_variance`.
+    *batch: that the model takes.
+    steps: how many corrections; one, undamped, is enough for a chain of ReLUs.
     damping: of each, in (0, 1].
+    seed: of the normal draws.
 
   Returns:
     The params.
 
   Raises:
-    UserError: no kernel can be rescaled.
+    UserError: no kernel can be rescaled, or a knob is out of its range.
 
   References:
     Krahenbuhl, Doersch, Donahue & Darrell, 2016, Data-dependent initializations
     of convolutional neural networks, algorithm 2.
     https://arxiv.org/abs/1511.06856
   """
-  left = _left(model)
+  if steps < 1 or not 0 < damping <= 1:
+    raise base.UserError(
+      f'steps={steps}, damping={damping}: at least one step, damping in (0, 1]'
+    )
+  left = rescaling.not_alone(model) | rescaling.biases_left(model)
   kept = [use for use in model.uses if use.is_kernel and use.name not in left]
   if not kept:
     raise base.UserError('no kernel can be rescaled')
+  cost = _cost(model, keys.stream(keys.root(seed), 'down'))
 
   def step(_: int, params: Any) -> Any:
-    gradient = jax.tree.leaves(jax.grad(loss)(params, *batch))
+    gradient = jax.tree.leaves(jax.grad(cost)(params, *batch))
     arrays, form = jax.tree.flatten(params)
-    norms = [
-      (_norms(use, gradient[use.number]), _norms(use, arrays[use.number]))
+    rates = [
+      jnp.log(_norms(use, gradient[use.number]))
+      - jnp.log(_norms(use, arrays[use.number]))
       for use in kept
     ]
-    rates = [jnp.log(g) - jnp.log(w) for g, w in norms]
     mean = jnp.mean(jnp.concatenate(rates))
+    scaled = list(arrays)
     for use, rate in zip(kept, rates, strict=True):
       factor = jnp.exp(damping / 2 * (rate - mean))
-      arrays[use.number] = _by_layers(use, arrays[use.number], factor)
-    return form.unflatten(arrays)
+      scaled[use.number] = rescaling.times(use, arrays[use.number], factor)
+    growth = _growth(model, [arrays, scaled], batch, left)
+    for use in model.uses:
+      if use.name in growth:
+        by_layers = arrays[use.number].reshape(growth[use.name].size, -1)
+        leaf = by_layers * growth[use.name].reshape(-1, 1)
+        scaled[use.number] = leaf.reshape(use.shape).astype(by_layers.dtype)
+    return form.unflatten(scaled)
 
   new = jax.jit(lambda params: jax.lax.fori_loop(0, steps, step, params))(
     params
   )
-  return redraw.Redrawn(new, tuple(use.name for use in kept), left)
+  added = [rescaling.bias_of(model, each) for each in model.plan.signals]
+  own = {bias[0].name for bias in added if bias} - set(left)
+  changed = own | {use.name for use in kept}
+  drawn = tuple(use.name for use in model.uses if use.name in changed)
+  return redraw.Redrawn(new, drawn, left)
+
+
+# Name -> `(model, params, *batch, **knobs) -> Redrawn`.
+METHODS: dict[str, Callable[..., redraw.Redrawn]] = {
+  'lsuv': lsuv,
+  'unit_variance': unit_variance,
+  'between_layers': between_layers,
+  'equal_rates': equal_rates,
+}
+
+
+def _cost(model: uses.Model, key: base.Key) -> Callable[..., base.Array]:
+  """The model's loss, or its output times standard normal draws, summed."""
+  real = [each for each in jax.tree.leaves(model.output) if is_real(each)]
+  if not real:
+    raise base.UserError('the model returns no floating-point array')
+  shape = real[0].shape
+  down = jax.random.normal(key, shape) if shape else jnp.ones(())
+
+  def cost(params: Any, *batch: Any) -> base.Array:
+    found = jax.tree.leaves(model.function(params, *batch))
+    output = next(each for each in found if is_real(each))
+    return jnp.sum(output.astype(jnp.float32) * down)
+
+  return cost
 
 
 def _norms(use: uses.Use, leaf: base.Array) -> base.Array:
@@ -139,93 +255,30 @@ def _norms(use: uses.Use, leaf: base.Array) -> base.Array:
   return jnp.linalg.norm(flat, axis=1)
 
 
-def _by_layers(
-  use: uses.Use, leaf: base.Array, factor: base.Array
-) -> base.Array:
-  """A leaf times one factor a layer."""
-  shape = (-1,) + (1,) * (leaf.ndim - 1) if use.layered else ()
-  return (leaf * factor.reshape(shape)).astype(leaf.dtype)
-
-
-def _left(model: uses.Model) -> dict[str, str]:
-  """Name of a kernel -> why its site's output does not go with it alone."""
-  left = {}
-  for use in model.uses:
-    if use.is_kernel:
-      reason = redraw.why_not_scaled(use)
-      if use.repeated:
-        reason = 'a loop over time uses it in every iteration'
-      if reason:
-        left[use.name] = reason
-  return left
-
-
-def _site(model: uses.Model, operation: Operation) -> sites.Site | None:
-  """The site of an operation that is one of a single kernel."""
-  site = model.plan.sites.get(operation)
-  if site is None or len(site.leaves) != 1:
-    return None
-  return site if model.uses[site.leaves[0]].is_kernel else None
-
-
-def _scales(
+def _growth(
   model: uses.Model,
-  params: Any,
+  versions: list[list[base.Array]],
   batch: tuple[Any, ...],
-  target: float,
   left: dict[str, str],
 ) -> dict[str, base.Array]:
-  """Name of a kernel -> what makes its outputs' standard deviation `target`."""
+  """Name of a bias -> how W x grew from the first version to the second.
 
-  def rescale(operation: Operation, operands: list[Any], output: Any) -> Any:
-    del operands
-    site = _site(model, operation)
-    name = model.uses[site.leaves[0]].name if site is not None else ''
-    if not name or name in left:
+  Both run side by side, the biases of the second scaled as it runs.
+  """
+
+  def scale(operation: Operation, operands: list[Any], output: Any) -> Any:
+    bias = rescaling.bias_of(model, operation)
+    if bias is None or bias[0].name in left:
       return output, {}
-    scale = target / jnp.std(output.astype(jnp.float32))
-    return (output * scale).astype(output.dtype), {name: scale}
+    use, added = bias
+    rms = jnp.sqrt(jnp.mean(jnp.square(operands[1 - added]), dtype=jnp.float32))
+    before = jax.lax.all_gather(rms, 'version')[0]
+    growth = jnp.where(before > 0, rms / before, 1.0)
+    more = (growth - 1) * operands[added]
+    return output + more.astype(output.dtype), {use.name: growth}
 
-  run = lambda inputs: taps.run(model.plan.program, inputs, rescale)[1]
-  return jax.jit(run)(taps.inputs(params, batch))
-
-
-def _first_off(
-  model: uses.Model,
-  params: Any,
-  batch: tuple[Any, ...],
-  target: float,
-  scales: dict[str, base.Array],
-) -> str | None:
-  """The first rescaled kernel whose outputs are off the target, if any."""
-
-  def look(operation: Operation, operands: list[Any], output: Any) -> Any:
-    del operands
-    site = _site(model, operation)
-    if site is None:
-      return output, {}
-    deviation = jnp.std(output.astype(jnp.float32))
-    return output, {model.uses[site.leaves[0]].name: deviation}
-
-  run = lambda inputs: taps.run(model.plan.program, inputs, look)[1]
-  deviations = jax.jit(run)(taps.inputs(params, batch))
-  arrays = jax.tree.leaves(params)
-  for site in model.plan.sites.values():
-    name = model.names[site.number]
-    if name in scales:
-      off = jnp.abs(deviations[name] / target - 1)
-      epsilon = float(jnp.finfo(arrays[site.leaves[0]].dtype).eps)
-      if not bool(jnp.all(off < max(_TOLERANCE, _ROUNDINGS * epsilon))):
-        return name
-  return None
-
-
-def _times(
-  model: uses.Model, params: Any, scales: dict[str, base.Array]
-) -> Any:
-  arrays, form = jax.tree.flatten(params)
-  for use in model.uses:
-    if use.name in scales:
-      leaf = arrays[use.number]
-      arrays[use.number] = _by_layers(use, leaf, scales[use.name])
-  return form.unflatten(arrays)
+  program, data = model.plan.program, jax.tree.leaves(batch)
+  run = lambda arrays: taps.run(program, [*arrays, *data], scale)[1]
+  stacked = [jnp.stack(pair) for pair in zip(*versions, strict=True)]
+  found = jax.vmap(run, axis_name='version')(stacked)
+  return {name: growth[1] for name, growth in found.items()}

@@ -38,6 +38,12 @@ class Redrawn(NamedTuple):
   drawn: tuple[str, ...]
   left: dict[str, str]
 
+  def __repr__(self) -> str:
+    """Which leaves were changed, and why others were not; not the arrays."""
+    lines = [f'{len(self.drawn)} leaves changed: {", ".join(self.drawn)}']
+    lines += [f'left as it is: {name}: {self.left[name]}' for name in self.left]
+    return '\n'.join(lines)
+
 
 def redraw(
   found: Sequence[Use],

@@ -58,6 +58,7 @@ class Use(NamedTuple):
 class Model(NamedTuple):
   """A model, traced.
 
+  function: `(params, *batch) -> outputs`.
   plan: its program, with the places in it.
   names: number of a site -> its name, see `places.Site`.
   uses: of every leaf of the params, in the order of `jax.tree.leaves`.
@@ -65,6 +66,7 @@ class Model(NamedTuple):
   output: shapes and dtypes of what the model returns.
   """
 
+  function: Callable[..., Any]
   plan: sites.Plan
   names: dict[int, str]
   uses: tuple[Use, ...]
@@ -107,7 +109,7 @@ def trace(model: Callable[..., Any], params: Any, *batch: Any) -> Model:
     )
     for number, (name, array) in enumerate(zip(names, arrays, strict=True))
   )
-  return Model(plan, _names(plan, names), used, form, output)
+  return Model(model, plan, _names(plan, names), used, form, output)
 
 
 def _names(plan: sites.Plan, leaf_names: list[str]) -> dict[int, str]:

@@ -123,6 +123,13 @@ def test_a_kernel_of_zeros_is_left_and_those_after_it_are_not():
   assert abs(jnp.std(apply(found.params, x)) - 1) < 1e-5
 
 
+def test_a_tied_embedding_is_named_and_left():
+  apply = lambda params, t: params['e'][t] @ params['w'] @ params['e'].T
+  params, t = {'e': _normal(5, 4), 'w': _normal(4, 4)}, jnp.arange(3)
+  found = calibrate.lsuv(uses.trace(apply, params, t), params, t)
+  assert found.drawn == ('w',) and 'tied' in found.left['e']
+
+
 @pytest.mark.slow
 def test_narrow_types_are_calibrated_to_their_rounding():
   narrow = jax.tree.map(jnp.bfloat16, _mlp_params())
@@ -144,6 +151,85 @@ def test_nothing_to_calibrate_is_refused():
     calibrate.lsuv(model, params, _normal(2, 4))
 
 
+def test_every_unit_has_variance_one_and_the_mean_of_its_bias():
+  params, x = _mlp_params(bias=2.0), _normal(5, 6)
+  model = uses.trace(_mlp, params, x)
+  found = calibrate.unit_variance(model, params, x, mean=0.25)
+  # The last bias is not used, so there is none to set.
+  assert found.drawn == ('0/b', '0/w', '1/b', '1/w', '2/w')
+  for old, new in zip(params[:-1], found.params, strict=False):
+    s = x @ old['w'].T
+    np.testing.assert_allclose(
+      # Sums of 9 products, then divided by a deviation of about 1.
+      new['w'],
+      old['w'] / jnp.std(s, 0)[:, None],
+      rtol=1e-5,
+    )
+    t = x @ new['w'].T + new['b']
+    np.testing.assert_allclose(jnp.mean(t, 0), 0.25, atol=1e-5)
+    np.testing.assert_allclose(jnp.std(t, 0), 1, rtol=1e-5)
+    x = jax.nn.relu(t)
+
+
+def test_units_of_heads_channels_and_scanned_layers():
+  """Kernels [in, heads, d], OIHW of two groups and [layers, out, in]."""
+
+  def apply(params, x):
+    x = jax.lax.conv_general_dilated(
+      x, params['conv'], (1, 1), 'SAME', feature_group_count=2
+    )
+    x = x + params['shift'].reshape(1, 4, 1, 1)
+    x = jnp.einsum('bchw,cnd->bhwnd', x, params['heads']) + params['b'][None]
+    x = jnp.tanh(x).reshape(-1, 6)
+    layer = lambda x, p: (jnp.tanh(x @ p['w'].T + p['b'][None]), None)
+    return jax.lax.scan(layer, x, params['stack'])[0]
+
+  params = {
+    'conv': _normal(4, 1, 3, 3),
+    'shift': _normal(4),
+    'heads': _normal(4, 2, 3),
+    'b': _normal(2, 3),
+    'stack': {'w': _normal(2, 6, 6), 'b': _normal(2, 6)},
+  }
+  x = _normal(3, 2, 4, 4)
+  model = uses.trace(apply, params, x)
+  found = calibrate.unit_variance(model, params, x)
+  assert found.left == {} and len(found.drawn) == 6
+  inverse = lambda y: jnp.arctanh(jnp.clip(y, -1 + 1e-7, 1 - 1e-7))
+  last = inverse(apply(found.params, x))
+  np.testing.assert_allclose(jnp.mean(last, 0), 0, atol=1e-3)
+  # arctanh enlarges the rounding of tanh by 1 / (1 - tanh^2), at 3 by 100.
+  np.testing.assert_allclose(jnp.std(last, 0), 1, rtol=1e-3)
+
+
+def test_a_shared_bias_is_named_and_left():
+  def apply(params, x):
+    x = jnp.tanh(x @ params['a'] + params['b'][None])
+    return x @ params['c'] + params['b'][None]
+
+  params = {'a': _normal(4, 4), 'b': _normal(4), 'c': _normal(4, 4)}
+  x = _normal(6, 4)
+  found = calibrate.unit_variance(uses.trace(apply, params, x), params, x)
+  assert found.drawn == ('a', 'c') and 'shared' in found.left['b']
+  assert 'left as it is: b: it is shared' in repr(found)
+  np.testing.assert_array_equal(found.params['b'], params['b'])
+  np.testing.assert_allclose(jnp.std(apply(found.params, x), 0), 1, rtol=1e-5)
+
+
+def test_a_method_is_named_with_its_knobs():
+  params, x = _mlp_params(), _normal(5, 6)
+  model = uses.trace(_mlp, params, x)
+  found = calibrate.calibrate(model, params, x, method='lsuv:target=0.5')
+  assert abs(jnp.std(_mlp(found.params, x)) - 0.5) < 1e-5
+  for method, message in (
+    ('lsvu', "did you mean 'lsuv'"),
+    ('lsuv:steps=3', "no knob 'steps'"),
+    ('between_layers:damping=2', r'damping in \(0, 1\]'),
+  ):
+    with pytest.raises(base.UserError, match=message):
+      calibrate.calibrate(model, params, x, method=method)
+
+
 def _loss(params, x):
   return jnp.sum(_mlp(params, x) ** 2)
 
@@ -159,13 +245,13 @@ def _rates(params, x):
   )
 
 
-@pytest.mark.slow
 def test_one_undamped_step_makes_the_rates_of_relus_equal():
-  params, x = _mlp_params(), _normal(5, 6)
+  """With biases: they follow, so the network computes what it did."""
+  params, x = _mlp_params(bias=0.3), _normal(5, 6)
   params[1]['w'] *= 30
   assert np.ptp(np.log(_rates(params, x))) > np.log(10)
   model = uses.trace(_loss, params, x)
-  found = calibrate.equal_rates(_loss, model, params, x, steps=1, damping=1.0)
+  found = calibrate.between_layers(model, params, x, steps=1, damping=1.0)
   rates = _rates(found.params, x)
   # A chain of three matrices there and back: tens of roundings.
   np.testing.assert_allclose(rates / rates[0], 1, rtol=1e-5)
@@ -174,12 +260,19 @@ def test_one_undamped_step_makes_the_rates_of_relus_equal():
   )
 
 
-def test_the_rates_of_a_network_with_biases_come_together():
-  params, x = _mlp_params(bias=0.3), _normal(5, 6)
-  params[1]['w'] *= 30
-  model = uses.trace(_loss, params, x)
-  found = calibrate.equal_rates(_loss, model, params, x, steps=20)
-  assert np.ptp(np.log(_rates(found.params, x))) < np.log(1.1)
+def test_both_stages_of_a_model_without_a_loss():
+  params, x = _mlp_params(bias=0.3), _normal(8, 6)
+  model = uses.trace(_mlp, params, x)
+  found = calibrate.equal_rates(
+    model, params, x, mean=0.1, steps=1, damping=1.0
+  )
+  assert found.left == {}
+  # The chain of ReLUs computes what it did, so its output has unit variance.
+  np.testing.assert_allclose(jnp.std(_mlp(found.params, x), 0), 1, rtol=1e-4)
+  other = calibrate.between_layers(model, found.params, x, steps=1, seed=0)
+  # All rates are equal for these draws, so nothing is left to do.
+  for old, new in zip(found.params, other.params, strict=True):
+    np.testing.assert_allclose(new['w'], old['w'], rtol=1e-4)
 
 
 def test_layers_of_a_scan_have_rates_of_their_own():
@@ -192,7 +285,7 @@ def test_layers_of_a_scan_have_rates_of_their_own():
   params = {'stack': jnp.abs(_normal(3, 4, 4)).at[1].multiply(10.0)}
   x = jnp.abs(_normal(2, 4))
   model = uses.trace(loss, params, x)
-  found = calibrate.equal_rates(loss, model, params, x, steps=1, damping=1.0)
+  found = calibrate.between_layers(model, params, x, steps=1, damping=1.0)
   gradient = jax.grad(loss)(found.params, x)['stack']
   norm = lambda w: jnp.linalg.norm(w.reshape(3, -1), axis=1)
   rates = norm(gradient) / norm(found.params['stack'])
