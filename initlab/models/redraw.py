@@ -87,10 +87,10 @@ def redraw(
   def new(use: Use, leaf: base.Array) -> base.Array:
     return _draw(use, leaf, keys.stream(key, use.name), chosen[use.name])
 
-  return _changed(found, params, chosen, _why_not_drawn, new)
+  return changed(found, params, chosen, why_not_drawn, new)
 
 
-def _changed(
+def changed(
   found: Sequence[Use],
   params: Any,
   selected: Mapping[str, Any],
@@ -117,7 +117,7 @@ def _changed(
   return Redrawn(form.unflatten(arrays), tuple(drawn), left)
 
 
-def _why_not_drawn(use: Use) -> str:
+def why_not_drawn(use: Use) -> str:
   """Why a leaf cannot be drawn anew; '' if it can."""
   if use.role == 'unused':
     return 'the output does not depend on it'
@@ -152,7 +152,7 @@ def _is_packed(use: Use) -> bool:
 def _draw(
   use: Use, leaf: base.Array, key: base.Key, scheme: leaves.Drawn
 ) -> base.Array:
-  draw = leaves.initializer(scheme, _axes(use))
+  draw = leaves.initializer(scheme, axes_of(use))
   if not _is_packed(use):
     return draw(key, leaf.shape, leaf.dtype)
   for index, part in enumerate(use.parts):
@@ -229,12 +229,12 @@ def scale_branches(
     return why_not_scaled(use)
 
   scale = lambda use, leaf: leaf * jnp.asarray(factor, leaf.dtype)
-  return _changed(model.uses, params, last, why_not, scale)
+  return changed(model.uses, params, last, why_not, scale)
 
 
 def why_not_scaled(use: Use) -> str:
   """Why a site's output does not go with the leaf; '' if it does."""
-  reason = _why_not_drawn(use)
+  reason = why_not_drawn(use)
   if not reason and len(use.kinds) > 1:
     return f'{len(use.kinds)} sites use slices of it'
   return reason
@@ -264,8 +264,8 @@ def set_branch_scalars(model: uses.Model, params: Any, value: float) -> Redrawn:
       'nothing that SkipInit, ReZero or LayerScale could set'
     )
   fill = lambda use, leaf: jnp.full_like(leaf, value)
-  return _changed(
-    model.uses, params, dict.fromkeys(scalars), _why_not_drawn, fill
+  return changed(
+    model.uses, params, dict.fromkeys(scalars), why_not_drawn, fill
   )
 
 
@@ -342,88 +342,7 @@ def _multiplied(
     variable = data[0]
 
 
-def mimetic(
-  found: Sequence[Use],
-  params: Any,
-  key: base.Key,
-  value: str,
-  out: str,
-  *,
-  alpha: float = 0.4,
-  beta: float = 0.4,
-) -> Redrawn:
-  """The value and output kernels of attention, as trained ones look like.
-
-      W_value W_out = alpha Z - beta I,   Z of entries N(0, 1 / n),
-
-  split evenly by its singular values: W_value = U S^(1/2), W_out = S^(1/2) V'.
-
-  Args:
-    found: of the model, from `uses.trace` or `uses.of`.
-    params: of the model.
-    key: it is consumed.
-    value: pattern of the names of the value kernels, `[n, heads * head_dim]` in
-      any layout, heads * head_dim = n.
-    out: of the output kernels, as many, in the same order.
-    alpha: of the noise.
-    beta: of the identity.
-
-  Raises:
-    UserError: the kernels do not come in pairs of square matrices.
-
-  References:
-    Trockman & Kolter, 2023, Mimetic initialization of self-attention layers,
-    section 4, alpha_2 and beta_2. https://arxiv.org/abs/2305.09828
-  """
-  names = [use.name for use in found]
-  values = leaves.choose(names, {value: ''})
-  outs = leaves.choose(names, {out: ''})
-  if len(values) != len(outs):
-    raise base.UserError(
-      f'{value!r} matches {len(values)} leaves, {out!r} {len(outs)}: values '
-      'and outputs come in pairs'
-    )
-  named = {use.name: use for use in found}
-  drawn: dict[str, base.Array] = {}
-  for first, second in zip(values, outs, strict=True):
-    pair = named[first], named[second]
-    for use in pair:
-      reason = why_not_scaled(use)
-      if reason or not use.is_kernel:
-        raise base.UserError(f'{use.name}: {reason or "it is no kernel"}')
-    w_value, w_out = _mimetic_pair(pair, keys.stream(key, first), alpha, beta)
-    drawn |= {first: w_value, second: w_out}
-  new = lambda use, leaf: drawn[use.name].astype(leaf.dtype)
-  return _changed(found, params, drawn, _why_not_drawn, new)
-
-
-def _mimetic_pair(
-  pair: tuple[Use, Use], key: base.Key, alpha: float, beta: float
-) -> list[base.Array]:
-  sizes = []
-  for use in pair:
-    stack, field, ins, outs = (
-      math.prod(use.shape[axis] for axis in part)
-      for part in kernels.split_axes(use.shape, **_axes(use))
-    )
-    sizes.append((stack, field * ins, outs))
-  stack, n, _ = sizes[0]
-  if set(sizes) != {(stack, n, n)}:
-    raise base.UserError(
-      f'{pair[0].name} and {pair[1].name} are {sizes[0]} and {sizes[1]} '
-      '(layers, inputs, outputs): mimetic kernels are square'
-    )
-  noise = jax.random.normal(key, (stack, n, n)) * (alpha * n**-0.5)
-  u, s, v = jnp.linalg.svd(noise - beta * jnp.eye(n)[None])
-  root = jnp.sqrt(s)
-  halves = (u * root[:, None], root[..., None] * v)
-  return [
-    leaves.arranged(half, use.shape, _axes(use))
-    for half, use in zip(halves, pair, strict=True)
-  ]
-
-
-def _axes(use: Use) -> kernels.Axes:
+def axes_of(use: Use) -> kernels.Axes:
   """The axes of a leaf; those of an array that is no kernel are empty."""
   axes = use.axes or kernels.Axes()
   if set(use.kinds) != {'lookup'}:

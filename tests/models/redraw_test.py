@@ -278,36 +278,6 @@ def test_layerscale_sets_the_channels_and_not_the_scale_of_a_norm():
   np.testing.assert_array_equal(new.params[1]['gamma'], np.float32(1e-5))
 
 
-def test_mimetic_products_are_noise_around_minus_the_identity():
-  config = transformer.Config(7, 3, width=32, heads=2, blocks=4)
-  params = _filled(transformer.declared(config))
-  model = uses.trace(transformer.apply, params, _TOKENS)
-  new = redraw.mimetic(
-    model.uses, params, keys.root(0), '*/value', '*/out', alpha=0.3, beta=0.5
-  )
-  attention = new.params['blocks']['attention']
-  value = np.asarray(attention['value'].reshape(4, 32, 32))
-  out = np.asarray(attention['out'].reshape(4, 32, 32))
-  noise = (value @ out + 0.5 * np.eye(32)) * 32**0.5 / 0.3
-  # 4096 standard normal entries: five standard errors of mean and variance.
-  assert abs(noise.mean()) < 5 / 64
-  assert abs(noise.var() - 1) < 5 * (2 / 4096) ** 0.5
-  # Both have the square roots of the product's singular values.
-  np.testing.assert_allclose(
-    np.linalg.svd(value, compute_uv=False),
-    np.linalg.svd(out, compute_uv=False),
-    rtol=1e-4,
-  )
-  query = attention['query']
-  np.testing.assert_array_equal(query, params['blocks']['attention']['query'])
-
-
-def test_mimetic_kernels_are_square():
-  model, params = _transformer()
-  with pytest.raises(base.UserError, match='square'):
-    redraw.mimetic(model.uses, params, keys.root(0), '*/up', '*/down')
-
-
 @pytest.mark.slow
 def test_reinforcement_has_three_gains():
   def apply(params, x):
