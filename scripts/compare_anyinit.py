@@ -1,7 +1,7 @@
-"""What AnyInit and initlab see in five Flax models, and what AnyInit draws.
+"""What AnyInit and initlab see in six Flax models, and what they draw.
 
 The models are measured by themselves, with `sow`: neither tool judges its own
-work. Prints a Markdown table.
+work. Prints two Markdown tables.
 """
 
 import logging
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from initlab import keys, stats
-from initlab.models import adapters, audit as audits
+from initlab.models import adapters, audit as audits, calibrate, redraw, uses
 
 SEEDS = 8
 _D = 64
@@ -159,6 +159,26 @@ def _of_anyinit(case, x, seed, mode):
   return params, report
 
 
+def _of_initlab(case, x, seed, change):
+  """Flax's params, changed by `change(model, params, key)`."""
+  params, (_, apply) = _of_flax(case, x, seed), adapters.linen(case.model, x)
+  model = uses.trace(apply, params, x)
+  return change(model, params, keys.at(keys.root(1), seed))
+
+
+def _he(model, params, key):
+  """He's law, the branches divided by the root of their number."""
+  new = redraw.redraw(model.uses, params, key, 'he_normal').params
+  has_branches = bool(model.plan.residuals)
+  return redraw.scale_branches(model, new).params if has_branches else new
+
+
+def _lsuv(model, params, key, x):
+  """Orthogonal kernels, calibrated on the batch, branches likewise."""
+  new = redraw.redraw(model.uses, params, key, 'orthogonal').params
+  return calibrate.calibrate(model, new, x, method='lsuv:branch=None').params
+
+
 def _told(values):
   """'1.20 [1.10, 1.30]', geometric mean and interval; or why not."""
   if not np.isfinite(values).all():
@@ -177,55 +197,58 @@ def _drawn(case, x, draw):
   return [_told(change), _told(output)]
 
 
-def _row(case):
+# What draws each column of the second table.
+DRAWS = {
+  'Flax': _of_flax,
+  'AnyInit analytic': lambda *a: _of_anyinit(*a, 'analytic')[0],
+  'AnyInit empirical': lambda *a: _of_anyinit(*a, 'empirical')[0],
+  'initlab he': lambda case, x, seed: _of_initlab(case, x, seed, _he),
+  'initlab LSUV': lambda case, x, seed: _of_initlab(
+    case, x, seed, lambda model, params, key: _lsuv(model, params, key, x)
+  ),
+}
+
+
+def _seen(case):
+  """A line of the first table: weights, activations and residual adds."""
   x = _batch(case)
   audit = audits.audit(*adapters.linen(case.model, x), (x,), seeds=SEEDS)
   try:
-    _, report = _of_anyinit(case, x, 0, 'analytic')
-    layers = report.layers
+    layers = _of_anyinit(case, x, 0, 'analytic')[1].layers
     known = sum(each.activation not in (None, 'none') for each in layers)
     seen = f'{len(layers)}, {known}, 0'
-  except Exception as error:
-    seen = type(error).__name__
+  except Exception as error:  # whatever another package raises is its answer
+    seen = f'fails: {type(error).__name__}'
   weights = [site for site in audit.sites if site.kind != 'product']
-  cells = [
-    case.name,
-    case.truth,
-    seen,
-    f'{len(weights)}, {len(audit.activations)}, {len(audit.residuals)}',
-  ]
-  for draw in (
-    _of_flax,
-    lambda *a: _of_anyinit(*a, 'analytic')[0],
-    lambda *a: _of_anyinit(*a, 'empirical')[0],
-  ):
-    cells += _drawn(case, x, draw)
-  return cells
+  found = f'{len(weights)}, {len(audit.activations)}, {len(audit.residuals)}'
+  return [case.name, case.truth, seen, found]
+
+
+def _changes(case):
+  """A line of the second table: stream and output of every draw."""
+  x = _batch(case)
+  drawn = (_drawn(case, x, draw) for draw in DRAWS.values())
+  return [case.name, *(cell for cells in drawn for cell in cells)]
+
+
+def _print(head, row):
+  print('| ' + ' | '.join(head) + ' |')
+  print('|' + ' --- |' * len(head))
+  for case in CASES:
+    print('| ' + ' | '.join(row(case)) + ' |', flush=True)
 
 
 def main():
-  """Prints the table."""
+  """Prints the tables."""
   logging.disable(logging.WARNING)
   warnings.simplefilter('ignore')
   anyinit.register_activation(
     lambda x: np.maximum(x, 0) ** 3, name='cubed', overwrite=True
   )
-  head = (
-    'model',
-    'has',
-    'AnyInit sees',
-    'initlab sees',
-    'Flax: stream',
-    'output',
-    'AnyInit analytic: stream',
-    'output',
-    'AnyInit empirical: stream',
-    'output',
-  )
-  print('| ' + ' | '.join(head) + ' |')
-  print('|' + ' --- |' * len(head))
-  for case in CASES:
-    print('| ' + ' | '.join(_row(case)) + ' |', flush=True)
+  _print(('model', 'has', 'AnyInit sees', 'initlab sees'), _seen)
+  print()
+  pairs = ((f'{name}: stream', 'output') for name in DRAWS)
+  _print(('model', *(cell for pair in pairs for cell in pair)), _changes)
 
 
 if __name__ == '__main__':

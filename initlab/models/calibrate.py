@@ -42,7 +42,11 @@ def calibrate(
 
 
 def lsuv(
-  model: uses.Model, params: Any, *batch: Any, target: float = 1.0
+  model: uses.Model,
+  params: Any,
+  *batch: Any,
+  target: float = 1.0,
+  branch: float | None = 1.0,
 ) -> redraw.Redrawn:
   """Layer-sequential unit variance, in one pass.
 
@@ -56,6 +60,9 @@ def lsuv(
     params: of the model.
     *batch: that the model takes.
     target: the standard deviation wanted.
+    branch: what multiplies it for the last kernels of residual branches, so
+      that the stream grows less; None is 1 / sqrt(N), as `scale_branches` has
+      it. The paper has no such number.
 
   Returns:
     The params. A kernel is left, and named, if other entries than its own
@@ -69,7 +76,9 @@ def lsuv(
     Mishkin & Matas, 2016, All you need is a good init, algorithm 1.
     https://arxiv.org/abs/1511.06422
   """
-  targets = rescaling.Targets(deviation=target)
+  if branch is None:
+    branch = redraw.branch_factor(model)
+  targets = rescaling.Targets(deviation=target, branch=branch)
   return rescaling.normalize(model, params, batch, targets)
 
 

@@ -4,7 +4,8 @@
 numbered variables, each assigned once. A call is replaced by its operations if
 these include one with a weight, so that a function which is called twice is two
 places; the bodies of such loops and branches are programs, too. Calls without a
-weight stay calls, with the derivatives that their authors gave them.
+weight stay calls, with the derivatives that their authors gave them. What no
+output needs, as what a Flax module records for others, is left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -220,13 +221,10 @@ class _Builder:
     scope.define(closed.jaxpr.constvars, closed.consts)
     inputs = scope.assign(closed.jaxpr.invars)
     operations = self._operations(closed.jaxpr, scope, where)
-    return Program(
-      scope.constants,
-      inputs,
-      tuple(operations),
-      tuple(map(scope.read, closed.jaxpr.outvars)),
-      scope.types,
-    )
+    outputs = tuple(map(scope.read, closed.jaxpr.outvars))
+    needed = {each for each in outputs if not isinstance(each, Constant)}
+    operations = _needed(operations, needed)
+    return Program(scope.constants, inputs, operations, outputs, scope.types)
 
   def _operations(
     self, jaxpr: jaxprs.Jaxpr, scope: '_Scope', outer: str
@@ -310,6 +308,22 @@ class _Builder:
       return
     why = 'what is inside is not audited'
     self._opaque.append(places.Opaque(name, where, products, why))
+
+
+def _needed(
+  operations: Sequence[Operation | Checkpoint], needed: set[int]
+) -> tuple[Operation | Checkpoint, ...]:
+  """The operations that variables are computed by; those are added to."""
+  kept: list[Operation | Checkpoint] = []
+  for each in reversed(operations):
+    if isinstance(each, Checkpoint):
+      inner = _needed(each.operations, needed)
+      if inner:
+        kept.append(Checkpoint(inner, each.options))
+    elif needed.intersection(each.outputs):
+      needed.update(variables(each))
+      kept.append(each)
+  return tuple(reversed(kept))
 
 
 def _products_inside(equation: jaxprs.JaxprEqn) -> int:

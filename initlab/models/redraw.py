@@ -208,9 +208,7 @@ def scale_branches(
     Zhang, Dauphin & Ma, 2019, Fixup: 0. https://arxiv.org/abs/1901.09321
   """
   residuals = model.plan.residuals.values()
-  adds = sum(math.prod(residual.iterations) for residual in residuals)
-  if factor is None:
-    factor = max(adds, 1) ** -0.5
+  factor = branch_factor(model) if factor is None else factor
   numbered = {site.number: site for site in model.plan.sites.values()}
   last: dict[str, list[str]] = {}
   for residual in residuals:
@@ -230,6 +228,13 @@ def scale_branches(
 
   scale = lambda use, leaf: leaf * jnp.asarray(factor, leaf.dtype)
   return changed(model.uses, params, last, why_not, scale)
+
+
+def branch_factor(model: uses.Model) -> float:
+  """1 / sqrt(N), N being the number of residual adds; 1 without one."""
+  residuals = model.plan.residuals.values()
+  adds = sum(math.prod(residual.iterations) for residual in residuals)
+  return max(adds, 1) ** -0.5
 
 
 def why_not_scaled(use: Use) -> str:

@@ -25,11 +25,13 @@ class Targets(NamedTuple):
   """What the outputs of every site are to be on a batch.
 
   deviation: standard deviation.
+  branch: what multiplies it at the last sites of residual branches.
   mean: with the bias, of every unit; None to leave biases alone.
   per_unit: whether the deviation is that of each unit, rather than of all.
   """
 
   deviation: float = 1.0
+  branch: float = 1.0
   mean: float | None = None
   per_unit: bool = False
 
@@ -171,6 +173,13 @@ def _mean(
   return of(x.astype(jnp.float32), over, keepdims=True)
 
 
+def _target(model: uses.Model, site: sites.Site, targets: Targets) -> float:
+  """The standard deviation that a site's outputs are to have."""
+  residuals = model.plan.residuals.values()
+  is_last = any(site.number in residual.sites for residual in residuals)
+  return targets.deviation * (targets.branch if is_last else 1.0)
+
+
 def _changes(
   model: uses.Model,
   params: Any,
@@ -186,7 +195,7 @@ def _changes(
     site = site_of(model, operation)
     if site is not None and model.uses[site.leaves[0]].name not in left:
       units = site.units if targets.per_unit else ()
-      factor = targets.deviation / _mean(output, units, jnp.std)
+      factor = _target(model, site, targets) / _mean(output, units, jnp.std)
       output = (output * factor).astype(output.dtype)
       kept[model.uses[site.leaves[0]].name] = factor
     bias = bias_of(model, operation)
@@ -232,7 +241,7 @@ def _first_off(
     if site is not None:
       units = site.units if targets.per_unit else ()
       deviation = _mean(output, units, jnp.std)
-      off = jnp.max(jnp.abs(deviation / targets.deviation - 1))
+      off = jnp.max(jnp.abs(deviation / _target(model, site, targets) - 1))
       kept[model.uses[site.leaves[0]].name] = off
     bias = bias_of(model, operation)
     if targets.mean is not None and bias:

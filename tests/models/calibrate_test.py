@@ -44,6 +44,27 @@ def test_one_pass_is_the_textbooks_layer_by_layer():
     x = jax.nn.relu(x @ w.T)
 
 
+def test_branches_may_have_a_target_of_their_own():
+  def apply(params, x):
+    for layer in params:
+      x = x + jnp.tanh(x @ layer['up']) @ layer['down']
+    return x
+
+  shapes = {'up': (6, 9), 'down': (9, 6)}
+  params = [{name: _normal(*shapes[name]) for name in shapes} for _ in range(4)]
+  x = _normal(5, 6)
+  model = uses.trace(apply, params, x)
+  new = calibrate.lsuv(model, params, x, branch=None).params
+  for layer in new:
+    up = x @ layer['up']
+    down = jnp.tanh(up) @ layer['down']
+    # One over the root of four branches, to the tolerance of a calibration.
+    np.testing.assert_allclose(
+      [jnp.std(up), jnp.std(down)], [1, 0.5], rtol=1e-4
+    )
+    x = x + down
+
+
 def test_a_bias_enters_what_comes_after():
   params, x = _mlp_params(bias=2.0), _normal(5, 6)
   found = calibrate.lsuv(uses.trace(_mlp, params, x), params, x)

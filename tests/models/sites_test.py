@@ -306,3 +306,20 @@ def test_outer_products_and_scales_are_no_sites():
   found = models.take_apart(init, model, (jnp.ones((2, 8)),))
   assert [found.names[s.leaves[0]] for s in found.plan.sites.values()] == ['w']
   assert found.plan.roles[found.names.index('decay')] == 'scale'
+
+
+def test_what_is_recorded_and_not_returned_is_no_part_of_an_activation():
+  """As what a Flax module sows, if nobody asks for it."""
+
+  def model(params, x):
+    h = jnp.tanh(x @ params['w'])
+    _ = jnp.sqrt(jnp.mean(h * h))
+    return h @ params['out']
+
+  init = lambda key: {
+    'w': jax.random.normal(keys.at(key, 0), (4, 8)),
+    'out': jax.random.normal(keys.at(key, 1), (8, 2)),
+  }
+  found = models.take_apart(init, model, (jnp.ones((3, 4)),))
+  functions = recognize.recognize(list(found.plan.activations.values()))
+  assert [each.name for each in functions.values()] == ['tanh']
