@@ -340,7 +340,11 @@ class Experiment(NamedTuple):
   panels: the figures.
   predict: `(config, data) -> {field: value}`, the predictions of theory in the
     shape of each field, NaN where unknown.
-  verdict: `outcome -> lines`, the answer in words and numbers.
+  verdict: `outcome -> lines`, the answer in words and numbers; the first lines
+    say most.
+  answer: `outcome -> {(group, head): estimate or number}`, the row of a setting
+    in the table that answers the question; empty where the PerNetwork fields
+    of the Result are that row.
   training: replaces `run`.
   compared: PerNetwork fields, lower is better; settings are compared by tests
     paired by seed.
@@ -368,6 +372,7 @@ class Experiment(NamedTuple):
   panels: tuple[Panel, ...] = ()
   predict: Callable[[Any, Any], dict[str, Any]] = lambda config, data: {}
   verdict: Callable[[Outcome], list[str]] = lambda outcome: []
+  answer: Callable[[Outcome], dict[tuple[str, str], Any]] = lambda outcome: {}
   training: Training | None = None
   compared: tuple[str, ...] = ()
   tuned: tuple[str, str] | None = None
@@ -392,6 +397,7 @@ _OF_A_PAGE = {
   'run': 'run',
   'predict': 'predict',
   'verdict': 'verdict',
+  'answer': 'answer',
   'steps': 'steps',
   'PANELS': 'panels',
   'TRAINING': 'training',
@@ -404,7 +410,8 @@ def of_module(name: str, **fields: Any) -> Experiment:
   Args:
     name: `__name__` of the module, which defines `Config`, `Result` and either
       `run` or `TRAINING`, and may define `SMOKE`, `load`, `predict`, `verdict`,
-      `steps`, `PANELS`, claims, and `SWEEP`: knob -> its default values.
+      `answer`, `steps`, `PANELS`, claims, and `SWEEP`: knob -> its default
+      values.
     **fields: further fields of `Experiment`, which take precedence.
   """
   module = sys.modules[name]

@@ -6,6 +6,7 @@ hidden layers, forward and backward, beside theory.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,30 @@ def lines(outcome: Outcome, laws: Sequence[theory.WeightLaw]) -> list[str]:
   return found
 
 
+def factors(outcome: Outcome) -> dict[tuple[str, str], Any]:
+  """The factors of variance a layer, over the hidden layers, beside theory.
+
+  Args:
+    outcome: as for `lines`.
+
+  Returns:
+    Heading -> an Estimate, the geometric mean over layers and seeds, or the
+    number of theory, NaN where there is none; of fewer than two layers nothing.
+  """
+  found: dict[tuple[str, str], Any] = {}
+  for name, field, step in (
+    ('signal up, variance a layer', 'activation_within_std', 1),
+    ('gradient down, variance a layer', 'gradient_within_std', -1),
+  ):
+    values, theoretical = _hidden(outcome, field, step)
+    if values.shape[1] > 1:
+      found[name, 'measured'] = profiles.judge(values).factor
+      found[name, 'theory'] = (
+        np.nan if theoretical is None else profiles.factor(theoretical)
+      )
+  return found
+
+
 def is_rounding(values: Mapping[str, np.ndarray]) -> np.ndarray:
   """Where the signal is below 2^-21 of the root mean square of z.
 
@@ -59,29 +84,40 @@ def of_seeds(estimate: stats.Estimate) -> str:
   return f' ({n} of {total} seeds)' if n < total else ''
 
 
-def _change(outcome: Outcome, field: str, step: int) -> str:
-  """How a standard deviation changes over the hidden layers."""
+def _hidden(
+  outcome: Outcome, field: str, step: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """A measure of the hidden layers that float32 resolves, and its theory.
+
+  Returns:
+    `[S, L]` in the order of the pass, and `[L]`, None if it is not known in all
+    these layers.
+  """
   values = outcome.measured[field][:, :-1][:, ::step]
+  if field == 'activation_within_std':
+    values = values[:, : _resolved(outcome)]
   theoretical = outcome.predicted.get(field)
   if theoretical is not None:
-    theoretical = theoretical[:-1][::step]
-  if values.shape[1] < 2:
+    theoretical = theoretical[:-1][::step][: values.shape[1]]
+    if not np.isfinite(theoretical).all():
+      theoretical = None
+  return values, theoretical
+
+
+def _change(outcome: Outcome, field: str, step: int) -> str:
+  """How a standard deviation changes over the hidden layers."""
+  hidden = outcome.measured[field].shape[1] - 1
+  if hidden < 2:
     return 'one hidden layer, nothing to compare'
-  end = ''
-  if field == 'activation_within_std':
-    resolved = _resolved(outcome)
-    if resolved < values.shape[1]:
-      end = (
-        f'; from hidden layer {resolved + 1} on it is below the rounding of '
-        'float32'
-      )
-    if resolved < 2:
-      return f'there is no signal{end}'
-    values = values[:, :resolved]
-    if theoretical is not None:
-      theoretical = theoretical[:resolved]
-  if theoretical is not None and not np.isfinite(theoretical).all():
-    theoretical = None
+  values, theoretical = _hidden(outcome, field, step)
+  resolved, end = values.shape[1], ''
+  if resolved < hidden:
+    end = (
+      f'; from hidden layer {resolved + 1} on it is below the rounding of '
+      'float32'
+    )
+  if resolved < 2:
+    return f'there is no signal{end}'
   profile = profiles.judge(values)
   if not profile.factor.n:
     return 'there is no signal'

@@ -20,7 +20,7 @@ Expect:
   The weight gradients are about equal in all layers with both (eq. 14, fig. 8).
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -140,6 +140,14 @@ def verdict(outcome: Outcome) -> list[str]:
 def _even_guess(config: Config, classes: int) -> float:
   zero = np.zeros(())
   return float(losses.LOSSES[config.loss].expected(zero, 0.0, classes))
+
+
+def answer(outcome: Outcome) -> dict[tuple[str, str], Any]:
+  """The factors a layer, forward and backward, and how even gradients are."""
+  found = propagation.factors(outcome)
+  ratio = stats.geometric_mean(outcome.measured['gradient_norm_ratio'])
+  found['weight gradient, first over last', 'measured'] = ratio
+  return found
 
 
 PANELS = (

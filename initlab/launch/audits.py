@@ -56,7 +56,6 @@ class Options(Common):
     f'{", ".join(finding.KINDS)}; all, or none',
     read=_kinds,
   )
-  verbose: bool = knob(False, 'print all tables, not just that of the sites')
 
 
 def audit(
@@ -77,7 +76,7 @@ def _audit(doc: str, program: Sequence[str], argv: Sequence[str]) -> None:
   if shell.HELP & set(argv[1:]):
     print('\n'.join([doc.strip(), '', *flags.described(values, Options)]))
     return
-  shell.refuse_words(values(argv)[1:])
+  flags.parsed(values, argv)
   options = Options(**flags.read(Options, values))
   made = {name: _model(name) for name in options.model.split(',')}
   machine.configure(options.matmul_precision, options.compile_cache)

@@ -15,9 +15,32 @@ from absl import flags
 from initlab import base
 from initlab.experiment import Chapter, Collection, Experiment, written
 from initlab.launch import parsing
-from initlab.launch.options import SHARED, Options
+from initlab.launch.options import PRINTED, SHARED, Options
 
 _OPTIONS = {field.name: field for field in dataclasses.fields(Options)}
+
+# Of every program; absl reads it.
+_FLAGFILE = (
+  '  --flagfile',
+  '      a file of flags, one a line, as a run leaves beside its report; later',
+  '      flags override it',
+)
+
+
+def parsed(values: flags.FlagValues, argv: Sequence[str]) -> None:
+  """Reads a command line into flags, flagfiles included.
+
+  Raises:
+    UserError: a flagfile cannot be read, or a word is not a flag.
+    flags.Error: a flag is unknown, or does not take its value.
+  """
+  try:
+    rest = values(argv)[1:]
+  except flags.CantOpenFlagFileError as error:
+    reason = str(error).partition('[Errno')[2].partition('] ')[2]
+    raise base.UserError(f'--flagfile: {reason}') from None
+  if rest:
+    raise base.UserError(f'{rest[0]!r} is not a flag; --help lists them')
 
 
 def of(
@@ -51,7 +74,7 @@ def define_collection_flags(collection: Collection) -> flags.FlagValues:
     'chapters whose titles contain one of these words',
     flag_values=values,
   )
-  for name in (*SHARED, 'dry_run'):
+  for name in (*SHARED, *PRINTED):
     own = "each chapter's own"
     field = _OPTIONS[name]
     _define(values, field, own if name == 'seeds' else written(field.default))
@@ -81,8 +104,9 @@ def collection_help(
   ]
   lines += ['', 'Launching:']
   full = ('full',) if collection.full else ()
-  for name in ('only', *SHARED, *full, 'dry_run'):
+  for name in ('only', *SHARED, *full, *PRINTED):
     lines += _flag_help(values[name], width)
+  lines += _FLAGFILE
   return '\n'.join(lines)
 
 
@@ -125,6 +149,7 @@ def help_text(
       '',
       'Launching:',
       *described(values, Options, width),
+      *_FLAGFILE,
     ]
   )
 

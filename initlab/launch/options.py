@@ -14,6 +14,9 @@ from initlab.launch import machine, parsing, workers
 # The most workers of one study; SLURM's own arrays are smaller.
 _MOST_SHARDS = 2**16
 
+# Flags that determine where files lie, not what is in them.
+PLACES_OF_FILES = ('out', 'compile_cache')
+
 # Flags that determine where a study runs, not what it computes.
 PLACES = ('num_shards', 'shard_index', 'launcher')
 PLACES += ('slurm_partition', 'slurm_minutes', 'slurm_gpus', 'slurm_cpus')
@@ -21,6 +24,9 @@ PLACES += ('slurm_partition', 'slurm_minutes', 'slurm_gpus', 'slurm_cpus')
 # Flags that a collection passes to all its experiments.
 SHARED = ('seeds', 'root_seed', 'lanes', 'devices', 'matmul_precision')
 SHARED += ('checkpoint_every', 'out', 'data_dir', 'compile_cache')
+
+# Flags of what a program prints, of a collection, too.
+PRINTED = ('verbose', 'dry_run')
 
 _OF_PROCESSES = ('coordinator_address', 'num_processes', 'process_id')
 
@@ -56,6 +62,9 @@ class Common:
     '~/.cache/initlab/xla',
     'cache of compiled programs, with a folder for each kind of processor; '
     'none disables it',
+  )
+  verbose: bool = knob(
+    False, 'print the whole report, not just a screen: every table'
   )
 
 

@@ -28,6 +28,7 @@ from initlab.launch.flags import (
   define_collection_flags,
   define_flags,
   help_text,
+  parsed,
   read_chapters,
   read_options,
   read_settings,
@@ -98,18 +99,12 @@ def exit_with(
   sys.exit(0)
 
 
-def refuse_words(rest: Sequence[str]) -> None:
-  """Refuses what a command line has beside its flags."""
-  if rest:
-    raise base.UserError(f'{rest[0]!r} is not a flag; --help lists them')
-
-
 def _main(experiment: Experiment, argv: Sequence[str]) -> None:
   values = define_flags(experiment)
   if HELP & set(argv[1:]):
     print(help_text(experiment, values, columns()))
     return
-  refuse_words(values(argv)[1:])
+  parsed(values, argv)
   settings = read_settings(experiment, values)
   command = ['python', *experiment.program, *argv[1:]]
   options = read_options(values)
@@ -138,7 +133,10 @@ def _main(experiment: Experiment, argv: Sequence[str]) -> None:
       publish.check_curves(experiment, settings)
     outcomes, tasks = study.run(experiment, settings, asked, progress.bar)
     facts = publish.publish(experiment, outcomes, tasks, asked)
-  print(text.text(experiment, outcomes, facts, columns()), end='')
+  verbose = options.verbose
+  print(
+    text.text(experiment, outcomes, facts, columns(), verbose=verbose), end=''
+  )
   if len(options.seeds) == 1:
     seed = options.seeds[0]
     print(
@@ -151,7 +149,7 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
   if HELP & set(argv[1:]):
     print(collection_help(collection, values, columns()))
     return
-  refuse_words(values(argv)[1:])
+  parsed(values, argv)
   given = [
     f'--{name}={values[name].value}' for name in SHARED if values[name].present
   ]
@@ -179,6 +177,7 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
         progress.bar,
         lambda line: print(line, file=sys.stderr, flush=True),
         columns(),
+        verbose=bool(values['verbose'].value),
       ),
       end='',
     )

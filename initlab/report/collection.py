@@ -28,6 +28,9 @@ from initlab.report import (
   text as report_text,
 )
 
+# Facts of a chapter's own report, as printed.
+_OF_A_PART = ('page', 'rows', 'replay')
+
 
 class Run(NamedTuple):
   """A chapter to run.
@@ -73,6 +76,8 @@ def run(
   bar: Callable[[int], Any],
   announce: Callable[[str], None],
   width: int,
+  *,
+  verbose: bool = False,
 ) -> str:
   """Runs the chapters, computes missing seeds, and writes the page.
 
@@ -87,6 +92,7 @@ def run(
     bar: as for `study.run`.
     announce: called with the title of every chapter before it runs.
     width: columns of the terminal.
+    verbose: whether to print every claim in full, and all tables.
 
   Returns:
     The report as text.
@@ -106,7 +112,7 @@ def run(
     facts[fact] = done[0].facts[fact]
   place = runs[0].options.out / 'reports' / f'{name}.html'
   files.write_text(place, page(collection, parts, facts, place.parent))
-  return text(collection, parts, str(place), width)
+  return text(collection, parts, str(place), width, verbose=verbose)
 
 
 def _part(each: Run, bar: Callable[[int], Any]) -> Part:
@@ -125,34 +131,89 @@ def _part(each: Run, bar: Callable[[int], Any]) -> Part:
 
 
 def text(
-  collection: Collection, parts: Sequence[Part], page: str, width: int = 80
+  collection: Collection,
+  parts: Sequence[Part],
+  page: str,
+  width: int = 80,
+  *,
+  verbose: bool = False,
 ) -> str:
-  """The findings as plain text.
+  """The findings as plain text, of about one screen.
 
   Args:
     collection: the collection.
     parts: its chapters.
     page: the path of its page.
     width: columns of the terminal.
+    verbose: whether to print every claim in full, and all tables, not just the
+      counts and the claims that fail.
 
   Returns:
     Lines of plain text.
   """
   sections = [f'{collection.name}: {summary.first_line(collection.doc)}']
-  for part in parts:
-    lines = report_text.claims_text(
-      part.claims, part.findings, collection.marks, width
-    )
-    missing = f'  not run: {part.reason}' if part.reason else ''
-    sections.append(
-      '\n'.join(filter(None, (part.chapter.title, missing, lines)))
-    )
+  if verbose:
+    sections += [_in_full(collection, part, width) for part in parts]
+    shown = _tables(collection, parts)
+  else:
+    failing = [_failing(part) for part in parts]
+    told = [each for each in failing if each.findings or each.reason]
+    sections += [_findings(collection, part, width) for part in told]
+    shown = [_counts(collection, parts)]
   sections += [
-    f'{table.title}\n\n{tables.grid(table, width)}'
-    for table in _tables(collection, parts)
+    f'{table.title}\n\n{tables.grid(table, width)}' for table in shown
   ]
-  sections.append(f'{counted(collection, parts)}\n\npage  {page}')
+  facts = {'page': page}
+  if not verbose:
+    facts['more'] = '--verbose prints every claim, and how to repeat each run'
+  margin = max(map(len, facts)) + 2
+  sections.append(counted(collection, parts))
+  sections.append('\n'.join(f'{k.ljust(margin)}{v}' for k, v in facts.items()))
   return '\n\n'.join(sections) + '\n'
+
+
+def _findings(collection: Collection, part: Part, width: int) -> str:
+  """The claims of a chapter under its title."""
+  lines = report_text.claims_text(
+    part.claims, part.findings, collection.marks, width
+  )
+  missing = f'  not run: {part.reason}' if part.reason else ''
+  return '\n'.join(filter(None, (part.chapter.title, missing, lines)))
+
+
+def _in_full(collection: Collection, part: Part, width: int) -> str:
+  """The claims of a chapter, where its own report is, and how to repeat it."""
+  facts = (f'  {name}  {part.facts[name]}' for name in _OF_A_PART if part.facts)
+  return '\n'.join([_findings(collection, part, width), *facts])
+
+
+def _failing(part: Part) -> Part:
+  """A chapter with only the claims that fail."""
+  pairs = [
+    (claim, finding)
+    for claim, finding in zip(part.claims, part.findings, strict=True)
+    if finding.holds is False
+  ]
+  return part._replace(
+    claims=tuple(claim for claim, _ in pairs),
+    findings=[finding for _, finding in pairs],
+  )
+
+
+def _counts(collection: Collection, parts: Sequence[Part]) -> tables.Table:
+  """How many claims of each chapter have which mark."""
+  words = [
+    [claims.mark(finding, collection.marks) for finding in part.findings]
+    for part in parts
+  ]
+  return tables.Table(
+    'Claims',
+    tables.Column('', 'chapter', [part.chapter.title for part in parts]),
+    [
+      tables.Column('', mark, [str(each.count(mark)) for each in words])
+      for mark in collection.marks
+    ],
+  )
 
 
 def counted(collection: Collection, parts: Sequence[Part]) -> str:

@@ -114,6 +114,40 @@ def errors(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
   )
 
 
+def in_short(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
+  """Errors, and differences from the first setting, in one table."""
+  values = [np.asarray(each.measured[field], float) for each in outcomes]
+  columns = {
+    ('mean', '95% interval'): [
+      _with_interval(stats.mean(x), stats.FEWEST) for x in values
+    ],
+    ('median', '95% interval'): [
+      _with_interval(stats.median(x), stats.quantile_fewest(0.5))
+      for x in values
+    ],
+    ('seeds', 'finite'): [
+      f'{np.isfinite(x).sum()} of {len(x)}' for x in values
+    ],
+  }
+  title, first = f'{_name(field)}, the seed as the unit', outcomes[0].label
+  if len(outcomes) > 1:
+    title += f'; differences from {first} are paired by seed'
+    found = compare(field, outcomes)[: len(outcomes) - 1]
+    columns['difference', '95% interval'] = [
+      '-',
+      *(_with_interval(each.difference, stats.FEWEST) for each in found),
+    ]
+    columns['difference', 'p, Holm'] = [
+      '-',
+      *(formatting.p_value(each.holm) for each in found),
+    ]
+  return tables.Table(
+    title,
+    tables.Column('', 'setting', [each.label for each in outcomes]),
+    [tables.Column(*head, cells) for head, cells in columns.items()],
+  )
+
+
 def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
   """The table of paired differences."""
   columns = {

@@ -4,9 +4,10 @@ Page and terminal show the same tables: the comparison of settings, then the
 networks, then the numbers layer by layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import csv as csv_format
 import io
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +66,9 @@ def csv(outcomes: Sequence[Outcome]) -> str:
 def contents(
   experiment: Experiment, outcomes: Sequence[Outcome]
 ) -> list[tables.Table]:
-  """The tables of a run: comparison, networks, then layers."""
-  found = _tuned(experiment, outcomes)
+  """The tables of a run: the answer, comparison, networks, then layers."""
+  found = _answered(experiment, outcomes)
+  found += _tuned(experiment, outcomes)
   found += [
     table
     for field in experiment.compared
@@ -75,6 +77,58 @@ def contents(
   ends = [_end(each) for each in outcomes]
   found += [_ratios(ends), _networks(ends), *map(_layers, ends)]
   return [table for table in found if table.index.cells and table.columns]
+
+
+def answers(
+  experiment: Experiment, outcomes: Sequence[Outcome]
+) -> list[tables.Table]:
+  """The table that answers the question, a row a setting.
+
+  That of `experiment.answer`; or else of the compared errors, of tuned ones
+  with that of the choice before it; or else the first of `contents`.
+  """
+  found = _answered(experiment, outcomes)
+  found = found or _tuned(experiment, outcomes)[:2]
+  if experiment.compared and not found:
+    found = [comparison.in_short(experiment.compared[0], outcomes)]
+  ends = [_end(each) for each in outcomes]
+  found = found or [_networks(ends), *map(_layers, ends)]
+  known = [table for table in found if table.index.cells and table.columns]
+  return known[:2] if experiment.tuned else known[:1]
+
+
+def _answered(
+  experiment: Experiment, outcomes: Sequence[Outcome]
+) -> list[tables.Table]:
+  """The table of `experiment.answer`, if it defines one."""
+  rows = [experiment.answer(each) for each in outcomes]
+  heads = dict.fromkeys(head for row in rows for head in row)
+  columns = [
+    tables.Column(*head, [_entry(row.get(head)) for row in rows])
+    for head in heads
+  ]
+  lost = [_finite(row) for row in rows]
+  if any(lost):
+    columns.append(tables.Column('seeds', 'finite', [x or 'all' for x in lost]))
+  index = tables.Column('', 'setting', [each.label for each in outcomes])
+  title = 'In short, over seeds [95% interval]'
+  return [tables.Table(title, index, columns)] if heads else []
+
+
+def _entry(value: Any) -> str:
+  if isinstance(value, stats.Estimate):
+    return tables.cell(value)
+  return '-' if value is None else formatting.number(value)
+
+
+def _finite(row: Mapping[tuple[str, str], Any]) -> str:
+  """'30 of 32', the fewest seeds of an estimate; '' if none is missing."""
+  counts = [
+    (int(each.n), each.total)
+    for each in row.values()
+    if isinstance(each, stats.Estimate) and each.n < each.total
+  ]
+  return ' of '.join(map(str, min(counts))) if counts else ''
 
 
 def _tuned(

@@ -56,7 +56,7 @@ def grid(table: Table, width: int) -> str:
       pieces.append(index)
     pieces[-1] = _beside(pieces[-1], block)
   return '\n\n'.join(
-    '\n'.join(line.rstrip() for line in piece) for piece in pieces
+    '\n'.join(line.rstrip() for line in piece).lstrip('\n') for piece in pieces
   )
 
 

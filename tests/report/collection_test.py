@@ -84,20 +84,22 @@ def test_the_page_has_claims_pictures_and_what_is_missing(tmp_path, capsys):
   assert _run(tmp_path, '--seeds=0:3') == 0
   told = capsys.readouterr()
   assert '1 pass, 1 fail, 1 not tested' in told.out
+  assert '<false>' in told.out and '<true>' not in told.out
   assert 'not run: --data_dir' in told.out or 'mnist' in told.out
   assert '3/3 Without data' in told.err
   page = (tmp_path / 'out' / 'reports' / 'pair.html').read_text()
   assert page.count('<svg') == 3
   assert '&lt;true&gt;' in page
   assert 'Not run: ' in page
-  for text in (told.out, page):
-    assert 'Of The first, The second' in text
+  assert 'Of The first, The second' in page
   assert 'no setting with init zeros in this run' in page
   (link,) = set(_links(page, 'The first'))
   assert (tmp_path / 'out' / 'reports' / link).is_file()
   rows = sorted((tmp_path / 'out' / 'variance').iterdir())
-  assert _run(tmp_path, '--seeds=0:3') == 0
+  assert _run(tmp_path, '--seeds=0:3', '--verbose') == 0
   assert sorted((tmp_path / 'out' / 'variance').iterdir()) == rows
+  told = capsys.readouterr()
+  assert 'Of The first, The second' in told.out and '<true>' in told.out
 
 
 def _links(page, title):

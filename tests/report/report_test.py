@@ -73,7 +73,7 @@ def page(outcomes) -> str:
 
 @pytest.fixture(scope='module')
 def text(outcomes) -> str:
-  return report_text.text(experiment(), outcomes, FACTS)
+  return report_text.text(experiment(), outcomes, FACTS, verbose=True)
 
 
 class Reader(parser.HTMLParser):
@@ -165,6 +165,27 @@ def test_a_missing_figure_is_refused(outcomes):
     report_page.page(experiment(), outcomes, FACTS, ['<svg></svg>'])
 
 
+def test_a_report_is_one_screen_whatever_the_sweep():
+  """The heading, as much of the verdicts as fits, one table, the places."""
+  wordy = experiment()._replace(
+    verdict=lambda outcome: [f'{n}: {"word " * 30}' for n in range(4)],
+    compared=('loss',),
+  )
+  places = {'page': 'a.html', 'rows': 'rows', 'replay': 'python', 'lanes': '1'}
+  for count, sentences in ((1, 4), (4, 2), (9, 1)):
+    one = made_up.outcome('glorot')
+    some = [one._replace(label=label) for label in 'abcdefghi'[:count]]
+    text = report_text.text(wordy, some, places, 100)
+    lines = text.splitlines()
+    assert len(lines) <= 41, text
+    assert sum(line.startswith(f'  {sentences - 1}:') for line in lines) > 0
+    assert not any(line.startswith(f'  {sentences}:') for line in lines)
+    # The table has all settings, also those whose verdict has no room.
+    assert sum(bool(re.match(r'[a-i]  +\S', line)) for line in lines) == count
+    assert ('more settings' in text) == (count == 9)
+    assert 'a.html' in text and 'lanes' not in text
+
+
 def test_the_text_begins_with_the_verdict(text, outcomes):
   lines = text.splitlines()
   assert lines[0] == 'fake: What an initialization does to the signal.'
@@ -176,7 +197,7 @@ def test_the_text_begins_with_the_verdict(text, outcomes):
 
 @pytest.mark.parametrize('width', [80, 120])
 def test_the_text_fits_the_terminal(outcomes, width):
-  text = report_text.text(experiment(), outcomes, FACTS, width)
+  text = report_text.text(experiment(), outcomes, FACTS, width, verbose=True)
   assert max(map(len, text.splitlines())) <= width
   assert not any(line.endswith(' ') for line in text.splitlines())
 
@@ -200,7 +221,7 @@ def test_the_comparison_is_paired_by_seed():
   second = first._replace(
     label='twice', measured=doubled, seeds=first.seeds[::-1]
   )
-  text = report_text.text(experiment(), [first, second], {})
+  text = report_text.text(experiment(), [first, second], {}, verbose=True)
   assert re.search(r'activation std, layer 6 +2\.000 \[2\.000, 2\.000\]', text)
 
 
@@ -259,7 +280,7 @@ def test_too_few_seeds_are_said_to_need_more():
 
 def test_deep_networks_show_a_selection_of_layers():
   outcomes = made_up.study('he', seeds=3, layers=1000)
-  text = report_text.text(experiment(), outcomes, {})
+  text = report_text.text(experiment(), outcomes, {}, verbose=True)
   assert '10 of 1000 layers, the CSV file has all' in text
   assert re.search(r'^1000 out ', text, re.M)
   assert len(text.splitlines()) < 60
@@ -270,7 +291,7 @@ def test_deep_networks_show_a_selection_of_layers():
 )
 def test_hard_input_is_told_without_a_warning(name):
   outcomes = made_up.hard_inputs()[name]
-  text = report_text.text(experiment(), outcomes, FACTS)
+  text = report_text.text(experiment(), outcomes, FACTS, verbose=True)
   assert 'nan' not in text and 'inf' not in re.sub('infin', '', text)
   assert summary.csv(outcomes).count('\n') > 1
   Reader(report_page.page(experiment(), outcomes, {}, ['<svg></svg>'] * 6))
