@@ -15,12 +15,15 @@ import sys
 import typing
 from typing import Any
 
+import jax
+
 from initlab import base, functions
+from initlab.engine import files
 from initlab.experiment import config, knob
 from initlab.launch import flags, machine, shell
-from initlab.launch.options import Common
+from initlab.launch.options import PLACES_OF_FILES, Common
 from initlab.models import audit as audits, examples, finding, verdict
-from initlab.report import audits as reports
+from initlab.report import audits as reports, replay
 
 FOUND = 3  # exit status on findings
 
@@ -83,7 +86,7 @@ def _audit(doc: str, program: Sequence[str], argv: Sequence[str]) -> None:
   command = shlex.join(['python', *program, *argv[1:]])
   failed = False
   for name, make in made.items():
-    found = _report(name, make, options, command)
+    found = _report(name, make, options, program, command)
     counted = options.fail_on.split(',')
     failed |= any(
       options.fail_on == 'all' or each.kind in counted for each in found
@@ -96,6 +99,7 @@ def _report(
   name: str,
   make: Callable[[], Any],
   options: Options,
+  program: Sequence[str],
   command: str,
 ) -> tuple[finding.Finding, ...]:
   """Audits one model, writes its files and prints its report."""
@@ -111,7 +115,8 @@ def _report(
   expect = None if options.expect == 'none' else options.expect
   findings = verdict.findings(found, expect)
   words = re.sub(r'[^\w.]+', '-', name).strip('-')
-  digest = hashlib.sha256(repr(dataclasses.asdict(options)).encode())
+  flags_ = _flagfile(name, options, program)
+  digest = hashlib.sha256(flags_.encode())
   place = options.out / 'audit' / f'{words}-{digest.hexdigest()[:8]}'
   facts = {
     'command': command,
@@ -119,12 +124,25 @@ def _report(
     'page': str(place / 'report.html'),
     'rows': str(place / 'rows.parquet'),
     'JSON': str(place / 'report.json'),
+    'flags': str(place / replay.NAME),
   }
+  files.write_text(place / replay.NAME, flags_)
   reports.write(name, found, findings, facts, place)
   print(f'audit: {name}\n')
   width, verbose = shell.columns(), options.verbose
   print(reports.text(found, findings, facts, width, verbose=verbose))
   return findings
+
+
+def _flagfile(name: str, options: Options, program: Sequence[str]) -> str:
+  """The flags that decide what is found, of one model, defaults included."""
+  flags = {
+    field.name: str(getattr(options, field.name))
+    for field in dataclasses.fields(options)
+    if field.name not in PLACES_OF_FILES and not isinstance(field.default, bool)
+  }
+  versions = f'jax {jax.__version__}, on {jax.devices()[0].device_kind}'
+  return replay.text(program, flags | {'model': name}, versions)
 
 
 def _model(name: str) -> Callable[[], Any]:

@@ -1,40 +1,23 @@
 """Writes the files of a report."""
 
 from collections.abc import Mapping, Sequence
-import dataclasses
 import hashlib
 import pathlib
 import re
-import shlex
 from typing import Any
-
-import numpy as np
 
 from initlab import base
 from initlab.engine import files, lanes, program, study
-from initlab.experiment import Experiment, Outcome, written
+from initlab.experiment import Experiment, Outcome
 from initlab.report import (
   comparison,
   page as pages,
+  replay,
   summary,
   tables,
   tensorboard,
 )
 from initlab.report.plots import figure as figures, style
-
-
-def seeds_written(seeds: np.ndarray) -> str:
-  """Ascending seeds in the syntax of the flag --seeds.
-
-  Examples:
-    >>> seeds_written(np.array([0, 1, 2, 3, 17]))
-    '0:4,17'
-  """
-  runs = np.split(seeds, np.flatnonzero(np.diff(seeds) != 1) + 1)
-  return ','.join(
-    f'{run[0]}:{int(run[-1]) + 1}' if len(run) > 1 else str(run[0])
-    for run in runs
-  )
 
 
 def check_curves(experiment: Experiment, settings: Sequence[Any]) -> None:
@@ -47,15 +30,17 @@ def check_curves(experiment: Experiment, settings: Sequence[Any]) -> None:
 
 
 def _place(
-  experiment: Experiment, tasks: Sequence[study.Task], options: study.Options
+  experiment: Experiment,
+  tasks: Sequence[study.Task],
+  options: study.Options,
+  flags: str,
 ) -> pathlib.Path:
   """The report's folder, named by its settings and by its drawing code."""
   names = [task.folder.path.name for task in tasks]
   sources = program.package_files() | program.page_files(experiment)
   content = [program.digest(sources), *names]
-  content += map(repr, experiment.panels)
+  content += [*map(repr, experiment.panels), flags]
   digest = hashlib.sha256('\n'.join(content).encode())
-  digest.update(options.seeds.tobytes())
   words = re.sub(r'[^\w.]+', '-', '-'.join(task.label for task in tasks))[:60]
   name = f'{experiment.name}-{words}-{digest.hexdigest()[:8]}'
   return options.out / 'reports' / name
@@ -72,11 +57,12 @@ def facts(
     options: how it was run.
   """
   bits = tasks[0].folder.identity['bits']
+  seeds = replay.seeds_written(options.seeds)
   devices = len(lanes.chosen_devices(options.devices))
   environment = ', '.join(f'{k} {v}' for k, v in study.environment().items())
   return {
     'command': options.command,
-    'seeds': f'{seeds_written(options.seeds)} ({len(options.seeds)} in all)',
+    'seeds': f'{seeds} ({len(options.seeds)} in all)',
     'root seed': str(options.root_seed),
     'lanes': ', '.join(
       dict.fromkeys(str(study.lanes_of(task)) for task in tasks)
@@ -85,40 +71,6 @@ def facts(
     'precision': f'{bits["dtype"]}, matmul {bits["matmul_precision"]}',
     'versions': f'jax {bits["jax"]}, jaxlib {bits["jaxlib"]}, {environment}',
   }
-
-
-def _replays(
-  experiment: Experiment,
-  tasks: Sequence[study.Task],
-  outcomes: Sequence[Outcome],
-  options: study.Options,
-) -> dict[str, str]:
-  """Commands that recompute single seeds, bit for bit, in an empty folder."""
-  if not experiment.compared or len(options.seeds) == 1:
-    return {}
-  replays = {}
-  for task, outcome in zip(tasks, outcomes, strict=True):
-    examples = comparison.examples(experiment.compared[0], outcome)
-    for name, seed in examples.items():
-      words = ['python', *experiment.program]
-      words += _flags(experiment, task.config)
-      words += [f'--seeds={seed}', f'--root_seed={options.root_seed}']
-      words += [f'--lanes={study.lanes_of(task)}']
-      words += [f'--matmul_precision={options.matmul_precision}']
-      words += ['--out=replay']
-      where = f' of {task.label}' if len(tasks) > 1 else ''
-      replays[f'replay {name}{where}'] = shlex.join(words)
-  return replays
-
-
-def _flags(experiment: Experiment, config: Any) -> list[str]:
-  """The knobs that differ from the flags' defaults, as flags."""
-  return [
-    f'--{field.name}={written(getattr(config, field.name))}'
-    for field in dataclasses.fields(config)
-    if field.name in experiment.defaults
-    or getattr(config, field.name) != field.default
-  ]
 
 
 def publish(
@@ -137,12 +89,17 @@ def publish(
   Returns:
     How to repeat the run, and where the files are.
   """
-  place = _place(experiment, tasks, options)
+  flags = replay.flagfile(experiment, tasks, options)
+  place = _place(experiment, tasks, options, flags)
   result = facts(experiment, tasks, options)
   result['rows'] = str(options.out / experiment.name)
   result['page'] = str(place / 'report.html')
-  result |= _replays(experiment, tasks, outcomes, options)
+  result['flags'] = str(place / replay.NAME)
+  result |= replay.commands(
+    experiment, tasks, outcomes, options, result['flags']
+  )
   if not (options.from_files and (place / 'report.html').exists()):
+    files.write_text(place / replay.NAME, flags)
     write(experiment, outcomes, result, place)
   if options.tensorboard:
     folder = place / 'tensorboard'

@@ -77,17 +77,21 @@ def test_an_experiment_of_anybody_runs_resumes_and_replays(tmp_path):
   assert list(rows.rglob('*.parquet')) == [shard]
   assert shard.stat().st_mtime_ns == written
 
-  page = next((tmp_path / 'results' / 'reports').rglob('report.html'))
   words = re.sub(r'\s+', ' ', first)
-  replay = re.search(r'replay best python (.*?) --out=replay', words)
-  assert replay and 'exp.py' in replay[1], first
-  assert '--init=exp.laplace' in replay[1] and page.exists()
-  python(*shlex.split(replay[1]), '--out=replay')
+  replay = re.search(r'replay python (\S*exp.py --flagfile=\S+) --out=', words)
+  assert replay, first
+  page = tmp_path / re.search(r'page +(\S+)', first)[1]
+  flags = page.with_name('flags.txt').read_text()
+  assert '--init=exp.laplace\n' in flags and '--examples=4\n' in flags
+  # A later default of every kind, which is none of the flags of the run.
+  edited = _EXPERIMENT.replace('knob(4', 'knob(3').replace("'xor'", "'digits'")
+  (tmp_path / 'my' / 'exp.py').write_text(edited)
+  python(*shlex.split(replay[1]), '--seeds=1', '--out=replay')
   before = pd.read_parquet(rows)
   after = pd.read_parquet(tmp_path / 'replay' / 'exp')
-  seed = after.seed.iloc[0]
+  assert set(after.seed) == {1}
   columns = ['layer', 'gradient_norm', 'gradient_norm_ratio', 'init']
   pd.testing.assert_frame_equal(
-    before[before.seed == seed][columns].reset_index(drop=True),
+    before[before.seed == 1][columns].reset_index(drop=True),
     after[columns].reset_index(drop=True),
   )

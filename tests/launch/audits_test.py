@@ -68,6 +68,12 @@ def test_a_healthy_model_and_a_broken_one(run, tmp_path):
   for place in places:
     assert set(pd.read_parquet(place / 'rows.parquet').seed) == set(range(5))
     assert '<svg' in (place / 'report.html').read_text()
+  status, again, _ = run(f'--flagfile={places[1] / "flags.txt"}')
+  assert status == 3
+  assert (
+    again.partition('command')[0]
+    == out[out.index('audit: audited.b') :].partition('command')[0]
+  )
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from initlab.experiment import written
 from initlab.instruments import variance
 from initlab.launch import machine, parsing
 from initlab.launch.flags import define_flags, read_settings
-from initlab.report import publish
+from initlab.report import publish, replay
 from tests.helpers import programs
 
 _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
@@ -76,6 +76,7 @@ def _main(tmp_path, *argv, experiment=variance.EXPERIMENT):
     ('--launcher=ray --shard_index=0', 'leave out'),
     ('--slurm_gpus=many', 'an integer'),
     ('--sees=3', 'Did you mean'),
+    ('--flagfile=absent.txt', "--flagfile: No such file or directory: 'absent"),
     ('stray', 'is not a flag'),
   ],
 )
@@ -138,7 +139,7 @@ def test_no_flags_are_the_defaults():
 def test_seeds_are_written_as_they_are_read(text):
   seeds = parsing.seeds(text)
   np.testing.assert_array_equal(
-    parsing.seeds(publish.seeds_written(seeds)), seeds
+    parsing.seeds(replay.seeds_written(seeds)), seeds
   )
   assert seeds.dtype == np.uint32
 
@@ -164,6 +165,7 @@ def test_a_second_run_only_prints(tmp_path, capsys, monkeypatch):
     '.csv',
     '.png',
     '.svg',
+    '.txt',
   }
 
 
