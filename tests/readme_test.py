@@ -37,7 +37,7 @@ def mylab(tmp_path, monkeypatch):
 @pytest.mark.usefixtures('mylab')
 @pytest.mark.parametrize(('name', 'flags'), _COMMANDS)
 def test_commands_are_accepted(name, flags):
-  flags = re.sub(r':::.*', '', re.sub(r'\$\w+|\{\}', '0', flags))
+  flags = re.sub(r'(:::|[|>]).*', '', re.sub(r'\$\w+|\{\}', '0', flags))
   argv = [each for each in shlex.split(flags) if each != '--help']
   if name == 'audit':
     values = launch_flags.of(audits.Options)

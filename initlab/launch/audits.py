@@ -2,7 +2,7 @@
 
     python -m experiments.audit --model=my_module:make --expect=laws.toml
 
-Exit status 0 where nothing is wrong, 3 on findings, 1 on an error.
+Exit status 0 where nothing is wrong, 3 on findings; see `shell.STATUSES`.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from initlab.experiment import config, knob
 from initlab.launch import flags, machine, shell
 from initlab.launch.options import PLACES_OF_FILES, Common
 from initlab.models import audit as audits, examples, finding, verdict
-from initlab.report import audits as reports, replay
+from initlab.report import as_json, audits as reports, replay
 
 FOUND = 3  # exit status on findings
 
@@ -77,21 +77,36 @@ def audit(
 def _audit(doc: str, program: Sequence[str], argv: Sequence[str]) -> None:
   values = flags.of(Options)
   if shell.HELP & set(argv[1:]):
-    print('\n'.join([doc.strip(), '', *flags.described(values, Options)]))
+    print(
+      '\n'.join(
+        [
+          doc.strip(),
+          '',
+          *flags.described(values, Options),
+          *flags.FLAGFILE,
+          shell.statuses(FOUND),
+        ]
+      )
+    )
     return
   flags.parsed(values, argv)
   options = Options(**flags.read(Options, values))
   made = {name: _model(name) for name in options.model.split(',')}
   machine.configure(options.matmul_precision, options.compile_cache)
   command = shlex.join(['python', *program, *argv[1:]])
-  failed = False
-  for name, make in made.items():
-    found = _report(name, make, options, program, command)
-    counted = options.fail_on.split(',')
-    failed |= any(
-      options.fail_on == 'all' or each.kind in counted for each in found
-    )
-  if failed:
+  found = [
+    _report(name, make, options, program, command)
+    for name, make in made.items()
+  ]
+  if options.json:
+    content = [reports.as_dict(*each) for each in found]
+    print(as_json.document('audit', {'audits': content}), end='')
+  counted = options.fail_on.split(',')
+  if any(
+    options.fail_on == 'all' or each.kind in counted
+    for _, _, findings, _ in found
+    for each in findings
+  ):
     sys.exit(FOUND)
 
 
@@ -101,8 +116,12 @@ def _report(
   options: Options,
   program: Sequence[str],
   command: str,
-) -> tuple[finding.Finding, ...]:
-  """Audits one model, writes its files and prints its report."""
+) -> tuple[str, audits.Audit, tuple[finding.Finding, ...], dict[str, str]]:
+  """Audits one model, writes its files and prints its report.
+
+  Returns:
+    What `report.audits.as_dict` takes.
+  """
   init, model, batch = _made(name, make)
   found = audits.audit(
     init,
@@ -128,10 +147,11 @@ def _report(
   }
   files.write_text(place / replay.NAME, flags_)
   reports.write(name, found, findings, facts, place)
-  print(f'audit: {name}\n')
-  width, verbose = shell.columns(), options.verbose
-  print(reports.text(found, findings, facts, width, verbose=verbose))
-  return findings
+  if not options.json:
+    print(f'audit: {name}\n')
+    width, verbose = shell.columns(), options.verbose
+    print(reports.text(found, findings, facts, width, verbose=verbose))
+  return name, found, findings, facts
 
 
 def _flagfile(name: str, options: Options, program: Sequence[str]) -> str:

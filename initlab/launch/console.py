@@ -2,7 +2,7 @@
 
 initlab variance --init=glorot   runs an experiment
 initlab lectures.symmetry        runs one of a folder
-initlab list                     lists all programs
+initlab list                     lists all programs; --json for machines
 """
 
 import ast
@@ -14,10 +14,13 @@ import sys
 import types
 
 from initlab import base
+from initlab.report import as_json
 
 # Packages with the programs: installed, and in a clone.
 _PACKAGES = ('initlab.experiments', 'experiments')
-_USAGE = 'usage: initlab EXPERIMENT [--flag=value ...], or initlab list'
+_USAGE = (
+  'usage: initlab EXPERIMENT [--flag=value ...], or initlab list [--json]'
+)
 
 
 def main() -> None:
@@ -28,6 +31,9 @@ def main() -> None:
     sys.exit(0 if name else 2)
   found = programs()
   if name == 'list':
+    if sys.argv[2:] == ['--json']:
+      print(as_json.document('programs', {'programs': found}), end='')
+      return
     size = max(map(len, found))
     print(
       '\n'.join(f'{each.ljust(size)}  {doc}' for each, doc in found.items())

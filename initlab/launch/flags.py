@@ -20,7 +20,7 @@ from initlab.launch.options import PRINTED, SHARED, Options
 _OPTIONS = {field.name: field for field in dataclasses.fields(Options)}
 
 # Of every program; absl reads it.
-_FLAGFILE = (
+FLAGFILE = (
   '  --flagfile',
   '      a file of flags, one a line, as a run leaves beside its report; later',
   '      flags override it',
@@ -106,7 +106,7 @@ def collection_help(
   full = ('full',) if collection.full else ()
   for name in ('only', *SHARED, *full, *PRINTED):
     lines += _flag_help(values[name], width)
-  lines += _FLAGFILE
+  lines += FLAGFILE
   return '\n'.join(lines)
 
 
@@ -149,7 +149,7 @@ def help_text(
       '',
       'Launching:',
       *described(values, Options, width),
-      *_FLAGFILE,
+      *FLAGFILE,
     ]
   )
 

@@ -26,7 +26,7 @@ SHARED = ('seeds', 'root_seed', 'lanes', 'devices', 'matmul_precision')
 SHARED += ('checkpoint_every', 'out', 'data_dir', 'compile_cache')
 
 # Flags of what a program prints, of a collection, too.
-PRINTED = ('verbose', 'dry_run')
+PRINTED = ('verbose', 'json', 'dry_run')
 
 _OF_PROCESSES = ('coordinator_address', 'num_processes', 'process_id')
 
@@ -65,6 +65,11 @@ class Common:
   )
   verbose: bool = knob(
     False, 'print the whole report, not just a screen: every table'
+  )
+  json: bool = knob(
+    False,
+    'print the outcome as JSON, and nothing else on stdout; progress and '
+    'warnings go to stderr',
   )
 
 

@@ -35,11 +35,24 @@ from initlab.launch.flags import (
 )
 from initlab.launch.options import PLACES, SHARED, Options
 from initlab.report import (
+  as_json,
   collection as collections,
   plan as plans,
   publish,
   text,
 )
+
+# What the status of every command means; a command has those that it can have.
+STATUSES = {
+  0: 'done',
+  1: 'an error, in one line on stderr',
+  2: 'no such program (of the command initlab)',
+  3: 'findings that --fail_on counts (of an audit)',
+  130: 'interrupted; the same command resumes',
+}
+
+# Flags of the report, not of the workers that compute what it shows.
+_OF_A_REPORT = ('tensorboard', 'verbose', 'json')
 
 HELP = {'--help', '-h', '-help', '--helpfull', '--helpshort'}
 
@@ -47,7 +60,7 @@ HELP = {'--help', '-h', '-help', '--helpfull', '--helpshort'}
 def main(
   experiment: Experiment, argv: Sequence[str] | None = None
 ) -> typing.NoReturn:
-  """Runs a program and exits: 0 done, 1 an error, 130 interrupted.
+  """Runs a program and exits with one of `STATUSES`.
 
   Args:
     experiment: the experiment to run.
@@ -99,10 +112,21 @@ def exit_with(
   sys.exit(0)
 
 
+def statuses(*more: int) -> str:
+  """What `--help` says of the exit status of a command.
+
+  Args:
+    *more: the statuses that it has beside those of every command.
+  """
+  lines = [f'  {n}  {STATUSES[n]}' for n in sorted({0, 1, 130, *more})]
+  return '\n'.join(['', 'Exit status:', *lines])
+
+
 def _main(experiment: Experiment, argv: Sequence[str]) -> None:
   values = define_flags(experiment)
   if HELP & set(argv[1:]):
     print(help_text(experiment, values, columns()))
+    print(statuses())
     return
   parsed(values, argv)
   settings = read_settings(experiment, values)
@@ -115,24 +139,30 @@ def _main(experiment: Experiment, argv: Sequence[str]) -> None:
   with _warnings_shown():
     machine.configure(options.matmul_precision, options.compile_cache)
     if options.dry_run:
-      count = options.num_shards
-      plan = plans.text(experiment, settings, asked, count, columns())
-      print(plan, end='')
+      plan = plans.make(experiment, settings, asked, options.num_shards)
+      if options.json:
+        print(as_json.document('plan', plans.as_dict(plan)), end='')
+      else:
+        print(plans.text(plan, columns()), end='')
       return
     work = functools.partial(study.work, experiment, settings, asked)
     if options.distributed:
       with launchers.joined(*options.processes()) as worker:
         tally = work(worker, progress.bar)
       if worker.index:
-        print(_tally_text(worker, tally))
+        _print_tally(worker, tally, options)
         return
     if worker := options.worker():
-      print(_tally_text(worker, work(worker, progress.bar)))
+      _print_tally(worker, work(worker, progress.bar), options)
       return
     if options.tensorboard:
       publish.check_curves(experiment, settings)
     outcomes, tasks = study.run(experiment, settings, asked, progress.bar)
     facts = publish.publish(experiment, outcomes, tasks, asked)
+  if options.json:
+    outcome = as_json.study(experiment, outcomes, facts)
+    print(as_json.document('study', outcome), end='')
+    return
   verbose = options.verbose
   print(
     text.text(experiment, outcomes, facts, columns(), verbose=verbose), end=''
@@ -148,6 +178,7 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
   values = define_collection_flags(collection)
   if HELP & set(argv[1:]):
     print(collection_help(collection, values, columns()))
+    print(statuses())
     return
   parsed(values, argv)
   given = [
@@ -162,25 +193,39 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
       runs[0].options.matmul_precision, str(values['compile_cache'].value)
     )
     if values['dry_run'].value:
-      for run in runs:
-        plan = plans.text(
-          run.experiment, run.settings, run.options, 1, columns()
-        )
-        print(f'{run.chapter.title}\n{plan}')
+      _print_plans(runs, as_document=bool(values['json'].value))
       return
-    print(
-      collections.run(
-        collection,
-        runs,
-        shlex.join(command),
-        f'{collection.name}-full' if full else collection.name,
-        progress.bar,
-        lambda line: print(line, file=sys.stderr, flush=True),
-        columns(),
-        verbose=bool(values['verbose'].value),
-      ),
-      end='',
+    parts, facts = collections.run(
+      collection,
+      runs,
+      shlex.join(command),
+      f'{collection.name}-full' if full else collection.name,
+      progress.bar,
+      lambda line: print(line, file=sys.stderr, flush=True),
     )
+  if values['json'].value:
+    outcome = collections.as_dict(collection, parts, facts)
+    print(as_json.document('collection', outcome), end='')
+    return
+  page, verbose = facts['page'], bool(values['verbose'].value)
+  told = collections.text(collection, parts, page, columns(), verbose=verbose)
+  print(told, end='')
+
+
+def _print_plans(runs: Sequence[collections.Run], *, as_document: bool) -> None:
+  """Prints the plan of every chapter."""
+  plan = {
+    run.chapter.title: plans.make(run.experiment, run.settings, run.options, 1)
+    for run in runs
+  }
+  if as_document:
+    content = [
+      {'title': title, **plans.as_dict(each)} for title, each in plan.items()
+    ]
+    print(as_json.document('plans', {'chapters': content}), end='')
+    return
+  for title, each in plan.items():
+    print(f'{title}\n{plans.text(each, columns())}')
 
 
 def _opened(
@@ -222,10 +267,10 @@ def _launched(
   given = [
     f'--{name}={values[name].value}'
     for name in names
-    if values[name].present and name not in (*PLACES, 'tensorboard')
+    if values[name].present and name not in (*PLACES, *_OF_A_REPORT)
   ]
   command = functools.partial(launchers.Command, experiment.program)
-  shown = ['--tensorboard'] if options.tensorboard else []
+  shown = [f'--{name}' for name in _OF_A_REPORT if getattr(options, name)]
   count = options.num_shards
   shards = [
     command([*given, f'--num_shards={count}', f'--shard_index={index}'])
@@ -246,8 +291,15 @@ def _launched(
   )
 
 
-def _tally_text(worker: study.Worker, tally: study.Tally) -> str:
-  return (
+def _print_tally(
+  worker: study.Worker, tally: study.Tally, options: Options
+) -> None:
+  """Prints how many seeds a worker had, and has computed."""
+  if options.json:
+    content = {'shard': worker.index, 'of': worker.count, **tally._asdict()}
+    print(as_json.document('shard', content), end='')
+    return
+  print(
     f'shard {worker.index} of {worker.count}: {tally.share} seeds of all '
     f'settings, {tally.computed} computed, {tally.share - tally.computed} '
     'stored before'

@@ -8,8 +8,6 @@ last.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import io
-import json
-import math
 import pathlib
 import textwrap
 from typing import Any
@@ -21,7 +19,7 @@ from initlab.engine import files
 from initlab.models import places
 from initlab.models.audit import Audit
 from initlab.models.finding import Finding
-from initlab.report import page as pages, tables
+from initlab.report import as_json, page as pages, tables
 from initlab.report.plots import audits as plots, style
 
 READING = (
@@ -260,17 +258,18 @@ def write(
   rows = io.BytesIO()
   audit.to_frame().to_parquet(rows, index=False)
   files.write_bytes(place / 'rows.parquet', rows.getvalue())
-  content = as_json(name, audit, findings, facts)
-  files.write_text(place / 'report.json', content)
+  content = as_dict(name, audit, findings, facts)
+  document = as_json.document('audit', {'audits': [content]})
+  files.write_text(place / 'report.json', document)
   files.write_text(place / 'report.html', page(name, audit, findings, facts))
 
 
-def as_json(
+def as_dict(
   name: str,
   audit: Audit,
   findings: Sequence[Finding],
   facts: Mapping[str, str],
-) -> str:
+) -> dict[str, Any]:
   """The outcome for machines: findings, measures with intervals, facts."""
   kinds = {
     'site': audit.sites,
@@ -278,7 +277,7 @@ def as_json(
     'residual': audit.residuals,
     'leaf': audit.leaves,
   }
-  content = {
+  return {
     'model': name,
     'seeds': audit.seeds,
     'findings': [
@@ -286,7 +285,7 @@ def as_json(
         'kind': each.kind,
         'leaf': each.leaf,
         'site': each.site,
-        'factor': _numbers(each.factor),
+        'factor': as_json.estimate(each.factor),
         'sentence': each.sentence,
       }
       for each in findings
@@ -298,7 +297,8 @@ def as_json(
         'name': place.name,
         'measured': {
           measure: [
-            _numbers(average(measure, column)) for column in _columns(values)
+            as_json.estimate(average(measure, column))
+            for column in _columns(values)
           ]
           for measure, values in place.measured.items()
         },
@@ -307,24 +307,12 @@ def as_json(
       for place in found
     ],
     'measured': {
-      measure: _numbers(average(measure, values))
+      measure: as_json.estimate(average(measure, values))
       for measure, values in audit.measured.items()
     },
     'facts': dict(facts),
   }
-  return json.dumps(content, indent=1) + '\n'
 
 
 def _columns(values: np.ndarray) -> Iterable[np.ndarray]:
   return values.reshape(len(values), -1).T
-
-
-def _numbers(estimate: stats.Estimate) -> dict[str, float | int | None]:
-  """Value, ends and seeds; null for what is not finite."""
-  known = lambda x: float(x) if math.isfinite(float(x)) else None
-  return {
-    'value': known(estimate.value),
-    'low': known(estimate.low),
-    'high': known(estimate.high),
-    'seeds': int(estimate.n),
-  }

@@ -21,6 +21,7 @@ from initlab.experiment import (
   Outcome,
 )
 from initlab.report import (
+  as_json,
   page as report_page,
   publish,
   summary,
@@ -75,10 +76,7 @@ def run(
   name: str,
   bar: Callable[[int], Any],
   announce: Callable[[str], None],
-  width: int,
-  *,
-  verbose: bool = False,
-) -> str:
+) -> tuple[list[Part], dict[str, str]]:
   """Runs the chapters, computes missing seeds, and writes the page.
 
   A chapter that cannot be run, e.g. because its data are missing, is listed on
@@ -91,11 +89,9 @@ def run(
     name: of the page, `<out>/reports/<name>.html`.
     bar: as for `study.run`.
     announce: called with the title of every chapter before it runs.
-    width: columns of the terminal.
-    verbose: whether to print every claim in full, and all tables.
 
   Returns:
-    The report as text.
+    The chapters, and how to repeat the run and where its page is.
 
   Raises:
     UserError: no chapter could be run, or the page cannot be written.
@@ -112,7 +108,7 @@ def run(
     facts[fact] = done[0].facts[fact]
   place = runs[0].options.out / 'reports' / f'{name}.html'
   files.write_text(place, page(collection, parts, facts, place.parent))
-  return text(collection, parts, str(place), width, verbose=verbose)
+  return parts, facts | {'page': str(place)}
 
 
 def _part(each: Run, bar: Callable[[int], Any]) -> Part:
@@ -216,15 +212,42 @@ def _counts(collection: Collection, parts: Sequence[Part]) -> tables.Table:
   )
 
 
+def as_dict(
+  collection: Collection, parts: Sequence[Part], facts: Mapping[str, str]
+) -> dict[str, Any]:
+  """The outcome for machines; `study` is null of a chapter that was not run."""
+  return {
+    'collection': collection.name,
+    'summary': summary.first_line(collection.doc),
+    'counts': _by_mark(collection, parts),
+    'chapters': [
+      {
+        'title': part.chapter.title,
+        'not_run': part.reason or None,
+        'claims': as_json.stated(part.claims, part.findings),
+        'study': None
+        if part.reason
+        else as_json.study(part.experiment, part.outcomes, part.facts),
+      }
+      for part in parts
+    ],
+    'facts': dict(facts),
+  }
+
+
 def counted(collection: Collection, parts: Sequence[Part]) -> str:
   """Counts of claims by mark: '12 pass, 1 fail'."""
+  counts = _by_mark(collection, parts).items()
+  return ', '.join(f'{n} {mark}' for mark, n in counts if n) or 'no claims'
+
+
+def _by_mark(collection: Collection, parts: Sequence[Part]) -> dict[str, int]:
   words = [
     claims.mark(finding, collection.marks)
     for part in parts
     for finding in part.findings
   ]
-  counts = [(words.count(mark), mark) for mark in collection.marks]
-  return ', '.join(f'{n} {mark}' for n, mark in counts if n) or 'no claims'
+  return {mark: words.count(mark) for mark in collection.marks}
 
 
 def page(

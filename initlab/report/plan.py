@@ -11,34 +11,60 @@ from initlab.experiment import Experiment
 from initlab.report import tables
 
 
-class _Needs(NamedTuple):
-  """The cost of one setting.
+class Plan(NamedTuple):
+  """What a study would do.
 
-  size: seeds per call.
-  memory: peak bytes per device; 0 if it is not compiled.
-  work: floating-point operations per seed; 0 if it is not compiled.
+  experiment: its name.
+  settings: one each.
+  shards: seeds of all settings, in all and missing, of each worker; empty for a
+    single one.
+  devices: how many, and of what kind.
+  memory: bytes of one device.
+  folder: of the rows.
   """
 
-  size: int
+  experiment: str
+  settings: list['Setting']
+  shards: list[tuple[int, int]]
+  devices: str
   memory: int
-  work: float
+  folder: str
 
 
-def text(
+class Setting(NamedTuple):
+  """What is to be done for one setting.
+
+  done, missing: seeds.
+  lanes: the vmap width.
+  chunk: seeds per call.
+  calls: of chunks that are missing.
+  memory: peak bytes per device; 0 if it is not compiled.
+  flop: floating-point operations per seed; 0 if it is not compiled.
+  """
+
+  label: str
+  done: int
+  missing: int
+  lanes: int
+  chunk: int
+  calls: int
+  memory: int
+  flop: float
+
+
+def make(
   experiment: Experiment,
   settings: Sequence[Any],
   options: study.Options,
   num_shards: int,
-  width: int,
-) -> str:
-  """The plan as text. Compiles every program, but runs and writes nothing.
+) -> Plan:
+  """Compiles every program, but runs and writes nothing.
 
   Args:
     experiment: the program.
     settings: Configs, at least one.
     options: how to run it.
     num_shards: the number of workers.
-    width: columns of the text.
 
   Raises:
     UserError: data, a folder or a device is not available.
@@ -46,75 +72,82 @@ def text(
   devices = lanes.chosen_devices(options.devices)
   tasks = study.open_tasks(experiment, settings, options, devices, create=False)
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
-  needs = [_needs(experiment, task, options) for task in tasks]
-  total = sum(
-    len(seeds) * need.work for seeds, need in zip(absent, needs, strict=True)
+  return Plan(
+    experiment=experiment.name,
+    settings=[
+      _setting(experiment, task, options, len(seeds))
+      for task, seeds in zip(tasks, absent, strict=True)
+    ],
+    shards=_shards(tasks, options, absent, num_shards),
+    devices=f'{len(devices)} x {devices[0].device_kind}',
+    memory=lanes.device_memory(devices[0]),
+    folder=str(options.out / experiment.name),
   )
+
+
+def as_dict(plan: Plan) -> dict[str, Any]:
+  """A plan for machines."""
+  return plan._asdict() | {
+    'settings': [each._asdict() for each in plan.settings],
+    'shards': [{'seeds': n, 'missing': rest} for n, rest in plan.shards],
+  }
+
+
+def text(plan: Plan, width: int) -> str:
+  """A plan as text.
+
+  Args:
+    plan: from `make`.
+    width: columns of the text.
+  """
+  missing = sum(each.missing for each in plan.settings)
+  total = sum(each.missing * each.flop for each in plan.settings)
   parts = [
-    f'{experiment.name}: a plan, nothing has been run\n',
-    tables.grid(_by_setting(tasks, options, absent, needs), width),
-    f'\n{sum(map(len, absent))} seeds are missing: '
-    f'{lanes.scaled(total, "FLOP")} on {len(devices)} x '
-    f'{devices[0].device_kind}',
-    f'rows would be in {options.out / experiment.name}',
+    f'{plan.experiment}: a plan, nothing has been run\n',
+    tables.grid(_by_setting(plan.settings), width),
+    f'\n{missing} seeds are missing: {lanes.scaled(total, "FLOP")} on '
+    f'{plan.devices}',
+    f'rows would be in {plan.folder}',
   ]
-  if num_shards > 1:
-    table = _by_shard(tasks, options, absent, num_shards)
-    parts.insert(2, '\n' + tables.grid(table, width))
-  limit = lanes.scaled(lanes.device_memory(devices[0]), 'B')
+  if plan.shards:
+    parts.insert(2, '\n' + tables.grid(_by_shard(plan.shards), width))
   note = (
-    f'Memory is the peak per device that the compiler reports, of {limit} in '
-    'all. FLOP count matrix products only; a loop of unknown length within a '
-    'step counts once.'
+    'Memory is the peak per device that the compiler reports, of '
+    f'{lanes.scaled(plan.memory, "B")} in all. FLOP count matrix products '
+    'only; a loop of unknown length within a step counts once.'
   )
   parts.append(textwrap.fill(note, width))
   return '\n'.join(parts) + '\n'
 
 
-def _by_setting(
-  tasks: Sequence[study.Task],
-  options: study.Options,
-  absent: Sequence[np.ndarray],
-  needs: Sequence[_Needs],
-) -> tables.Table:
+def _by_setting(settings: Sequence[Setting]) -> tables.Table:
   column = lambda group, head, cells: tables.Column(
     group, head, [str(cell) for cell in cells]
   )
-  counts = [len(seeds) for seeds in absent]
-  calls = [-(-len(s) // n.size) for s, n in zip(absent, needs, strict=True)]
   return tables.Table(
     'Settings',
-    column('', 'setting', [task.label for task in tasks]),
+    column('', 'setting', [each.label for each in settings]),
     [
-      column('seeds', 'done', [len(options.seeds) - n for n in counts]),
-      column('seeds', 'missing', counts),
-      column('', 'lanes', [study.lanes_of(t) for t in tasks]),
-      column('chunks', 'seeds', [need.size for need in needs]),
-      column('chunks', 'missing', calls),
+      column('seeds', 'done', [each.done for each in settings]),
+      column('seeds', 'missing', [each.missing for each in settings]),
+      column('', 'lanes', [each.lanes for each in settings]),
+      column('chunks', 'seeds', [each.chunk for each in settings]),
+      column('chunks', 'missing', [each.calls for each in settings]),
       column(
-        'memory', 'a device', [lanes.scaled(n.memory, 'B') for n in needs]
+        'memory', 'a device', [lanes.scaled(e.memory, 'B') for e in settings]
       ),
-      column('cost', 'a seed', [lanes.scaled(n.work, 'FLOP') for n in needs]),
+      column(
+        'cost', 'a seed', [lanes.scaled(e.flop, 'FLOP') for e in settings]
+      ),
     ],
   )
 
 
-def _by_shard(
-  tasks: Sequence[study.Task],
-  options: study.Options,
-  absent: Sequence[np.ndarray],
-  count: int,
-) -> tables.Table:
-  sizes, missing = np.zeros((2, count), int)
-  for index in range(count):
-    for task, seeds in zip(tasks, absent, strict=True):
-      worker = study.Worker(index, count)
-      share = study.share(options.seeds, task.folder.block, worker)
-      sizes[index] += len(share)
-      missing[index] += np.isin(share, seeds).sum()
+def _by_shard(shards: Sequence[tuple[int, int]]) -> tables.Table:
+  sizes, missing = zip(*shards, strict=True)
   return tables.Table(
     'Shards',
-    tables.Column('', 'shard', [str(index) for index in range(count)]),
+    tables.Column('', 'shard', [str(index) for index in range(len(shards))]),
     [
       tables.Column('seeds of all settings', 'in all', list(map(str, sizes))),
       tables.Column(
@@ -124,11 +157,42 @@ def _by_shard(
   )
 
 
-def _needs(
-  experiment: Experiment, task: study.Task, options: study.Options
-) -> _Needs:
+def _shards(
+  tasks: Sequence[study.Task],
+  options: study.Options,
+  absent: Sequence[np.ndarray],
+  count: int,
+) -> list[tuple[int, int]]:
+  if count == 1:
+    return []
+  sizes, missing = np.zeros((2, count), int)
+  for index in range(count):
+    for task, seeds in zip(tasks, absent, strict=True):
+      worker = study.Worker(index, count)
+      share = study.share(options.seeds, task.folder.block, worker)
+      sizes[index] += len(share)
+      missing[index] += np.isin(share, seeds).sum()
+  return list(zip(sizes.tolist(), missing.tolist(), strict=True))
+
+
+def _setting(
+  experiment: Experiment,
+  task: study.Task,
+  options: study.Options,
+  missing: int,
+) -> Setting:
   with study.arithmetic(experiment):
     programs = study.programs(experiment, task, options.root_seed)
     work = sum(calls * lanes.work(traced) for calls, traced in programs)
     memory = max((lanes.memory(traced) for _, traced in programs), default=0)
-  return _Needs(task.runner.size, memory, work / task.runner.size)
+  size = task.runner.size
+  return Setting(
+    label=task.label,
+    done=len(options.seeds) - missing,
+    missing=missing,
+    lanes=study.lanes_of(task),
+    chunk=size,
+    calls=-(-missing // size),
+    memory=memory,
+    flop=work / size,
+  )

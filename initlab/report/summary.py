@@ -42,17 +42,17 @@ def csv(outcomes: Sequence[Outcome]) -> str:
     fields = [
       field
       for field in outcome.measured
-      if 'value' not in _axes(outcome, field)
+      if 'value' not in axes_of(outcome, field)
     ]
-    fields.sort(key=lambda field: len(_axes(outcome, field)))
+    fields.sort(key=lambda field: len(axes_of(outcome, field)))
     for field in fields:
       estimate = stats.average(outcome, field)
       mean = 'geometric' if field in outcome.geometric else 'arithmetic'
-      theory = np.broadcast_to(_theory(outcome, field), estimate.value.shape)
+      theory = np.broadcast_to(theory_of(outcome, field), estimate.value.shape)
       for place in np.ndindex(estimate.value.shape):
         numbers = [part[place] for part in (*estimate[:3], theory)]
         cells = [f'{x:.9g}' if np.isfinite(x) else '' for x in numbers]
-        at = dict(zip(_axes(outcome, field), place, strict=True))
+        at = dict(zip(axes_of(outcome, field), place, strict=True))
         if 'layer' in at:
           at['layer'] += 1
         if 'step' in at:
@@ -174,7 +174,7 @@ def remarks(outcome: Outcome) -> list[str]:
   for field in _fields(outcome, 2) + _fields(outcome, 1):
     name = in_words(field)
     values = outcome.measured[field]
-    estimate, theory = stats.average(outcome, field), _theory(outcome, field)
+    estimate, theory = stats.average(outcome, field), theory_of(outcome, field)
     value = np.asarray(estimate.value)
     known = estimate.high - estimate.low < 0.4 * np.abs(value)
     known = known & _never_negative(outcome, field)
@@ -214,14 +214,15 @@ def _trained(outcome: Outcome) -> bool:
 def _end(outcome: Outcome) -> Outcome:
   """The final values of a training as an outcome without a step axis."""
   measured = {
-    field: values[:, -1] if 'step' in _axes(outcome, field) else values
+    field: values[:, -1] if 'step' in axes_of(outcome, field) else values
     for field, values in outcome.measured.items()
-    if field not in DIVERGENCE and _axes(outcome, field) != ('step',)
+    if field not in DIVERGENCE and axes_of(outcome, field) != ('step',)
   }
   return outcome._replace(measured=measured)
 
 
-def _axes(outcome: Outcome, field: str) -> tuple[str, ...]:
+def axes_of(outcome: Outcome, field: str) -> tuple[str, ...]:
+  """The axes of a measure, without that of seeds."""
   shape = outcome.measured[field].shape[1:]
   return outcome.axes.get(field, ('layer', 'value')[: len(shape)])
 
@@ -273,7 +274,7 @@ def _networks(outcomes: Sequence[Outcome]) -> tables.Table:
   columns = []
   for field in _fields(outcomes[0], 1):
     cells = [tables.cell(stats.average(each, field)) for each in outcomes]
-    theory = np.array([_theory(each, field) for each in outcomes])
+    theory = np.array([theory_of(each, field) for each in outcomes])
     columns += _measured(outcomes[0], field, cells, theory)
   index = [each.label for each in outcomes]
   return tables.Table(
@@ -292,7 +293,7 @@ def _layers(outcome: Outcome) -> tables.Table:
     title += f'; {len(rows)} of {depth} layers, the CSV file has all'
   columns = []
   for field in fields:
-    estimate, theory = stats.average(outcome, field), _theory(outcome, field)
+    estimate, theory = stats.average(outcome, field), theory_of(outcome, field)
     cells = [tables.cell(estimate.at(row)) for row in rows]
     columns += _measured(outcome, field, cells, theory[rows])
   index = [str(row + 1) for row in rows[:-1]] + [f'{depth} out']
@@ -316,11 +317,12 @@ def _fields(outcome: Outcome, axes: int) -> list[str]:
   return [
     field
     for field, values in outcome.measured.items()
-    if values.ndim == axes and 'value' not in _axes(outcome, field)
+    if values.ndim == axes and 'value' not in axes_of(outcome, field)
   ]
 
 
-def _theory(outcome: Outcome, field: str) -> np.ndarray:
+def theory_of(outcome: Outcome, field: str) -> np.ndarray:
+  """What is predicted of a measure, in its shape; NaN where unknown."""
   shape = outcome.measured[field].shape[1:]
   return np.broadcast_to(outcome.predicted.get(field, np.nan), shape)
 

@@ -90,7 +90,7 @@ def test_lanes_are_lowered_to_what_fits(tmp_path, capsys, limited, fitting):
   plan = ' '.join(capsys.readouterr().out.split())
   assert f' size 1000 0 3 {fitting} ' in plan
   assert f'of {lane_rules.scaled(limit, "B")} in all' in plan
-  assert _main(tmp_path) == 0
+  assert _main(tmp_path, '--verbose') == 0
   found = capsys.readouterr().out
   assert re.search(f'^lanes +{fitting}$', found, re.MULTILINE)
 

@@ -1,5 +1,6 @@
 """The command `initlab`."""
 
+import json
 import runpy
 import sys
 
@@ -21,6 +22,12 @@ def test_list_names_every_program_with_its_first_line(monkeypatch, capsys):
   # The audit of a model is a program without an experiment.
   assert set(named) == {*programs.modules(), 'audit'}
   assert named['variance'].startswith('What an initialization does')
+  _run(monkeypatch, 'list', '--json')
+  found = json.loads(capsys.readouterr().out)
+  assert found['kind'] == 'programs'
+  assert [' '.join(doc.split()) for doc in found['programs'].values()] == list(
+    named.values()
+  )
 
 
 def test_a_program_runs_as_its_module_does(monkeypatch):
