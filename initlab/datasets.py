@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import base, keys, published, shapeset
+from initlab import base, functions, keys, own_data, published, shapeset
 
-SPLITS = ('train', 'valid', 'test')
+SPLITS = own_data.SPLITS
 VALID_SIZE = 10_000
 CIFAR_SIZE = 3 * 32 * 32
 GAUSSIAN_SIZE = 64
@@ -334,3 +334,52 @@ DATASETS: dict[str, base.Dataset] = {
     '(Krizhevsky 2009)',
   ),
 }
+
+
+def resolve(dataset: functions.Named) -> base.Dataset:
+  """The data set named by a knob.
+
+  Args:
+    dataset: a key of `DATASETS`; or a function that returns arrays, see
+      `own_data`, or its dotted path, as mylab.data.mine.
+
+  Raises:
+    UserError: there is no such data set, or the function does not return one.
+  """
+  if callable(dataset):
+    functions.hashable(dataset)
+    return _own(dataset)
+  if '.' in dataset:
+    return _own(functions.imported(dataset))
+  return functions.lookup(DATASETS, 'dataset', dataset)
+
+
+def named(dataset: functions.Named) -> functions.Named:
+  """The same, if there is such a data set.
+
+  Raises:
+    UserError: as `resolve`.
+  """
+  resolve(dataset)
+  return dataset
+
+
+@functools.cache
+def _own(function: Callable[[], object]) -> base.Dataset:
+  label, splits = functions.label(function), own_data.splits(function)
+
+  def load(name: str, data_dir: str) -> own_data.Pair:
+    del data_dir
+    if name not in splits:
+      raise base.UserError(
+        f'{label} has no split {name!r}, only {", ".join(splits)}'
+      )
+    return splits[name]
+
+  return base.Dataset(
+    input_size=next(iter(splits.values()))[0].shape[1],
+    num_classes=1 + max(int(y.max()) for _, y in splits.values()),
+    split=_finite(label, load),
+    draw=None,
+    doc=f'the arrays that {label} returns',
+  )

@@ -4,6 +4,7 @@
     report                      # verdict, table and figure; text in a terminal
     report.to_frame()           # one row a seed and layer
     report.figure('gradient_std')
+    initlab.variance(x=array)                       # on inputs of one's own
     initlab.audit(init, model, batch)               # of any JAX model
 
 The knobs are those of the command line, as Python values; a list is a sweep.
@@ -23,8 +24,9 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 
-from initlab import base, claims, stats
+from initlab import base, claims, own_data, published, stats
 from initlab.engine import study
 from initlab.experiment import Experiment, Outcome
 from initlab.instruments import learning as learnings, variance as variances
@@ -463,32 +465,78 @@ def coordinate_check(
     )
 
 
-def variance(**options: Any) -> Report:
+def variance(x: Any = None, y: Any = None, **options: Any) -> Report:
   """What initializations do to the signal going up and the gradient down.
 
   Args:
+    x: the inputs: an array `[B, ...]`, of which every example is probed unless
+      `examples` is given; or a data set, as the knob `dataset`, by name or a
+      function, see `own_data`; a list is a sweep. The knob's default if None.
+    y: `[B]` integer labels of an array x; i mod 10 of example i if None.
     **options: as for `run`: seeds, root_seed, lanes, out, data_dir; and the
-      knobs of `experiments.variance`: init, activation, widths, depth, dataset,
-      gain, bias, loss, examples, ...; a list is a sweep. `init` and
-      `activation` take functions, too.
+      knobs of `experiments.variance`: init, activation, widths, depth, gain,
+      bias, loss, examples, ...; a list is a sweep. `init` and `activation` take
+      functions, too.
 
   Raises:
-    UserError: as `run`.
+    UserError: as `run`, or x and y are not such arrays.
   """
-  return run(variances.EXPERIMENT, **options)
+  if x is None and y is not None:
+    raise base.UserError('y holds the labels of an array x: give both')
+  return run(variances.EXPERIMENT, **options | _inputs(x, y, options))
 
 
-def learning(**options: Any) -> Report:
+_CLASSES = 10  # of examples without labels
+
+
+def _inputs(x: Any, y: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+  """The knobs of inputs x with labels y."""
+  if x is None:
+    return {}
+  if 'dataset' in options:
+    raise base.UserError('x and dataset are one knob: give one of them')
+  given = x if isinstance(x, list) else [x]
+  arrays = [not (isinstance(each, str) or callable(each)) for each in given]
+  if y is not None and arrays != [True]:
+    raise base.UserError('y holds the labels of an array x, of one only')
+  sets = [
+    own_data.of_arrays({'test': (each, _labels(each) if y is None else y)})
+    if array
+    else each
+    for each, array in zip(given, arrays, strict=True)
+  ]
+  found = {'dataset': sets if isinstance(x, list) else sets[0]}
+  if arrays == [True]:
+    found['examples'] = options.get('examples', len(given[0]))
+  return found
+
+
+def _labels(x: Any) -> np.ndarray:
+  """Labels of all classes in turn; a network at its start knows none."""
+  return np.arange(len(np.atleast_1d(x))) % _CLASSES
+
+
+def learning(data: Any = None, **options: Any) -> Report:
   """How fast and how well networks learn from initializations.
 
   Args:
+    data: arrays (x, y), inputs `[N, ...]` and integer labels `[N]`, of which a
+      fixed sixth tests and another one validates; or a dictionary of them for
+      'train', 'valid' and 'test'. The knob `dataset` if None.
     **options: as for `run`: seeds, root_seed, lanes, out, data_dir; and the
       knobs of `experiments.learning`: init, activation, widths, dataset,
       optimizer, learning_rate, batch_size, steps, ...; a list is a sweep.
 
   Raises:
-    UserError: as `run`.
+    UserError: as `run`, or the data are not such arrays.
   """
+  if data is not None:
+    if 'dataset' in options:
+      raise base.UserError('data and dataset are one knob: give one of them')
+    mine = own_data.of_arrays(data)
+    tested = len(own_data.splits(mine).get('test', ((),))[0])
+    most = min(tested, learnings.Config.examples)
+    options = {'examples': most, **options, 'dataset': mine}
   return run(learnings.EXPERIMENT, **options)
 
 
@@ -499,7 +547,7 @@ def run(
   root_seed: int = 0,
   lanes: int = 0,
   out: str | pathlib.Path | None = None,
-  data_dir: str = '',
+  data_dir: str | None = None,
   **knobs: Any,
 ) -> Report:
   """Runs an experiment.
@@ -510,7 +558,8 @@ def run(
     root_seed: the integer that all keys come from.
     lanes: the vmap width; 0 for the lab's own choice.
     out: the folder of results; None keeps nothing.
-    data_dir: the folder of downloaded data sets, where one is needed.
+    data_dir: the folder of downloaded data sets; that of the command line, see
+      `published.default_data_dir`, if None.
     **knobs: of the experiment's Config; a list is a sweep.
 
   Raises:
@@ -530,7 +579,7 @@ def run(
       devices=0,
       matmul_precision='highest',
       out=pathlib.Path(out),
-      data_dir=data_dir,
+      data_dir=published.default_data_dir() if data_dir is None else data_dir,
       command=f'initlab.lab.run of {experiment.name}',
     )
     outcomes, tasks = study.run(experiment, chosen, options, progress.bar)

@@ -42,8 +42,12 @@ def init_knob(default: str, help: str = 'the scheme that draws the weights'):
 
 
 def dataset_knob(default: str):
-  """The knob that names a data set."""
-  return knob(default, 'the data set of inputs and labels', datasets.DATASETS)
+  """The knob that names a data set, see `datasets.resolve`."""
+  help = (
+    'the data set of inputs and labels; or the dotted path of your own '
+    'function that returns them, as in mylab.data.mine'
+  )
+  return knob(default, help, datasets.DATASETS, read=datasets.named)
 
 
 def activation_knob(
@@ -82,7 +86,7 @@ class Network:
     least=0,
     most=1000,
   )
-  dataset: str = dataset_knob('shapeset')
+  dataset: functions.Named = dataset_knob('shapeset')
   distribution: str = knob(
     'default',
     'the distribution of a family with a choice (glorot, he, lecun, prelu)',
@@ -146,7 +150,7 @@ class Network:
 
   def layer_widths(self) -> tuple[int, ...]:
     """`n_0, ..., n_L`, the input and the output included."""
-    dataset = datasets.DATASETS[self.dataset]
+    dataset = datasets.resolve(self.dataset)
     depth = self.depth or len(self.widths)
     hidden = itertools.islice(itertools.cycle(self.widths), depth)
     return (dataset.input_size, *hidden, dataset.num_classes)
@@ -178,7 +182,7 @@ def load(split: str) -> Callable[[Any, str], base.Batch]:
   """
 
   def load_split(config: Any, data_dir: str) -> base.Batch:
-    dataset = datasets.DATASETS[config.dataset]
+    dataset = datasets.resolve(config.dataset)
     return dataset.split(split, config.examples, data_dir)
 
   return load_split

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import initlab
-from initlab import base
+from initlab import base, datasets
 from initlab.instruments import variance
 from tests.helpers import studies
 
@@ -83,6 +83,63 @@ def test_the_rows_are_those_of_the_command_line(report, tmp_path):
     each.select_dtypes('number') for each in (found.to_frame(), rows)
   )
   assert one.equals(other) and 'gradient_std' in one
+
+
+def test_arrays_are_inputs_and_their_bytes_name_the_rows(report, tmp_path):
+  """Those of a named set give its numbers, to the bit."""
+  x, y = datasets.DATASETS['xor'].split('test', None, '')
+  knobs = {'init': 'he', 'widths': (6, 5), 'seeds': 6}
+  mine = initlab.variance(x=np.asarray(x), y=y, out=tmp_path, **knobs)
+  named = report.to_frame()
+  named = named[named.bias == 0].reset_index(drop=True)
+  one, other = (
+    each.select_dtypes('number') for each in (named, mine.to_frame())
+  )
+  assert one.equals(other) and 'gradient_std' in one
+  (shard,) = tmp_path.rglob('*.parquet')
+  written = shard.stat().st_mtime_ns
+  initlab.variance(x=np.array(x), y=np.asarray(y), out=tmp_path, **knobs)
+  assert list(tmp_path.rglob('*.parquet')) == [shard]
+  assert shard.stat().st_mtime_ns == written
+  moved = initlab.variance(x=np.asarray(x) + 1, y=y, out=tmp_path, **knobs)
+  assert len(list((tmp_path / 'variance').rglob('*.parquet'))) == 2
+  frame = moved.to_frame()
+  assert not frame.gradient_std.equals(one.gradient_std)
+  assert frame.dataset.iloc[0].startswith('array-')
+
+
+@pytest.mark.slow
+def test_arrays_are_learned(tmp_path):
+  """Two clusters: 10 of 60 examples test, 40 train, and all are learned."""
+  rng = np.random.default_rng(0)
+  y = np.arange(60) % 2
+  x = rng.normal(size=(60, 3)) + 8 * y[:, None] - 4
+  report = initlab.learning(
+    data=(x, y), widths=(4,), steps=60, batch_size=8, seeds=2, out=tmp_path
+  )
+  assert report.outcomes[0].config.examples == 10
+  assert (report.outcomes[0].measured['final_error'] == 0).all()
+
+
+@pytest.mark.parametrize(
+  ('knobs', 'message'),
+  [
+    ({'x': np.eye(3), 'dataset': 'xor'}, 'one knob'),
+    ({'y': np.arange(3)}, 'labels of an array x'),
+    ({'x': ['xor', np.eye(3)], 'y': np.arange(3)}, 'of one only'),
+    ({'x': np.arange(3.0)}, 'examples, inputs'),
+    ({'x': 'xro'}, "did you mean 'xor'"),
+  ],
+)
+def test_bad_inputs_are_one_sentence(knobs, message):
+  with pytest.raises(base.UserError, match=message):
+    initlab.variance(seeds=2, widths=(5, 5), **knobs)
+
+
+def test_data_are_looked_for_where_the_command_line_does(monkeypatch, tmp_path):
+  monkeypatch.setenv('INITLAB_DATA_DIR', str(tmp_path / 'nothing'))
+  with pytest.raises(base.UserError, match=str(tmp_path / 'nothing')):
+    initlab.variance(x='mnist', seeds=2, widths=(5, 5))
 
 
 @pytest.mark.slow

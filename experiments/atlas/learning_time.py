@@ -32,7 +32,7 @@ class Config(networks.Network):
   init: functions.Named = networks.init_knob('orthogonal')
   activation: functions.Named = networks.activation_knob('identity')
   widths: tuple[int, ...] = knob((32,), 'the hidden widths', least=1)
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   loss: str = knob('squared_error', 'the loss of an example', losses.LOSSES)
   learning_rate: float = knob(0.01, 'of gradient descent', above=0, traced=True)
   examples: int = knob(50, 'training examples', least=1)

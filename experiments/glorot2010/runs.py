@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from initlab import claims, datasets
+from initlab import claims, datasets, published
 from initlab.experiment import Outcome
 
 # Updates; the paper has 5 million. What it says of the end of training is not
@@ -32,9 +32,10 @@ def constant_cost(outcome: Outcome) -> float:
   It is the entropy of the label frequencies among the test examples. A loss
   below it means that the network uses the images.
   """
-  dataset = datasets.DATASETS[outcome.config.dataset]
+  dataset = datasets.resolve(outcome.config.dataset)
   most = outcome.config.test_size
-  labels = dataset.split('test', most if dataset.draw else None, '').y[:most]
+  size, folder = most if dataset.draw else None, published.default_data_dir()
+  labels = dataset.split('test', size, folder).y[:most]
   shares = np.bincount(np.asarray(labels)) / len(labels)
   return -float(np.sum(shares[shares > 0] * np.log(shares[shares > 0])))
 

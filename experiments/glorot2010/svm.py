@@ -50,7 +50,7 @@ class Config(networks.Network):
   def check(self):
     """Refuses finite data sets, and minibatches larger than the examples."""
     super().check()
-    if datasets.DATASETS[self.dataset].draw is None:
+    if datasets.resolve(self.dataset).draw is None:
       raise base.UserError(
         f'--dataset={self.dataset}: an endless data set is needed'
       )
@@ -88,7 +88,7 @@ class Result(NamedTuple):
 
 def load(config: Config, data_dir: str) -> tuple[base.Batch, base.Batch]:
   """The validation and the test examples."""
-  split = datasets.DATASETS[config.dataset].split
+  split = datasets.resolve(config.dataset).split
   return (
     split('valid', config.valid_size, data_dir),
     split('test', config.test_size, data_dir),
@@ -118,7 +118,7 @@ def run(
 
 
 def _draw(config, key):
-  draw = datasets.DATASETS[config.dataset].draw
+  draw = datasets.resolve(config.dataset).draw
   assert draw is not None  # the Config refuses finite data sets
   return jax.jit(draw, static_argnums=1)(key, config.train_size)
 

@@ -22,8 +22,8 @@ from typing import Annotated, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import base, claims, experiment, launch, networks, panels
-from initlab import stats, training
+from initlab import base, claims, experiment, functions, launch, networks
+from initlab import panels, stats, training
 from initlab.experiment import GEOMETRIC, PerLayer, PerNetwork, PerStepLayer
 from initlab.experiment import knob, written
 
@@ -33,7 +33,7 @@ class Config(networks.Network):
   """A network, and its training by gradient descent."""
 
   widths: tuple[int, ...] = knob((50,) * 5, 'the hidden widths', least=1)
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   learning_rate: float = knob(0.1, 'of gradient descent', above=0, traced=True)
   steps: int = knob(50, 'the number of steps', least=1)
   examples: int = knob(300, 'training examples, all in every step', least=1)

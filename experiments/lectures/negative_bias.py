@@ -37,7 +37,7 @@ class Config(networks.Network):
     'sigmoid', 'the nonlinearity of the hidden layer'
   )
   widths: tuple[int, ...] = knob((100,), 'the width of the hidden layer')
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   examples: int = knob(300, 'the number of test examples', least=1)
 
   def check(self):

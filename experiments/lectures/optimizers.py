@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import base, claims, experiment, keys, launch, networks, panels
-from initlab import stats, training
+from initlab import base, claims, experiment, functions, keys, launch
+from initlab import networks, panels, stats, training
 from initlab.experiment import GEOMETRIC, PerNetwork, PerStep, knob
 
 from . import minimizers
@@ -35,7 +35,7 @@ class Config(networks.Network):
 
   method: str = knob('lbfgs', 'what minimizes J', minimizers.METHODS)
   widths: tuple[int, ...] = knob((10,), 'the hidden widths', least=1)
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   examples: int = knob(100, 'training examples', least=1, most=10**6)
   decay: float = knob(0.02, 'half of it times |w|^2 is added to the loss')
   evaluations: int = knob(2000, 'of J, at most', least=1, most=10**6)

@@ -21,6 +21,7 @@ from initlab import (
   base,
   datasets,
   experiment,
+  functions,
   keys,
   losses,
   minibatches,
@@ -61,7 +62,7 @@ class Config(networks.Network):
   widths: tuple[int, ...] = knob(
     (100,) * 5, 'the hidden widths: 1000x5, or 500-1000-500', least=1
   )
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   optimizer: str = knob(
     'sgd', 'the optimizer; lbfgs needs --batch_size=0', optimizers.OPTIMIZERS
   )
@@ -116,7 +117,7 @@ class Config(networks.Network):
 
   def fresh(self) -> bool:
     """Whether every example is used only once."""
-    return bool(datasets.DATASETS[self.dataset].draw) and not self.train_size
+    return bool(datasets.resolve(self.dataset).draw) and not self.train_size
 
 
 SMOKE = Config(
@@ -172,7 +173,7 @@ class Result(NamedTuple):
 
 def load(config: Config, data_dir: str) -> Data:
   """The training examples, unless they are fresh, and the other splits."""
-  dataset = datasets.DATASETS[config.dataset]
+  dataset = datasets.resolve(config.dataset)
 
   def most(name: str, size: int) -> base.Batch:
     if dataset.draw is None:
@@ -191,7 +192,7 @@ def load(config: Config, data_dir: str) -> Data:
 def examples(config: Config, key: base.Key, data: Data) -> minibatches.Examples:
   """The minibatches of a seed."""
   key = keys.stream(key, 'data')
-  draw = datasets.DATASETS[config.dataset].draw if config.fresh() else None
+  draw = datasets.resolve(config.dataset).draw if config.fresh() else None
   return minibatches.examples(key, draw, data.train, config.batch_size)
 
 

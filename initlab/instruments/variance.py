@@ -129,7 +129,7 @@ def verdict(outcome: Outcome) -> list[str]:
   )
   cost = stats.mean(outcome.measured['cost'])
   unit = losses.LOSSES[outcome.config.loss].unit
-  classes = datasets.DATASETS[outcome.config.dataset].num_classes
+  classes = datasets.resolve(outcome.config.dataset).num_classes
   lines.append(
     f'loss at initialization: {cost} {unit}; an even guess of {classes} '
     f'classes has {_even_guess(outcome.config, classes):.4g}'

@@ -103,7 +103,7 @@ class Options(Common):
   data_dir: str = knob(
     'auto',
     'the folder of downloaded data sets; auto is $INITLAB_DATA_DIR if set, '
-    'otherwise ~/.cache/initlab/data',
+    f'otherwise {published.DATA_DIR}',
     read=lambda text: published.default_data_dir() if text == 'auto' else text,
   )
   num_shards: int = knob(
