@@ -310,7 +310,7 @@ def main() -> None:
     f'Each cell is of {samples:,}',
     f'samples (standard error {error:.2f}), of effect sizes and seeds needed '
     f'{samples // 10:,} ({tenth:.2f}).',
-    'An interval that is not exact is printed only if it covers in 93% or more.',
+    'Inexact intervals are printed only if they cover in 93% or more.',
     '',
     '## What the lab prints',
     '',
