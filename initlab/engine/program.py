@@ -211,7 +211,7 @@ def package_files(apart: Iterable[pathlib.Path] = ()) -> set[pathlib.Path]:
   """The files of this package, code and templates, except in `apart`."""
   return {
     path
-    for pattern in ('*.py', '*.html', '*.css')
+    for pattern in ('*.py', '*.html', '*.css', '*.js')
     for path in _PACKAGE.rglob(pattern)
     if not any(path.is_relative_to(folder) for folder in apart)
   }

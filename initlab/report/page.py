@@ -5,13 +5,14 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initlab import claims
+from initlab import claims, stats
 from initlab.experiment import (
   MARKS,
   Claim,
   Experiment,
   Finding,
   Outcome,
+  in_words,
   written,
 )
 from initlab.panels import Panel
@@ -33,6 +34,23 @@ class Answer(NamedTuple):
   finding: Finding
   word: str
   kind: str
+
+  @property
+  def anchor(self) -> str:
+    """The id of the claim in a page."""
+    return f'claim-{_slug(self.claim.name)}'
+
+
+class Lead(NamedTuple):
+  """The number that a card begins with.
+
+  interval: in brackets, '' if there is none.
+  name: what it measures.
+  """
+
+  value: str
+  interval: str
+  name: str
 
 
 class Picture(NamedTuple):
@@ -97,12 +115,36 @@ def settings(
   return [
     {
       'label': each.label,
+      'leads': _leads(experiment, each),
       'seeds': summary.seeds_in_words(each),
       'verdict': experiment.verdict(each),
       'remarks': summary.remarks(each),
     }
     for each in outcomes
   ]
+
+
+def _leads(experiment: Experiment, outcome: Outcome) -> list[Lead]:
+  """The first two estimates of the answer, or the first PerNetwork field."""
+  answer = experiment.answer(outcome).items()
+  found = {
+    group: each
+    for (group, _), each in answer
+    if isinstance(each, stats.Estimate)
+  }
+  fields = [
+    field
+    for field in (*experiment.compared, *outcome.measured)
+    if summary.axes_of(outcome, field) == ()
+  ]
+  if not answer and fields:
+    name = f'{stats.mean_name(outcome, fields[0])} {in_words(fields[0])}'
+    found = {name: stats.average(outcome, fields[0])}
+  leads = []
+  for name, each in list(found.items())[:2]:
+    value, _, interval = tables.cell(each).partition(' ')
+    leads.append(Lead(value, interval, name))
+  return leads
 
 
 def render(template: str, **values: Any) -> str:
@@ -122,7 +164,21 @@ def render(template: str, **values: Any) -> str:
     trim_blocks=True,
     undefined=jinja2.StrictUndefined,
   )
+  environment.filters['headings'] = _headings
   return environment.get_template(template).render(values)
+
+
+def _headings(html: str) -> list[tuple[str, 'Markup']]:
+  """The ids and titles of the sections of a page."""
+  from markupsafe import Markup
+
+  found = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', html)
+  return [(name, Markup(title)) for name, title in found]
+
+
+def _slug(text: str) -> str:
+  """Letters, digits and hyphens, for an id."""
+  return re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')
 
 
 def answers(

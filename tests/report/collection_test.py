@@ -91,6 +91,10 @@ def test_the_page_has_claims_pictures_and_what_is_missing(tmp_path, capsys):
   assert page.count('<svg') == 3
   assert '&lt;true&gt;' in page
   assert 'Not run: ' in page
+  for chapter, claim in ((0, 'true'), (0, 'false'), (1, 'open')):
+    place = f'chapter{chapter}-claim-{claim}'
+    assert page.count(f'<li id="{place}">') == 1
+    assert page.count(f'<a href="#{place}">') == 2
   assert 'Of The first, The second' in page
   assert 'no setting with init zeros in this run' in page
   (link,) = set(_links(page, 'The first'))
@@ -104,7 +108,8 @@ def test_the_page_has_claims_pictures_and_what_is_missing(tmp_path, capsys):
 
 def _links(page, title):
   chapter = page.partition(f'">{title}</h2>')[2].partition('</h2>')[0]
-  return [part.partition('"')[0] for part in chapter.split('<a href="')[1:]]
+  links = [part.partition('"')[0] for part in chapter.split('<a href="')[1:]]
+  return [link for link in links if not link.startswith('#')]
 
 
 @pytest.mark.slow

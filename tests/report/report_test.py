@@ -150,7 +150,8 @@ def test_no_id_is_used_twice_and_every_reference_is_kept(page):
 
 
 def test_the_page_refers_to_nothing_outside(page):
-  assert not re.search(r'\bsrc\s*=|@import|<link|<script|<iframe', page)
+  assert not re.search(r'\bsrc\s*=|@import|<link|<script\s|<iframe', page)
+  assert not re.search(r'fetch\(|XMLHttpRequest|import\(', page)
   assert not re.search(r'url\((?!#)|href="(?!#)', page)
   without_names = re.sub(r'\bxmlns(:\w+)?="[^"]*"', '', page)
   assert not re.search(r'https?:|["\'(]//', without_names)
@@ -158,6 +159,29 @@ def test_the_page_refers_to_nothing_outside(page):
 
 def test_the_page_is_the_same_twice(page, outcomes):
   assert page == page_of(outcomes)
+
+
+def test_a_long_page_has_its_sections_beside_it(page):
+  contents = re.search(r'<nav.*?</nav>', page, re.DOTALL)[0]
+  sections = re.findall(r'<h2 id="([^"]*)">([^<]*)</h2>', page)
+  assert len(sections) == 5
+  assert re.findall(r'href="#([^"]*)">([^<]*)<', contents) == sections
+
+
+def test_a_card_leads_with_a_number(outcomes):
+  """That of `answer`, else of what is compared."""
+  three = stats.Estimate(*map(np.array, (3.0, 2.5, 3.5, 8)), 8)
+  told = experiment()._replace(
+    answer=lambda outcome: {('the width', 'measured'): three},
+  )
+  compared = experiment()._replace(compared=('loss',))
+  loss = stats.mean(outcomes[0].measured['loss'])
+  for each, lead in (
+    (told, ('3.0', '[2.5, 3.5]', 'the width')),
+    (compared, (*str(loss).split(' ', 1), 'mean loss')),
+  ):
+    first = report_page.settings(each, outcomes)[0]
+    assert first['leads'] == [lead]
 
 
 def test_a_missing_figure_is_refused(outcomes):
@@ -340,10 +364,27 @@ for (const [name, page] of Object.entries(pages)) for (const width of widths) {
   frame.srcdoc = page;
   frame.onload = () => {
     const inner = frame.contentDocument;
+    const svg = inner.querySelector('svg[data-series]');
+    const series = svg && JSON.parse(svg.dataset.series);
+    const shown = svg && {label: series[0].label, at: series[0].points[1]};
+    if (svg) {
+      const place = new DOMPoint(shown.at[0], shown.at[1])
+        .matrixTransform(svg.getScreenCTM());
+      svg.dispatchEvent(new frame.contentWindow.PointerEvent(
+        'pointermove', {clientX: place.x, clientY: place.y}));
+    }
+    const tip = inner.querySelector('.tip:not([hidden])');
+    const button = inner.querySelector('th[data-column="1"] button');
+    const orders = button && [1, 2].map(() => {
+      button.click();
+      const rows = button.closest('table').tBodies[0].rows;
+      return [...rows].map((row) => parseFloat(row.cells[1].textContent));
+    });
     const said = document.createElement('output');
     said.textContent = JSON.stringify({
       name, width: frame.contentWindow.innerWidth,
       scroll: inner.documentElement.scrollWidth,
+      shown, told: tip && tip.textContent, orders,
       fetched: frame.contentWindow.performance
         .getEntriesByType('resource').length,
       pictures: [...inner.querySelectorAll('svg')].map(
@@ -371,6 +412,10 @@ def test_a_browser_shows_the_page_without_scrolling_sideways(page, tmp_path):
       continue
     assert answer['scroll'] <= answer['width'], answer
     assert answer['fetched'] == 0
+    x, y = answer['shown']['at'][2:]
+    assert answer['told'] == f'{answer["shown"]["label"]}: {x:g}, {y:.4g}'
+    rising, falling = answer['orders']
+    assert rising == sorted(rising) == falling[::-1] != falling
     assert len(answer['pictures']) == len(made_up.PANELS)
     assert all(
       250 < width <= answer['width'] and height > 150

@@ -134,6 +134,7 @@ def _draw_points(axes: 'Axes', curve: _Curve) -> None:
     ms=style.MARK,
     capsize=2.5,
     lw=1.2,
+    label=curve.label,
   )
 
 
@@ -156,6 +157,7 @@ def _draw_band(axes: 'Axes', curve: _Curve, place: int) -> None:
     lw=2.5,
     marker=curve.marker,
     ms=style.MARK,
+    label=curve.label,
     markevery=(0.04 + 0.03 * (place % 7), 0.25),
   )
 
@@ -167,7 +169,12 @@ def _draw_theory(axes: 'Axes', curve: _Curve) -> None:
   around = np.pad(known, 1)
   alone = known & ~around[:-2] & ~around[2:]
   line = np.where(known, curve.theory, np.nan)
-  axes.plot(curve.layer, line, '--', color=curve.colour, lw=1.1)
+  axes.plot(
+    *(curve.layer, line, '--'),
+    color=curve.colour,
+    lw=1.1,
+    label=f'{curve.label}, theory',
+  )
   axes.plot(curve.layer[alone], line[alone], '_', color=curve.colour, ms=12)
 
 

@@ -134,7 +134,7 @@ def draw_best(panel: Best, outcomes: Sequence[Outcome]) -> 'Figure':
     axes.fill_between(x, low, high, color=colour, alpha=0.25, lw=0)
     for end in (low, high):
       axes.plot(x, end, '_', color=colour, ms=9, mew=1.2)
-    axes.plot(x, value, lw=1.2, **pen)
+    axes.plot(x, value, lw=1.2, label=outcome.label, **pen)
     handles.append(Line2D([], [], lw=1.2, label=outcome.label, **pen))
   if most >= 10:
     axes.set_xscale('log')

@@ -1,7 +1,10 @@
 """The look of every figure: colours, markers, sizes, legends, files."""
 
 from collections.abc import Callable, Sequence
+import html
 import io
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import numpy as np
 from initlab import stats
 from initlab.experiment import Outcome
 from initlab.panels import Panel
+from initlab.report.plots import pointer
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -169,9 +173,19 @@ def shown(picture: Any) -> Any:
 
 
 def svg(figure: 'Figure') -> str:
-  """The figure as an SVG document, deterministic."""
+  """The figure as an SVG document, deterministic.
+
+  Paths are rounded to 1/100 point. The root has the attribute `data-series`,
+  JSON of `pointer.series`, from which pages show values under the pointer.
+  """
   nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
-  return _saved(figure, 'svg', nothing).decode()
+  text = _saved(figure, 'svg', nothing).decode()
+  shorter = lambda path: re.sub(r'(\.\d\d)\d+', r'\1', path[0])
+  text = re.sub(r' d="[^"]*"', shorter, text)
+  series = html.escape(
+    json.dumps(pointer.series(figure), separators=(',', ':'))
+  )
+  return text.replace('<svg ', f'<svg data-series="{series}" ', 1)
 
 
 def _saved(figure: 'Figure', kind: str, metadata: dict[str, None]) -> bytes:

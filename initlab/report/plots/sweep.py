@@ -82,11 +82,18 @@ def draw(panel: Sweep, outcomes: Sequence[Outcome]) -> 'Figure':
     value, low, high = line.estimate[:3]
     bars = np.stack([value - low, high - value])
     pen = {'color': colour, 'marker': marker, 'mfc': 'none', 'ms': style.MARK}
+    name = line.label or panel.label
     axes.errorbar(
-      line.x, value, bars, ls='', capsize=2.5, elinewidth=1.2, **pen
+      *(line.x, value, bars),
+      ls='',
+      capsize=2.5,
+      elinewidth=1.2,
+      label=name,
+      **pen,
     )
     axes.plot(line.x, value, color=colour, lw=0.8, alpha=0.5)
-    axes.plot(line.x, line.theory, '--', color=colour, lw=1.1)
+    theory = f'{name}, theory'
+    axes.plot(line.x, line.theory, '--', color=colour, lw=1.1, label=theory)
     handles.append(Line2D([], [], lw=0.8, label=line.label, **pen))
   handles = handles if len(lines) > 1 else []
   if any(np.isfinite(line.theory).any() for line in lines):

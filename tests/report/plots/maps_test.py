@@ -7,7 +7,7 @@ import pytest
 
 from initlab import base, panels
 from initlab.experiment import Outcome, knob
-from initlab.report.plots import figure as figures
+from initlab.report.plots import figure as figures, pointer
 from tests.helpers.made_up import words
 
 
@@ -54,6 +54,20 @@ def test_a_cell_has_the_mean_of_its_setting_and_others_are_blank():
   corners = mesh.get_coordinates()
   np.testing.assert_array_equal(corners[0, :, 0], [0.5, 1.5, 3.0, 5.0])
   np.testing.assert_array_equal(corners[:, 0, 1], [0.0, 20.0, 40.0])
+
+
+def test_a_cell_shows_its_value_under_the_pointer():
+  """Depth 10 lies below depth 30, and gain 1 left of gain 4."""
+  found = pointer.series(figures.figure(PANEL, OUTCOMES))
+  assert [each['label'] for each in found[:-1]] == [
+    '4 x depth scale',
+    '8 x depth scale',
+  ]
+  (left, low, first), (right, beside, last), (_, high, above) = found[-1][
+    'points'
+  ]
+  assert (first, last, above) == (0.1, 0.3, 0.2)
+  assert left < right and high < low == beside
 
 
 def test_the_lines_are_multiples_of_the_prediction_within_the_map():
