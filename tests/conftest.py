@@ -3,7 +3,8 @@
 Two CPU devices, so that what must hold across devices can be tested anywhere;
 typed promotion and the key-reuse checker, so that sloppiness is an error.
 The suite compiles more than it computes: XLA optimizes only in `slow` runs, and
-where programs are compared bit for bit.
+where programs are compared bit for bit. A second run takes compiled programs
+from pytest's cache folder.
 """
 
 import os
@@ -18,9 +19,18 @@ jax.config.update('jax_numpy_dtype_promotion', 'strict')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_default_matmul_precision', 'highest')
 jax.config.update('jax_threefry_partitionable', True)
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 # Folders and files that compare the bits of compiled programs.
 _BITS = {'engine', 'initializers_test.py'}
+
+
+def pytest_configure(config):
+  """A folder per worker: JAX's cache does not expect two to write one file."""
+  worker = os.environ.get('PYTEST_XDIST_WORKER', 'alone')
+  folder = config.cache.mkdir(f'compiled-{worker}')
+  jax.config.update('jax_compilation_cache_dir', str(folder))
 
 
 @pytest.fixture(autouse=True, scope='module')
