@@ -10,7 +10,7 @@ The model is not changed: it is traced, its program is taken apart (`sites`) and
 run with measurements between its operations (`measure`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import base, keys, layerwise
+from initlab import base, keys
 from initlab.models import (
   measure,
   model as models,
@@ -26,12 +26,6 @@ from initlab.models import (
   recognize,
   results,
 )
-
-# Entries of a leaf by which its distribution is told, at most; evenly spread.
-_SAMPLE = 256
-
-# Entries of a leaf that may be copied for the sake of a shorter program.
-_SMALL = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +151,7 @@ def audit(
       'output': _of_output(measured.output),
       'stats': measured.stats,
       'backward': measured.backward,
-      'leaves': _of_leaves(weights, measured.gradients),
+      'leaves': measured.leaves,
       'even_loss': measured.even_loss,
     }
 
@@ -182,33 +176,3 @@ def audit(
 def _of_output(output: jax.Array) -> dict[str, jax.Array]:
   output = output.astype(jnp.float32)
   return {'mean': jnp.mean(output), 'variance': jnp.var(output)}
-
-
-def _of_leaves(
-  weights: Sequence[jax.Array], gradients: Sequence[jax.Array]
-) -> list[dict[str, jax.Array]]:
-  """Of each leaf; small ones of one shape are copied into one loop."""
-  pairs = list(zip(weights, gradients, strict=True))
-  small = [index for index, (w, _) in enumerate(pairs) if w.size <= _SMALL]
-  looped = layerwise.each(
-    _of_leaf, [weights[i] for i in small], [gradients[i] for i in small]
-  )
-  found = dict(zip(small, looped, strict=True))
-  return [
-    found[index] if index in found else _of_leaf(*pair)
-    for index, pair in enumerate(pairs)
-  ]
-
-
-def _of_leaf(w: jax.Array, gradient: jax.Array) -> dict[str, jax.Array]:
-  wide = w.astype(jnp.float32)
-  mean, variance = measure.spread(wide)
-  count = min(_SAMPLE, w.size)
-  chosen = np.arange(count) * w.size // max(count, 1)
-  return {
-    'mean': mean,
-    'variance': variance,
-    'largest': jnp.max(jnp.abs(wide), initial=0.0),
-    'gradient': measure.moments(gradient)[1],
-    'sample': wide.ravel()[chosen],
-  }

@@ -6,6 +6,7 @@ the leaf cut, turned and folded: followed back entry by entry, the roles become
 those of the leaf's own axes, in any framework's layout.
 """
 
+import collections
 from collections.abc import Callable
 import math
 from typing import NamedTuple
@@ -14,7 +15,13 @@ import numpy as np
 
 from initlab import kernels
 from initlab.models import elementwise
-from initlab.models.program import Constant, Operand, Operation, Program
+from initlab.models.program import (
+  Constant,
+  Operand,
+  Operation,
+  Program,
+  variables,
+)
 
 
 class Scope(NamedTuple):
@@ -30,6 +37,31 @@ class Scope(NamedTuple):
   makers: dict[int, Operation]
   outer: 'Scope | None'
   sources: dict[int, tuple[Operand, bool]]
+
+
+# Layouts that keep every entry, once.
+_TURNS = ('reshape', 'transpose', 'squeeze', 'expand_dims', 'copy', 'rev')
+
+
+def alone(program: Program) -> dict[Operand, int]:
+  """Variables that are an input, turned or folded, which nothing else uses.
+
+  Returns:
+    Variable -> the input of the program.
+  """
+  uses = collections.Counter(
+    each for operation in program.flat() for each in variables(operation)
+  )
+  uses.update(each for each in program.outputs if isinstance(each, int))
+  found: dict[Operand, int] = {
+    each: each for each in program.inputs if uses[each] == 1
+  }
+  for operation in program.flat():
+    if operation.name in _TURNS and len(operation.inputs) == 1:
+      (before,), (after,) = operation.inputs, operation.outputs
+      if before in found and uses[after] == 1:
+        found[after] = found[before]
+  return found
 
 
 def of(

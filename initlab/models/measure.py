@@ -4,8 +4,8 @@ What a place carries is reduced where it is: a program with these measurements
 keeps no array that the model's own gradient does not. Backward, a *sink* takes
 the statistics: the identity, whose rule of derivation returns the moments of
 the cotangent as the cotangent of a dummy argument, which in a loop is one a
-step. Root mean squares are kept in place of squares, which float32 would lose
-below 1e-38.
+step. What is known of a leaf is not measured again at the site that it is the
+weight of, and what single numbers give is computed in the end, in `results`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from initlab import activations, base
-from initlab.models import internals, program as programs
+from initlab.models import internals, moments, program as programs
+from initlab.models.moments import Moments
 from initlab.models.plan import Activation, Plan, Residual, Signal, Site
 from initlab.models.program import (
   Checkpoint,
@@ -26,57 +27,21 @@ from initlab.models.program import (
   Program,
 )
 
-# Number of a place -> measure -> [] or, of a loop, [iterations].
-Stats = dict[int, dict[str, jax.Array]]
-Sinks = Mapping[int, jax.Array]
+# Number of a place -> what is kept there: [] or, of a loop, [iterations].
+Stats = dict[int, dict[str, Any]]
 
 
-@jax.custom_vjp
-def _sink(x: jax.Array, sink: jax.Array) -> jax.Array:
-  """x; the gradient of the sink is `[mean, root mean square]` of dC/dx."""
-  del sink
-  return x
-
-
-def _sink_forward(x, sink):
-  del sink
-  return x, None
-
-
-def _sink_backward(_, cotangent):
-  return cotangent, jnp.stack(moments(cotangent))
-
-
-_sink.defvjp(_sink_forward, _sink_backward)
-
-
-def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Mean and root mean square, in float32."""
-  x = x.astype(jnp.float32)
-  largest = _largest(x)
-  square = jnp.mean(jnp.square(x / largest))
-  return jnp.mean(x), largest * jnp.sqrt(square)
-
-
-def spread(w: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Mean and variance of weights, which are of no extreme size, in float32."""
-  w = w.astype(jnp.float32)
-  mean = jnp.mean(w)
-  return mean, jnp.mean(jnp.square(w - mean))
-
-
-def _largest(x: jax.Array) -> jax.Array:
-  largest = jnp.max(jnp.abs(x), initial=0.0)
-  return jnp.where(largest > 0, largest, jnp.ones_like(largest))
-
-
-def sinks(plan: Plan) -> dict[str, dict[int, jax.Array]]:
-  """Zeros, two a site and iteration, of outputs and of weights."""
-  zeros = lambda site: jnp.zeros((*site.iterations, 2), jnp.float32)
+def sinks(plan: Plan) -> dict[str, dict[int, Moments]]:
+  """Zeros, one of each a site and iteration, of outputs and of weights."""
   found = plan.sites.values()
+  weighed = (each for each in found if each.kind != 'product')
   return {
-    'output': {site.number: zeros(site) for site in found},
-    'weight': {s.number: zeros(s) for s in found if s.kind != 'product'},
+    'output': {s.number: moments.zeros(s.iterations, True) for s in found},
+    'weight': {
+      s.number: moments.zeros(s.iterations, False)
+      for s in weighed
+      if s.number not in plan.whole
+    },
   }
 
 
@@ -85,16 +50,18 @@ class Measurement(NamedTuple):
 
   output: the model's, its first floating-point leaf.
   stats: of the places.
-  backward: number of a site -> `[*iterations, 2]`, mean and root mean square of
-    dC/ds; of its weight's gradient likewise.
+  backward: number of a site -> moments `[*iterations]` of dC/ds; the size of
+    its weight's gradient likewise, unless its weight is a whole leaf.
   gradients: dC/dw, one a floating-point leaf.
+  leaves: of each of these.
   even_loss: the loss if the last site gave zeros.
   """
 
   output: jax.Array
   stats: Stats
-  backward: dict[str, dict[int, jax.Array]]
+  backward: dict[str, dict[int, Moments]]
   gradients: list[jax.Array]
+  leaves: list[dict[str, Any]]
   even_loss: jax.Array
 
 
@@ -136,7 +103,11 @@ def measure(
   (backward, gradients), (found, stats, even) = jax.grad(
     forward, argnums=(0, 1), has_aux=True
   )(sinks(plan), list(leaves))
-  return Measurement(found, stats, backward, gradients, even)
+  own: list[dict[str, Any]] = [
+    moments.of_leaf(leaf, gradient)
+    for leaf, gradient in zip(leaves, gradients, strict=True)
+  ]
+  return Measurement(found, stats, backward, gradients, own, even)
 
 
 def _even(plan: Plan, known: '_Values', output: int) -> jax.Array:
@@ -170,7 +141,8 @@ class _Values:
 
   def __init__(self, arrays: Mapping[int, Any]):
     self.arrays = dict(arrays)
-    self._moments: dict[Operand, tuple[jax.Array, jax.Array]] = {}
+    self._moments: dict[Operand, Moments] = {}
+    self._sizes: dict[Operand, Moments] = {}
 
   def read(self, operand: Operand) -> Any:
     """The array of a variable, or a constant."""
@@ -182,18 +154,23 @@ class _Values:
     """Gives variables their arrays."""
     self.arrays.update(zip(variables, values, strict=True))
 
-  def mean(self, operand: Operand) -> jax.Array:
-    """Mean over all entries."""
-    return self._both(operand)[0]
+  def still(self, operand: Operand) -> jax.Array:
+    """The array, to be measured: nothing is differentiated by it."""
+    return jax.lax.stop_gradient(self.read(operand))
 
-  def rms(self, operand: Operand) -> jax.Array:
-    """Root mean square over all entries."""
-    return self._both(operand)[1]
-
-  def _both(self, operand: Operand) -> tuple[jax.Array, jax.Array]:
+  def moments(self, operand: Operand) -> Moments:
+    """Root mean square and mean over all entries."""
     if operand not in self._moments:
-      self._moments[operand] = moments(self.read(operand))
+      self._moments[operand] = moments.of(self.still(operand))
     return self._moments[operand]
+
+  def size(self, operand: Operand) -> Moments:
+    """The root mean square alone."""
+    if operand in self._moments:
+      return self._moments[operand]._replace(mean=None)
+    if operand not in self._sizes:
+      self._sizes[operand] = moments.size_of(self.still(operand))
+    return self._sizes[operand]
 
 
 class _Run:
@@ -254,7 +231,7 @@ class _Run:
     site = self.plan.sites.get(operation)
     if site is not None and site.number in taken['weight']:
       sink = taken['weight'][site.number]
-      operands[site.w] = _sink(operands[site.w], sink)
+      operands[site.w] = moments.sink_of_size(operands[site.w], sink)
     if operation.name == 'scan' and operation.bodies:
       outputs = self._scan(program, operation, operands, taken, stats)
     elif operation.name == 'cond' and operation.bodies:
@@ -262,7 +239,7 @@ class _Run:
     else:
       outputs = operation.bind(operands)
     if site is not None:
-      outputs[0] = _sink(outputs[0], taken['output'][site.number])
+      outputs[0] = moments.sink(outputs[0], taken['output'][site.number])
     known.assign(operation.outputs, outputs)
     self._measure(operation, known, stats)
 
@@ -270,7 +247,8 @@ class _Run:
     """Adds what the places at an operation show."""
     site = self.plan.sites.get(operation)
     if site is not None:
-      stats[site.number] = _site(site, operation, known)
+      whole = site.number in self.plan.whole
+      stats[site.number] = _site(site, operation, known, whole)
     signal = self.plan.signals.get(operation)
     if signal is not None:
       found = _signal(signal, operation, known)
@@ -345,35 +323,32 @@ class _Run:
 
 
 def _site(
-  site: Site, operation: Operation, known: _Values
-) -> dict[str, jax.Array]:
-  """Of a site's operands."""
+  site: Site, operation: Operation, known: _Values, whole: bool
+) -> dict[str, Any]:
+  """Of a site's operands; of a weight that is a whole leaf, nothing."""
   x = operation.inputs[site.x]
-  if site.kind == 'product':
-    return {'input_rms': known.rms(x)}
-  mean, variance = spread(known.read(operation.inputs[site.w]))
-  found = {'weight_mean': mean, 'weight_variance': variance}
-  if site.kind == 'lookup':
-    gain = jnp.float32(1)
-  elif site.kind == 'matmul':
-    found['input_rms'] = known.rms(x)
-    gain = jnp.sqrt(jnp.float32(site.n_in)) * found['input_rms']
-  else:
-    found['input_rms'] = known.rms(x)
-    gain = _convolved(operation, site, known.read(x))
-  rms = jnp.sqrt(variance + jnp.square(mean))
-  return found | {'predicted_rms': gain * rms}
+  found: dict[str, Any] = {}
+  if site.kind != 'lookup':
+    found['input'] = known.size(x)
+  if site.kind == 'convolution':
+    found['convolved'] = _convolved(operation, site, known.still(x))
+  if site.kind != 'product' and not whole:
+    found['weight'] = moments.spread(known.still(operation.inputs[site.w]))
+  return found
 
 
-def _convolved(operation: Operation, site: Site, x: jax.Array) -> jax.Array:
-  """The root mean square of x^2 convolved with ones, at one output a group."""
+def _convolved(operation: Operation, site: Site, x: jax.Array) -> tuple:
+  """max |x|, and the mean of (x / max |x|)^2 convolved with ones.
+
+  At one output a group.
+  """
   params = operation.params
   numbers = params['dimension_numbers']
   groups = params['feature_group_count'] * params['batch_group_count']
   thin = list(site.shape)
   thin[numbers.rhs_spec[0]] = groups
   x = x.astype(jnp.float32)
-  largest = _largest(x)
+  largest = moments.largest_of(x)
   square, ones = jnp.square(x / largest), jnp.ones(thin, jnp.float32)
   sums = jax.lax.conv_general_dilated(
     *((square, ones) if site.w == 1 else (ones, square)),
@@ -385,70 +360,50 @@ def _convolved(operation: Operation, site: Site, x: jax.Array) -> jax.Array:
     feature_group_count=params['feature_group_count'],
     batch_group_count=params['batch_group_count'],
   )
-  return largest * jnp.sqrt(jnp.mean(sums))
+  return largest, *moments.mean_of(sums)
 
 
 def _signal(
   signal: Signal, operation: Operation, known: _Values
-) -> dict[str, jax.Array]:
+) -> dict[str, Any]:
   """Of a site's output with its bias, which replaces that without."""
   (output,) = operation.outputs
-  found = {
-    'forward_mean': known.mean(output),
-    'forward_rms': known.rms(output),
-  }
+  found: dict[str, Any] = {'forward': known.moments(output)}
   if signal.bias is not None:
-    found['bias_rms'] = known.rms(operation.inputs[signal.bias])
+    found['bias'] = known.size(operation.inputs[signal.bias])
   return found
 
 
 def _residual(
   residual: Residual, operation: Operation, known: _Values
-) -> dict[str, jax.Array]:
+) -> dict[str, Any]:
   """Of a residual add's operands and its sum."""
   (output,) = operation.outputs
   skip, branch = (
     operation.inputs[each] for each in (residual.skip, residual.branch)
   )
-  unit = lambda each: (
-    known.read(each).astype(jnp.float32)
-    / jnp.where(known.rms(each) > 0, known.rms(each), 1.0)
-  )
-  found = {
-    'skip_rms': known.rms(skip),
-    'branch_rms': known.rms(branch),
-    'sum_rms': known.rms(output),
-    'correlation': jnp.mean(unit(skip) * unit(branch)),
+  sizes = {'skip': known.size(skip), 'branch': known.size(branch)}
+  unit = lambda each: moments.unit(known.still(each), known.size(each))
+  found = sizes | {
+    'sum': known.size(output),
+    'correlation': moments.mean_of(unit(skip) * unit(branch))[0],
   }
   if len(residual.shape) == 3:
-    found['token_cosine'] = token_cosine(known.read(output))
+    found['token_cosine'] = moments.token_cosine(known.still(output))
   return found
-
-
-def token_cosine(x: jax.Array) -> jax.Array:
-  """Mean cosine of two tokens of `[B, tokens, features]`; NaN for one."""
-  examples, tokens, _ = x.shape
-  if tokens < 2:
-    return jnp.full((), jnp.nan)
-  x = x.astype(jnp.float32)
-  x = x / _largest(x)
-  square = jnp.sum(jnp.square(x), -1, keepdims=True)
-  x = x / jnp.sqrt(jnp.where(square > 0, square, 1.0))
-  total = jnp.sum(jnp.square(jnp.sum(x, 1))) / examples
-  return (total - tokens) / (tokens * (tokens - 1.0))
 
 
 def _activation(
   activation: Activation, known: _Values, steepest: float
-) -> dict[str, jax.Array]:
+) -> dict[str, Any]:
   """Of an activation's input, its output and its slope."""
-  t = known.read(activation.source)
+  t = known.still(activation.source)
 
   def function(t: jax.Array) -> jax.Array:
     own = {activation.source: t}
     for operation in activation.operations:
       operands = [
-        own[each] if each in own else known.read(each)
+        own[each] if each in own else known.still(each)
         for each in operation.inputs
       ]
       (own[operation.outputs[0]],) = operation.bind(operands)
@@ -458,15 +413,14 @@ def _activation(
   slope = jnp.abs(slope.astype(jnp.float32))
   units = activation.units or (t.ndim - 1,)
   rows = tuple(d for d in range(t.ndim) if d not in units)
-  share = lambda flags: jnp.mean(flags.astype(jnp.float32))
+  small = slope < activations.SATURATED_SLOPE * steepest
+  square, saturated = moments.mean_of(jnp.square(slope), small)
   found = {
-    'input_mean': known.mean(activation.source),
-    'input_rms': known.rms(activation.source),
-    'output_mean': known.mean(activation.result),
-    'output_rms': known.rms(activation.result),
-    'slope_square': jnp.mean(jnp.square(slope)),
-    'dead': share(jnp.all(slope == 0, rows)),
+    'input': known.moments(activation.source),
+    'output': known.moments(activation.result),
+    'slope_square': square,
+    'dead': moments.mean_of(jnp.all(slope == 0, rows))[0],
   }
   if not math.isnan(steepest):
-    found['saturated'] = share(slope < activations.SATURATED_SLOPE * steepest)
+    found['saturated'] = saturated
   return found

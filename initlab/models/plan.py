@@ -114,6 +114,8 @@ class Plan(NamedTuple):
   sites, signals, residuals: operation -> the place.
   activations: the last operation of one -> the activation.
   biases: number of a site -> numbers of leaves added to its output.
+  whole: number of a site outside of loops -> the leaf that is its weight, all
+    of it, and enters nothing else.
   roles: number of a leaf -> its role, see `places.Leaf`.
   opaque: what is not looked into, beside what the program says.
   """
@@ -124,5 +126,6 @@ class Plan(NamedTuple):
   residuals: dict[Operation, Residual]
   activations: dict[Operation, Activation]
   biases: dict[int, tuple[int, ...]]
+  whole: dict[int, int]
   roles: dict[int, str]
   opaque: tuple[places.Opaque, ...]

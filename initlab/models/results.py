@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from initlab import base, kernels
@@ -41,9 +42,12 @@ def collect(
     seeds: how many.
   """
   namer = Namer(model, functions)
-  stats, backward = found['stats'], found['backward']
+  wide = jax.tree.map(lambda values: np.asarray(values, np.float64), found)
+  stats = wide['stats']
+  real = (n for n, floating in enumerate(model.floating) if floating)
+  leaves = dict(zip(real, wide['leaves'], strict=True))
   with_weights = tuple(
-    namer.site(each, _measured_site(each, stats, backward))
+    namer.site(each, _measured_site(each, wide, leaves, model.plan.whole))
     for each in namer.sites
   )
   residuals = tuple(
@@ -51,67 +55,84 @@ def collect(
     for each in namer.residuals
   )
   nan = np.full(seeds, np.nan)
-  output = {name: _wide(value) for name, value in found['output'].items()}
+  output = wide['output']
   return Results(
     with_weights,
     tuple(
       namer.activation(each, stats[each.number]) for each in namer.activations
     ),
     residuals,
-    namer.leaves(iter(found['leaves'])),
+    namer.leaves(leaves),
     {
       'output_mean': output['mean'],
       'output_variance': nan if model.scalar else output['variance'],
       'loss': output['mean'] if model.scalar else nan,
-      'even_loss': _wide(found['even_loss']),
+      'even_loss': wide['even_loss'],
       'gradient_ratio': _gradient_ratio(with_weights, nan),
       'token_cosine': _token_cosine(residuals, nan),
     },
   )
 
 
-def _wide(values: Any) -> np.ndarray:
-  return np.asarray(values, np.float64)
-
-
-def _measured_site(site: plans.Site, stats, backward) -> places.Measured:
-  found = {name: _wide(value) for name, value in stats[site.number].items()}
-  down = _wide(backward['output'][site.number])
-  measured = {}
-  if 'input_rms' in found:
-    measured['input_square'] = found['input_rms'] ** 2
-  if site.kind != 'product':
-    square = found['weight_variance'] + found['weight_mean'] ** 2
-    measured |= {
-      'weight_mean': found['weight_mean'],
-      'weight_variance': site.n_in * found['weight_variance'],
+def _measured_site(
+  site: plans.Site,
+  found: Mapping[str, Any],
+  leaves: Mapping[int, Mapping[str, Any]],
+  whole: Mapping[int, int],
+) -> places.Measured:
+  """Of a site; of a weight that is a whole leaf, what is known of the leaf."""
+  up, down = (
+    found['stats'][site.number],
+    found['backward']['output'][site.number],
+  )
+  measured = {'input_square': up['input'].rms ** 2} if 'input' in up else {}
+  if site.kind == 'product':
+    return measured | _up_and_down(up, down)
+  if site.number in whole:
+    leaf = leaves[whole[site.number]]
+    weight = leaf['spread']
+    gradient = leaf['gradient'].rms
+  else:
+    weight = up['weight']
+    gradient = found['backward']['weight'][site.number].rms
+  square = weight.variance + weight.mean**2
+  # How large the sum of squared inputs of one output is.
+  inputs = (
+    up['convolved'][0] ** 2 * up['convolved'][1]
+    if 'convolved' in up
+    else site.n_in * measured.get('input_square', 1.0)
+  )
+  bias = up['bias'].rms ** 2 if 'bias' in up else 0.0
+  return (
+    measured
+    | {
+      'weight_mean': weight.mean,
+      'weight_variance': site.n_in * weight.variance,
       'weight_square': site.n_in * square,
     }
-  measured |= {
-    'forward_mean': found['forward_mean'],
-    'forward_square': found['forward_rms'] ** 2,
-  }
-  if site.kind != 'product':
-    bias = found.get('bias_rms', 0.0)
-    measured['predicted_square'] = found['predicted_rms'] ** 2 + bias**2
-  measured |= {
-    'backward_mean': down[..., 0],
-    'backward_square': down[..., 1] ** 2,
-  }
-  if site.kind != 'product':
-    measured['weight_gradient'] = _wide(backward['weight'][site.number])[..., 1]
-  return measured
+    | _up_and_down(up, down)
+    | {'predicted_square': inputs * square + bias, 'weight_gradient': gradient}
+  )
 
 
-def _measured_residual(stats: Mapping[str, Any]) -> places.Measured:
-  found = {name: _wide(value) for name, value in stats.items()}
+def _up_and_down(up: Mapping[str, Any], down: Any) -> dict[str, Any]:
+  return {
+    'forward_mean': up['forward'].mean,
+    'forward_square': up['forward'].rms ** 2,
+    'backward_mean': down.mean,
+    'backward_square': down.rms**2,
+  }
+
+
+def _measured_residual(found: Mapping[str, Any]) -> places.Measured:
+  skip, branch, total = (found[each].rms for each in ('skip', 'branch', 'sum'))
   with np.errstate(divide='ignore', invalid='ignore'):
     measured = {
-      'skip_square': found['skip_rms'] ** 2,
-      'branch_square': found['branch_rms'] ** 2,
-      'sum_square': found['sum_rms'] ** 2,
-      'branch_over_skip': found['branch_rms'] / found['skip_rms'],
-      'growth': found['sum_rms'] / found['skip_rms'],
+      'skip_square': skip**2,
+      'branch_square': branch**2,
+      'sum_square': total**2,
+      'branch_over_skip': branch / skip,
+      'growth': total / skip,
       'correlation': found['correlation'],
     }
   if 'token_cosine' in found:
@@ -120,23 +141,22 @@ def _measured_residual(stats: Mapping[str, Any]) -> places.Measured:
 
 
 def _measured_activation(
-  function: recognize.Function, stats: Mapping[str, Any]
+  function: recognize.Function, found: Mapping[str, Any]
 ) -> places.Measured:
-  found = {name: _wide(value) for name, value in stats.items()}
-  mean = found['input_mean']
-  variance = np.maximum(found['input_rms'] ** 2 - mean**2, 0.0)
+  into, out = found['input'], found['output']
+  variance = np.maximum(into.rms**2 - into.mean**2, 0.0)
   predicted_mean, predicted_square = recognize.averages(
-    function, mean, variance
+    function, into.mean, variance
   )
   with np.errstate(divide='ignore', invalid='ignore'):
     growth = np.sqrt(found['slope_square'])
-    growth = growth * found['input_rms'] / found['output_rms']
+    growth = growth * into.rms / out.rms
     depth = np.log(10) / np.log(growth)
   measured = {
-    'input_mean': mean,
-    'input_square': found['input_rms'] ** 2,
-    'output_mean': found['output_mean'],
-    'output_square': found['output_rms'] ** 2,
+    'input_mean': into.mean,
+    'input_square': into.rms**2,
+    'output_mean': out.mean,
+    'output_square': out.rms**2,
     'predicted_mean': predicted_mean,
     'predicted_square': predicted_square,
     'slope_square': found['slope_square'],
@@ -259,17 +279,25 @@ class Namer:
       measured=measured,
     )
 
-  def leaves(self, results) -> tuple[places.Leaf, ...]:
+  def leaves(
+    self, measured: Mapping[int, Mapping[str, Any]]
+  ) -> tuple[places.Leaf, ...]:
     """The params as they are reported; integers have no measures."""
     found = []
     roles = self.model.plan.roles
     for index, (name, shape, floating) in enumerate(
       zip(self.model.names, self.model.shapes, self.model.floating, strict=True)
     ):
-      own = {n: _wide(v) for n, v in next(results).items()} if floating else {}
-      sample = own.pop('sample', None)
-      if own:
-        own['square'] = own['variance'] + own['mean'] ** 2
+      own, sample = {}, None
+      if floating:
+        spread, sample = measured[index]['spread'], measured[index]['sample']
+        own = {
+          'mean': spread.mean,
+          'variance': spread.variance,
+          'largest': spread.largest,
+          'gradient': measured[index]['gradient'].rms,
+          'square': spread.variance + spread.mean**2,
+        }
       role = roles.get(index, 'unused') if floating else 'other'
       family = 'fixed' if sample is None else family_of(sample, own['variance'])
       found.append(

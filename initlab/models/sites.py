@@ -97,6 +97,7 @@ class _Analysis:
       self.residuals,
       self.activations,
       {site: tuple(sorted(found)) for site, found in self.biases.items()},
+      self._whole(),
       {
         leaf: self.roles.get(leaf, 'other')
         for leaf, variable in self.leaf_inputs.items()
@@ -104,6 +105,19 @@ class _Analysis:
       },
       tuple(self.unknown.values()),
     )
+
+  def _whole(self) -> dict[int, int]:
+    """Number of a site -> the leaf that is its weight, and nothing else."""
+    leaves = {variable: leaf for leaf, variable in self.leaf_inputs.items()}
+    alone = entries.alone(self.program)
+    found = {}
+    for operation in self.program.flat():
+      site = self.sites.get(operation)
+      if site is not None:
+        variable = alone.get(operation.inputs[site.w])
+        if variable in leaves:
+          found[site.number] = leaves[variable]
+    return found
 
   def _is_used(self, variable: int) -> bool:
     """Whether the outputs depend on an input of the program."""

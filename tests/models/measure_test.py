@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from initlab import keys
-from initlab.models import measure, model as models, recognize
+from initlab.models import measure, model as models, moments, recognize
 from tests.helpers import architectures
 
 
@@ -31,10 +31,14 @@ def compiled(init, model, batch):
 
 
 def stats_of(name, found, measured):
-  """What was measured at the site of the leaf of that name."""
+  """What was measured at the site of the leaf of that name, up and down."""
   for site in found.plan.sites.values():
     if [found.names[leaf] for leaf in site.leaves] == [name]:
-      down = {kind: of[site.number] for kind, of in measured.backward.items()}
+      output = measured.backward['output'][site.number]
+      down = {'output': output}
+      if site.number in found.plan.whole:
+        leaf = measured.leaves[found.plan.whole[site.number]]
+        down['weight'] = leaf['gradient']
       return measured.stats[site.number], down
   raise KeyError(name)
 
@@ -76,14 +80,14 @@ def test_up_and_down_are_those_of_taps_by_hand():
 
   for name, signal, g in (('w', s, down[0]), ('out', out, down[1])):
     up, back = stats_of(name, found, measured)
-    assert up['forward_rms'] == pytest.approx(rms(signal), rel=1e-6)
-    assert up['forward_mean'] == pytest.approx(mean(signal), abs=1e-6)
-    assert back['output'][1] == pytest.approx(rms(g), rel=1e-6)
-    assert back['output'][0] == pytest.approx(mean(g), abs=1e-6 * rms(g))
-    assert back['weight'][1] == pytest.approx(rms(weights[name]), rel=1e-6)
+    assert up['forward'].rms == pytest.approx(rms(signal), rel=1e-6)
+    assert up['forward'].mean == pytest.approx(mean(signal), abs=1e-6)
+    assert back['output'].rms == pytest.approx(rms(g), rel=1e-6)
+    assert back['output'].mean == pytest.approx(mean(g), abs=1e-6 * rms(g))
+    assert back['weight'].rms == pytest.approx(rms(weights[name]), rel=1e-6)
   (activation,) = found.plan.activations.values()
   at = measured.stats[activation.number]
-  assert at['output_rms'] == pytest.approx(rms(z), rel=1e-6)
+  assert at['output'].rms == pytest.approx(rms(z), rel=1e-6)
   assert at['slope_square'] == pytest.approx(mean(s > 0), rel=1e-6)
   assert at['saturated'] == pytest.approx(mean(s <= 0), rel=1e-6)
   assert at['dead'] == pytest.approx(mean(np.all(s <= 0, axis=0)), abs=1e-6)
@@ -116,7 +120,8 @@ def test_the_prediction_counts_what_padding_leaves_out():
   x = signs(2, 6, 6, 4)
   found, run = compiled(init, model, (x,))
   up, _ = stats_of('w', found, run(jax.jit(init)(keys.root(0)), (x,)))
-  assert up['predicted_rms'] ** 2 == pytest.approx((16 / 6) ** 2, rel=2e-5)
+  square = up['convolved'][0] ** 2 * up['convolved'][1] / 4
+  assert square == pytest.approx((16 / 6) ** 2, rel=2e-5)
 
 
 @pytest.mark.slow
@@ -128,8 +133,8 @@ def test_a_branch_not_taken_is_nan():
   measured = run(params, (x,))
   left, _ = stats_of('left', found, measured)
   right, down = stats_of('right', found, measured)
-  assert left['forward_rms'] == pytest.approx(rms(x @ params['left']), rel=1e-6)
-  assert np.isnan(right['forward_rms']) and down['output'][1] == 0
+  assert left['forward'].rms == pytest.approx(rms(x @ params['left']), rel=1e-6)
+  assert np.isnan(right['forward'].rms) and down['output'].rms == 0
 
 
 @pytest.mark.slow
@@ -142,17 +147,17 @@ def test_signals_too_small_to_square_are_measured():
   params = jax.jit(init)(keys.root(0))
   up, down = stats_of('w', found, run(params, (x,)))
   expected = rms(np.asarray(x, float) @ np.asarray(params['w'], float)) * 1e-30
-  assert up['forward_rms'] == pytest.approx(expected, rel=1e-5)
-  assert down['weight'][1] == pytest.approx(
+  assert up['forward'].rms == pytest.approx(expected, rel=1e-5)
+  assert down['weight'].rms == pytest.approx(
     1e-30 * rms(np.sum(np.asarray(x, float), 0)), rel=1e-5
   )
 
 
 def test_tokens_of_one_direction_have_the_cosine_one():
   towards = jnp.ones((2, 3, 4)) * jnp.arange(1.0, 4.0)[:, None]
-  assert measure.token_cosine(towards) == pytest.approx(1.0, abs=1e-6)
+  assert moments.token_cosine(towards) == pytest.approx(1.0, abs=1e-6)
   apart = jnp.stack([jnp.eye(4)[:3]] * 2)
-  assert measure.token_cosine(apart) == pytest.approx(0.0, abs=1e-6)
+  assert moments.token_cosine(apart) == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize('scanned', [False, True])

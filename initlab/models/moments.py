@@ -1,0 +1,225 @@
+"""Moments of arrays of any size, of what goes up and of what comes down.
+
+Each is one pass over its array: a reduction of several sums at once, which
+compiles and runs faster than as many reductions; and traced once for all arrays
+of a shape. What is then left to do with
+single numbers is done in double precision, when the program has run.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+# Entries of a leaf by which its distribution is told, at most; evenly spread.
+_SAMPLE = 256
+
+# How many numbers are added in one go: float32 rounds their sum by some 2^-20.
+_STEP = 2**12
+
+# Of float32 numbers below 2^-63 or above 2^64 there is no square; of numbers
+# times this, or over this, there is.
+_SCALE = 2.0**80
+_RANGE = 2.0**-80, 2.0**80
+
+
+class Moments(NamedTuple):
+  """What is kept of an array x.
+
+  square: the mean of x^2.
+  tiny: that of (2^80 x)^2.
+  huge: that of (2^-80 x)^2.
+  mean: of x, None if nobody asked for it.
+  """
+
+  square: Any
+  tiny: Any
+  huge: Any
+  mean: Any = None
+
+  @property
+  def rms(self) -> np.ndarray:
+    """The root mean square of x, in double precision."""
+    square, tiny, huge = (np.asarray(x, np.float64) for x in self[:3])
+    low, high = _RANGE
+    root = np.where(square < low, np.sqrt(tiny) / _SCALE, np.sqrt(square))
+    return np.where(square > high, np.sqrt(huge) * _SCALE, root)
+
+
+@jax.jit
+def of(x: jax.Array) -> Moments:
+  """Root mean square and mean of an array, over all entries."""
+  return Moments(*_sums([*_squares(x), x.astype(jnp.float32) * _part(x)]))
+
+
+@jax.jit
+def size_of(x: jax.Array) -> Moments:
+  """The root mean square of an array alone."""
+  return Moments(*_sums(_squares(x)))
+
+
+def _squares(x: jax.Array) -> list[jax.Array]:
+  x, part = x.astype(jnp.float32), _part(x) ** 0.5
+  return [jnp.square(x * (part * c)) for c in (1.0, _SCALE, 1 / _SCALE)]
+
+
+def _part(x: jax.Array) -> float:
+  """What an entry of an array counts in a mean."""
+  return 1 / max(x.size, 1)
+
+
+@jax.jit
+def unit(x: jax.Array, size: Moments) -> jax.Array:
+  """An array over its root mean square, 0 if that is 0."""
+  low, high = _RANGE
+  scale = jnp.where(size.square < low, _SCALE, 1.0)
+  scale = jnp.where(size.square > high, 1 / _SCALE, scale)
+  square = jnp.where(size.square < low, size.tiny, size.square)
+  square = jnp.where(size.square > high, size.huge, square)
+  root = jnp.sqrt(jnp.where(square > 0, square, 1.0))
+  return x.astype(jnp.float32) * scale / root
+
+
+def _sums(parts: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
+  """The sums of arrays of one shape, in one pass."""
+  return _reduced(parts, (0.0,) * len(parts), _add)
+
+
+def _add(a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...]:
+  return tuple(x + y for x, y in zip(a, b, strict=True))
+
+
+def _reduced(parts, start, combine) -> tuple[jax.Array, ...]:
+  """A reduction of several arrays, by rows, then by rows of what they give."""
+  start, parts = tuple(map(jnp.float32, start)), tuple(parts)
+  while parts[0].size > _STEP:
+    if parts[0].shape[-1] > _STEP:
+      parts = tuple(map(_folded, parts, start))
+    parts = tuple(lax.reduce(parts, start, combine, (parts[0].ndim - 1,)))
+  return tuple(lax.reduce(parts, start, combine, tuple(range(parts[0].ndim))))
+
+
+def _folded(x: jax.Array, fill: jax.Array) -> jax.Array:
+  """An array with its last axis as rows, the last filled up."""
+  rows = -(-x.shape[-1] // _STEP)
+  missing = rows * _STEP - x.shape[-1]
+  x = lax.pad(x, fill, [(0, 0, 0)] * (x.ndim - 1) + [(0, missing, 0)])
+  return x.reshape(*x.shape[:-1], rows, _STEP)
+
+
+class Spread(NamedTuple):
+  """What is kept of weights, which are of no extreme size.
+
+  centre: about their mean, from some of them.
+  shift: the mean of what they are beside it.
+  square: the mean of its square.
+  highest, lowest: of the weights.
+  """
+
+  centre: Any
+  shift: Any
+  square: Any
+  highest: Any
+  lowest: Any
+
+  @property
+  def mean(self) -> Any:
+    """Of the weights."""
+    constant = self.highest == self.lowest
+    return np.where(constant, self.highest, self.centre + self.shift)
+
+  @property
+  def variance(self) -> Any:
+    """Of the weights, 0 if all are equal."""
+    variance = np.maximum(self.square - self.shift**2, 0.0)
+    return np.where(self.highest == self.lowest, 0.0, variance)
+
+  @property
+  def largest(self) -> Any:
+    """The largest modulus."""
+    return np.maximum(self.highest, -self.lowest)
+
+
+def _add_and_compare(a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...]:
+  sums = _add(a[:2], b[:2])
+  return *sums, jnp.maximum(a[2], b[2]), jnp.minimum(a[3], b[3])
+
+
+@jax.jit
+def spread(w: jax.Array) -> Spread:
+  """Mean, variance and range of weights, over all entries."""
+  w = w.astype(jnp.float32)
+  part = _part(w)
+  centre = jnp.mean(w.ravel()[:_SAMPLE])
+  beside = w - centre
+
+  parts = (beside * part, jnp.square(beside) * part, w, w)
+  start = (0.0, 0.0, -jnp.inf, jnp.inf)
+  return Spread(centre, *_reduced(parts, start, _add_and_compare))
+
+
+@jax.custom_vjp
+def sink(x: jax.Array, taken: Moments) -> jax.Array:
+  """x; the gradient of `taken` is the moments of dC/dx."""
+  del taken
+  return x
+
+
+sink.defvjp(lambda x, taken: (x, None), lambda _, g: (g, of(g)))
+
+
+@jax.custom_vjp
+def sink_of_size(x: jax.Array, taken: Moments) -> jax.Array:
+  """x; the gradient of `taken` is the root mean square of dC/dx."""
+  del taken
+  return x
+
+
+sink_of_size.defvjp(lambda x, taken: (x, None), lambda _, g: (g, size_of(g)))
+
+
+def zeros(shape: tuple[int, ...], mean: bool) -> Moments:
+  """What a sink takes: one of each a step of the loops that it is in."""
+  zero = jnp.zeros(shape, jnp.float32)
+  return Moments(zero, zero, zero, zero if mean else None)
+
+
+@jax.jit
+def of_leaf(w: jax.Array, gradient: jax.Array) -> dict[str, Any]:
+  """Of a leaf of the params."""
+  count = min(_SAMPLE, w.size)
+  chosen = np.arange(count) * w.size // max(count, 1)
+  return {
+    'spread': spread(w),
+    'gradient': size_of(gradient),
+    'sample': w.ravel()[chosen].astype(jnp.float32),
+  }
+
+
+def largest_of(x: jax.Array) -> jax.Array:
+  """What to divide an array by before it is squared."""
+  tiny = float(np.finfo(np.float32).tiny)
+  return jnp.max(jnp.abs(x.astype(jnp.float32)), initial=tiny)
+
+
+@jax.jit
+def mean_of(*xs: jax.Array) -> tuple[jax.Array, ...]:
+  """The means of arrays of one shape, in one pass."""
+  return _sums([x.astype(jnp.float32) * _part(x) for x in xs])
+
+
+@jax.jit
+def token_cosine(x: jax.Array) -> jax.Array:
+  """Mean cosine of two tokens of `[B, tokens, features]`; NaN for one."""
+  examples, tokens, _ = x.shape
+  if tokens < 2:
+    return jnp.full((), jnp.nan)
+  x = x.astype(jnp.float32)
+  x = x / largest_of(x)
+  square = jnp.sum(jnp.square(x), -1, keepdims=True)
+  x = x / jnp.sqrt(jnp.where(square > 0, square, 1.0))
+  total = jnp.sum(jnp.square(jnp.sum(x, 1))) / examples
+  return (total - tokens) / (tokens * (tokens - 1.0))
