@@ -49,6 +49,27 @@ TESTS = {
   'training': ('tests/training_test.py',),
   'minibatches': ('initlab/minibatches.py', 'tests/training_test.py'),
   'optimizers': ('tests/training_test.py',),
+  'models/geometry': ('tests/models/sites_test.py',),
+  'models/entries': ('tests/models/sites_test.py',),
+  'models/program': ('tests/models/sites_test.py',),
+  'models/moments': (
+    'tests/models/moments_test.py',
+    'tests/models/measure_test.py',
+  ),
+  'models/measure': (
+    'tests/models/measure_test.py',
+    'tests/models/audit_test.py',
+  ),
+  'models/own_law': ('tests/models/own_law_test.py',),
+  'models/redraw': (
+    'tests/models/redraw_test.py',
+    'tests/models/calibrate_test.py',
+  ),
+  'models/rescaling': ('tests/models/calibrate_test.py',),
+  'models/calibrate': ('tests/models/calibrate_test.py',),
+  'models/mimetic': ('tests/models/mimetic_test.py',),
+  'models/coordinates': ('tests/models/coordinates_test.py',),
+  'models/parametrization': ('tests/models/parametrization_test.py',),
 }
 
 _INITIALIZERS = (
@@ -731,6 +752,162 @@ _OPTIMIZERS = (
   Fault('a decay to 5%', '_SMALLEST_FACTOR = 0.01', '_SMALLEST_FACTOR = 0.05'),
 )
 
+_MODELS_GEOMETRY = (
+  Fault(
+    'fan-in without the receptive field',
+    'Geometry(tuple(roles), positions * shape[into], n_out',
+    'Geometry(tuple(roles), shape[into], n_out',
+  ),
+  Fault(
+    'fan-in axes are those that are not summed',
+    "'in' if d in contracted else 'batch' if d in batch else 'out'",
+    "'out' if d in contracted else 'batch' if d in batch else 'in'",
+  ),
+)
+
+_MODELS_ENTRIES = (
+  Fault(
+    'a leaf that is used twice is alone',
+    '    each: each for each in program.inputs if uses[each] == 1\n',
+    '    each: each for each in program.inputs\n',
+  ),
+)
+
+_MODELS_PROGRAM = (
+  Fault(
+    'what no output needs is kept',
+    'elif needed.intersection(each.outputs):',
+    'elif each.outputs:',
+  ),
+)
+
+_MODELS_MOMENTS = (
+  Fault(
+    'sinks take twice what comes down',
+    'lambda _, g: (g, of(g))',
+    'lambda _, g: (g, of(2 * g))',
+  ),
+  Fault(
+    'all is added in one go',
+    'while parts[0].size > _STEP:',
+    'while parts[0].size < 0:',
+  ),
+  Fault(
+    'squares that float32 loses',
+    'root = np.where(square < low, np.sqrt(tiny) / _SCALE, np.sqrt(square))',
+    'root = np.sqrt(square)',
+  ),
+)
+
+_MODELS_MEASURE = (
+  Fault(
+    'skip and branch are swapped',
+    'for each in (residual.skip, residual.branch)',
+    'for each in (residual.branch, residual.skip)',
+  ),
+)
+
+_MODELS_OWN_LAW = (
+  Fault(
+    'factors of variances for those of deviations',
+    'factor = (row.square / law.square(row)) ** 0.5',
+    'factor = row.square / law.square(row)',
+  ),
+  Fault(
+    'a fellow that departs as well is a witness',
+    'if _same(other.square, law.square(other))\n    ]\n    apart',
+    ']\n    apart',
+  ),
+)
+
+_MODELS_REDRAW = (
+  Fault(
+    'axes are not told to the scheme',
+    'leaves.initializer(scheme, axes_of(use))',
+    'leaves.initializer(scheme, kernels.Axes())',
+  ),
+  Fault(
+    'a tied leaf is drawn',
+    "return f'it is tied: {len(use.kinds)} sites use the same entries'",
+    "return ''",
+  ),
+  Fault(
+    'branches over their number, not its root',
+    'return max(adds, 1) ** -0.5',
+    'return 1 / max(adds, 1)',
+  ),
+)
+
+_MODELS_RESCALING = (
+  Fault(
+    'tied leaves are rescaled',
+    'left = not_alone(model)',
+    'left = {}',
+  ),
+  Fault(
+    'the deviation of the layer for that of the unit',
+    'units = site.units if targets.per_unit else ()\n      factor',
+    'units = ()\n      factor',
+  ),
+  Fault(
+    'LSUV by the variance for its root',
+    '/ _mean(output, units, jnp.std)',
+    '/ _mean(output, units, jnp.var)',
+  ),
+)
+
+_MODELS_CALIBRATE = (
+  Fault(
+    'biases stay as they are',
+    'leaf = by_layers * growth[use.name].reshape(-1, 1)',
+    'leaf = by_layers * jnp.ones_like(growth[use.name]).reshape(-1, 1)',
+  ),
+  Fault(
+    'rates corrected twice as much',
+    'jnp.exp(damping / 2 * (rate - mean))',
+    'jnp.exp(damping * (rate - mean))',
+  ),
+)
+
+_MODELS_MIMETIC = (
+  Fault(
+    'values and outputs near plus the identity',
+    '(stack,), n, alpha, -beta)',
+    '(stack,), n, alpha, beta)',
+  ),
+  Fault(
+    'the smallest singular values',
+    's[..., None, :size]',
+    's[..., None, -size:]',
+  ),
+)
+
+_MODELS_COORDINATES = (
+  Fault(
+    'slopes on the width for its logarithm',
+    'x = np.log2(np.asarray(widths, np.float64))',
+    'x = np.asarray(widths, np.float64) / widths[0]',
+  ),
+  Fault(
+    'changes since the step before',
+    'moved = outputs[1:] - outputs[:1]',
+    'moved = outputs[1:] - outputs[:-1]',
+  ),
+)
+
+_MODELS_PARAMETRIZATION = (
+  Fault(
+    'the readout is labelled hidden',
+    "(True, False): 'output',",
+    "(True, False): 'hidden',",
+  ),
+  Fault(
+    'hidden weights fall as 1 / m',
+    "'hidden': r_in**-0.5, 'output'",
+    "'hidden': 1 / r_in, 'output'",
+  ),
+)
+
 FAULTS: dict[str, tuple[Fault, ...]] = {
   'initializers': _INITIALIZERS,
   'kernels': _KERNELS,
@@ -744,4 +921,16 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
   'training': _TRAINING,
   'minibatches': _MINIBATCHES,
   'optimizers': _OPTIMIZERS,
+  'models/geometry': _MODELS_GEOMETRY,
+  'models/entries': _MODELS_ENTRIES,
+  'models/program': _MODELS_PROGRAM,
+  'models/moments': _MODELS_MOMENTS,
+  'models/measure': _MODELS_MEASURE,
+  'models/own_law': _MODELS_OWN_LAW,
+  'models/redraw': _MODELS_REDRAW,
+  'models/rescaling': _MODELS_RESCALING,
+  'models/calibrate': _MODELS_CALIBRATE,
+  'models/mimetic': _MODELS_MIMETIC,
+  'models/coordinates': _MODELS_COORDINATES,
+  'models/parametrization': _MODELS_PARAMETRIZATION,
 }

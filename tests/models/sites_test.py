@@ -323,3 +323,17 @@ def test_what_is_recorded_and_not_returned_is_no_part_of_an_activation():
   found = models.take_apart(init, model, (jnp.ones((3, 4)),))
   functions = recognize.recognize(list(found.plan.activations.values()))
   assert [each.name for each in functions.values()] == ['tanh']
+
+
+def test_a_leaf_that_enters_a_site_and_nothing_else_is_known_as_its_weight():
+  init = lambda key: {
+    'alone': jax.random.normal(keys.at(key, 0), (4, 4)),
+    'twice': jax.random.normal(keys.at(key, 1), (4, 4)),
+  }
+
+  def model(params, x):
+    h = jnp.tanh(x @ params['alone'].T) @ params['twice']
+    return h + jnp.sum(params['twice'])
+
+  found = models.take_apart(init, model, (jnp.ones((3, 4)),))
+  assert [found.names[leaf] for leaf in found.plan.whole.values()] == ['alone']
