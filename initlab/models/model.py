@@ -1,5 +1,6 @@
 """A model, taken apart."""
 
+import collections
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -7,7 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from initlab import base, keys
-from initlab.models import places, plan as plans, program as programs, sites
+from initlab.models import (
+  leaves,
+  places,
+  plan as plans,
+  program as programs,
+  sites,
+)
 
 
 class Model(NamedTuple):
@@ -46,23 +53,8 @@ def take_apart(
   """
   _refuse_nan(batch)
   params = _shapes_of_params(init)
-  found = jax.tree_util.tree_flatten_with_path(params)[0]
-  names = tuple(
-    jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in found
-  )
-  shapes = tuple(shape for _, shape in found)
-  floating = tuple(map(programs.is_real, shapes))
-  try:
-    program, opaque, outputs = programs.trace(function, params, *batch)
-  except Exception as error:
-    raise base.UserError(
-      'the model does not take these params and this batch: '
-      f'{_first_line(error)}'
-    ) from error
-  numbers = [number if real else None for number, real in enumerate(floating)]
-  numbers += [-1] * len(jax.tree.leaves(batch))
-  plan = sites.analyse(program, numbers)
-  opaque = (*opaque, *plan.opaque)
+  names, shapes = leaves.names(params), jax.tree.leaves(params)
+  plan, opaque, outputs = planned(function, params, batch)
   if not plan.sites:
     raise base.UserError(_no_site(opaque))
   made = jax.tree.leaves(outputs)
@@ -70,7 +62,63 @@ def take_apart(
   if not real:
     raise base.UserError('the model returns no floating-point array')
   scalar = made[real[0]].shape == ()
-  return Model(plan, opaque, real[0], scalar, names, shapes, floating)
+  floating = tuple(map(programs.is_real, shapes))
+  return Model(
+    plan, opaque, real[0], scalar, tuple(names), tuple(shapes), floating
+  )
+
+
+def planned(
+  function: Callable[..., Any], params: Any, batch: tuple
+) -> tuple[plans.Plan, tuple[places.Opaque, ...], Any]:
+  """The places of a model's program.
+
+  Args:
+    function: `(params, *batch) -> outputs`.
+    params: a pytree of arrays, or of their shapes and dtypes.
+    batch: likewise.
+
+  Returns:
+    The plan; what is not looked into; shapes and dtypes of the outputs.
+
+  Raises:
+    UserError: the function does not take them.
+  """
+  try:
+    program, opaque, outputs = programs.trace(function, params, *batch)
+  except Exception as error:
+    raise base.UserError(
+      'the model does not take these params and this batch: '
+      f'{_first_line(error)}'
+    ) from error
+  numbers = [
+    number if programs.is_real(leaf) else None
+    for number, leaf in enumerate(jax.tree.leaves(params))
+  ]
+  numbers += [-1] * len(jax.tree.leaves(batch))
+  plan = sites.analyse(program, numbers)
+  return plan, (*opaque, *plan.opaque), outputs
+
+
+def names_of_sites(
+  plan: plans.Plan, leaf_names: Sequence[str]
+) -> dict[int, str]:
+  """Number of a site -> its name, see `places.Site`, in the program's order."""
+  names: dict[int, str] = {}
+  seen: collections.Counter[str] = collections.Counter()
+  for operation in programs.deep(plan.program):
+    site = plan.sites.get(operation)
+    if site is not None:
+      name = joined([leaf_names[leaf] for leaf in site.leaves])
+      seen[name] += 1
+      use = f' (use {seen[name]})' if seen[name] > 1 else ''
+      names[site.number] = name + use if name else f'product {seen[name]}'
+  return names
+
+
+def joined(names: Sequence[str]) -> str:
+  """Names of leaves as one: of more than two, the first and the last."""
+  return f'{names[0]}...{names[-1]}' if len(names) > 2 else '+'.join(names)
 
 
 def _shapes_of_params(init: Callable[[base.Key], Any]) -> Any:

@@ -7,7 +7,13 @@ import jax
 import numpy as np
 
 from initlab import base, kernels
-from initlab.models import places, plan as plans, program as programs, recognize
+from initlab.models import (
+  model as models,
+  places,
+  plan as plans,
+  program as programs,
+  recognize,
+)
 from initlab.models.model import Model
 
 # Above this p-value a distribution is taken for what the draws follow.
@@ -200,24 +206,11 @@ class Namer:
       each for each in pick(plan.activations) if each.number in functions
     ]
     self.residuals: list[plans.Residual] = pick(plan.residuals)
-    self.site_names = self._name_sites()
+    self.site_names = models.names_of_sites(plan, model.names)
     self.residual_names = {
       each.number: f'add {count}'
       for count, each in enumerate(self.residuals, start=1)
     }
-
-  def _name_sites(self) -> dict[int, str]:
-    names, seen = {}, {}
-    for each in self.sites:
-      leaves = _joined([self.model.names[leaf] for leaf in each.leaves])
-      base_name = leaves or 'product'
-      seen[base_name] = count = seen.get(base_name, 0) + 1
-      if not leaves:
-        names[each.number] = f'product {count}'
-      else:
-        use = f' (use {count})' if count > 1 else ''
-        names[each.number] = base_name + use
-    return names
 
   def site(self, each: plans.Site, measured: places.Measured) -> places.Site:
     """A site as it is reported."""
@@ -240,7 +233,9 @@ class Namer:
       iterations=each.iterations,
       stacked=each.stacked,
       output=each.output,
-      bias=_joined([names[leaf] for leaf in plan.biases.get(each.number, ())]),
+      bias=models.joined(
+        [names[leaf] for leaf in plan.biases.get(each.number, ())]
+      ),
       activations=tuple(
         self.functions[a.number].name
         for a in self.activations
@@ -304,11 +299,6 @@ class Namer:
         places.Leaf(name, shape.shape, str(shape.dtype), role, family, own)
       )
     return tuple(found)
-
-
-def _joined(names: Sequence[str]) -> str:
-  """Names of leaves as one: of more than two, the first and the last."""
-  return f'{names[0]}...{names[-1]}' if len(names) > 2 else '+'.join(names)
 
 
 def family_of(sample: np.ndarray, variance: np.ndarray) -> str:

@@ -4,19 +4,17 @@ What a redraw, a calibration, a parametrization and a coordinate check have in
 common: the sites of a model's program, and for each leaf what they do with it.
 """
 
-import collections
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from initlab import base, kernels
 from initlab.models import (
   audit as audits,
   leaves,
+  model as models,
   places,
-  program as programs,
   sites,
 )
 
@@ -83,17 +81,12 @@ def trace(model: Callable[..., Any], params: Any, *batch: Any) -> Model:
     *batch: pytrees of arrays, or of their shapes and dtypes.
 
   Raises:
-    UserError: no weight of the params meets data.
+    UserError: the model does not take these params and this batch, or no
+      weight of the params meets data.
   """
   names = leaves.names(params)
   arrays, form = jax.tree.flatten(params)
-  floats = [jnp.issubdtype(each.dtype, jnp.floating) for each in arrays]
-  numbers = [
-    index if floating else None for index, floating in enumerate(floats)
-  ]
-  numbers += [-1] * len(jax.tree.leaves(batch))
-  program, _, output = programs.trace(model, params, *batch)
-  plan = sites.analyse(program, numbers)
+  plan, _, output = models.planned(model, params, batch)
   if not any(site.leaves for site in plan.sites.values()):
     raise base.UserError(
       'no array of params is multiplied with the batch, so there is no layer: '
@@ -109,22 +102,8 @@ def trace(model: Callable[..., Any], params: Any, *batch: Any) -> Model:
     )
     for number, (name, array) in enumerate(zip(names, arrays, strict=True))
   )
-  return Model(model, plan, _names(plan, names), used, form, output)
-
-
-def _names(plan: sites.Plan, leaf_names: list[str]) -> dict[int, str]:
-  """Number of a site -> its name."""
-  named: dict[int, str] = {}
-  seen: collections.Counter[str] = collections.Counter()
-  for site in plan.sites.values():
-    name = '+'.join(leaf_names[leaf] for leaf in site.leaves)
-    seen[name] += 1
-    if not name:
-      name = f'product {seen[name]}'
-    elif seen[name] > 1:
-      name = f'{name} (use {seen[name]})'
-    named[site.number] = name
-  return named
+  sites_named = models.names_of_sites(plan, names)
+  return Model(model, plan, sites_named, used, form, output)
 
 
 def of(report: audits.Audit) -> tuple[Use, ...]:

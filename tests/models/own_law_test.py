@@ -76,6 +76,18 @@ def test_an_exception_is_named_with_its_factor_and_siblings():
   assert outlier.siblings == ('q', 'v')
 
 
+def test_a_fellow_that_departs_as_well_is_no_witness():
+  rows = [
+    row._replace(square=(20 * 0.02) ** 2) if row.leaf in 'kv' else row
+    for row in _GPT2
+  ]
+  found = own_law.outliers(own_law.fit(rows), rows)
+  assert {each.row.leaf: each.siblings for each in found} == {
+    'k': ('q',),
+    'v': ('q',),
+  }
+
+
 def test_an_exception_within_a_factor_of_two_is_none():
   rows = [*_GPT2, _row('position', 0.01, 1, 64, role='embedding')]
   assert not _found(rows)[1]
