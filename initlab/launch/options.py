@@ -10,6 +10,7 @@ from initlab import base, keys, published
 from initlab.engine import study
 from initlab.experiment import config, knob
 from initlab.launch import machine, parsing, workers
+from initlab.report import tracking
 
 # The most workers of one study; SLURM's own arrays are smaller.
 _MOST_SHARDS = 2**16
@@ -34,6 +35,12 @@ _OF_PROCESSES = ('coordinator_address', 'num_processes', 'process_id')
 def _address(value: str) -> str:
   if value != 'auto' and not re.fullmatch(r'.+:\d+', value):
     raise base.UserError('it takes host:port')
+  return value
+
+
+def _project(value: str) -> str:
+  if not re.fullmatch(r'\w[\w.-]*', value, re.ASCII):
+    raise base.UserError('it takes letters, digits, dots, dashes')
   return value
 
 
@@ -159,6 +166,16 @@ class Options(Common):
     False,
     'also write learning curves, mean and interval over seeds, as TensorBoard '
     'event files (pip install initlab[tensorboard])',
+  )
+  tracker: str = knob(
+    'none',
+    'also export means, intervals and verdicts, one run a setting, to a '
+    'tracker with the API of wandb: trackio, which is local (pip install '
+    'initlab[trackio]), or wandb',
+    ('none', *tracking.TRACKERS),
+  )
+  project: str = knob(
+    'initlab', "with --tracker: the tracker's project", read=_project
   )
   dry_run: bool = knob(
     False,

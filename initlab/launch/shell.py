@@ -40,6 +40,7 @@ from initlab.report import (
   plan as plans,
   publish,
   text,
+  tracking,
 )
 
 # What the status of every command means; a command has those that it can have.
@@ -52,7 +53,7 @@ STATUSES = {
 }
 
 # Flags of the report, not of the workers that compute what it shows.
-_OF_A_REPORT = ('tensorboard', 'verbose', 'json')
+_OF_A_REPORT = ('tensorboard', 'tracker', 'project', 'verbose', 'json')
 
 HELP = {'--help', '-h', '-help', '--helpfull', '--helpshort'}
 
@@ -157,8 +158,14 @@ def _main(experiment: Experiment, argv: Sequence[str]) -> None:
       return
     if options.tensorboard:
       publish.check_curves(experiment, settings)
+    if options.tracker != 'none':
+      tracking.library(options.tracker)
     outcomes, tasks = study.run(experiment, settings, asked, progress.bar)
     facts = publish.publish(experiment, outcomes, tasks, asked)
+    if options.tracker != 'none':
+      facts['tracked'] = tracking.export(
+        options.tracker, options.project, experiment, outcomes, facts
+      )
   if options.json:
     outcome = as_json.study(experiment, outcomes, facts)
     print(as_json.document('study', outcome), end='')
@@ -270,7 +277,11 @@ def _launched(
     if values[name].present and name not in (*PLACES, *_OF_A_REPORT)
   ]
   command = functools.partial(launchers.Command, experiment.program)
-  shown = [f'--{name}' for name in _OF_A_REPORT if getattr(options, name)]
+  shown = [
+    f'--{name}={values[name].value}'
+    for name in _OF_A_REPORT
+    if values[name].present
+  ]
   count = options.num_shards
   shards = [
     command([*given, f'--num_shards={count}', f'--shard_index={index}'])

@@ -24,7 +24,7 @@ READING = (
 _ROOM = 20
 
 # The facts of a screen.
-_PLACES = ('page', 'rows', 'replay', 'curves')
+_PLACES = ('page', 'rows', 'replay', 'curves', 'tracked')
 _MORE = '--verbose prints all; a replay with --seeds={} is of that seed alone'
 
 
