@@ -47,8 +47,8 @@ from initlab.report import (
   comparison,
   page,
   publish,
+  screen,
   summary,
-  text,
 )
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Report:
     return place / 'report.html'
 
   def __repr__(self) -> str:
-    return text.text(self.experiment, self.outcomes, self._facts)
+    return screen.text(self.experiment, self.outcomes, self._facts)
 
   def _repr_html_(self) -> str:
     from initlab.report.plots import figure, style

@@ -39,6 +39,7 @@ from initlab.report import (
   collection as collections,
   plan as plans,
   publish,
+  screen,
   text,
   tracking,
 )
@@ -170,10 +171,8 @@ def _main(experiment: Experiment, argv: Sequence[str]) -> None:
     outcome = as_json.study(experiment, outcomes, facts)
     print(as_json.document('study', outcome), end='')
     return
-  verbose = options.verbose
-  print(
-    text.text(experiment, outcomes, facts, columns(), verbose=verbose), end=''
-  )
+  report = text.text if options.verbose else screen.text
+  print(report(experiment, outcomes, facts, columns()), end='')
   if len(options.seeds) == 1:
     seed = options.seeds[0]
     print(

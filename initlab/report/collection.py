@@ -24,10 +24,14 @@ from initlab.report import (
   as_json,
   page as report_page,
   publish,
+  screen,
   summary,
   tables,
   text as report_text,
 )
+
+# Lines of all failing claims in full, on a screen.
+_ROOM = 20
 
 # Facts of a chapter's own report, as printed.
 _OF_A_PART = ('page', 'rows', 'replay')
@@ -154,7 +158,9 @@ def text(
   else:
     failing = [_failing(part) for part in parts]
     told = [each for each in failing if each.findings or each.reason]
-    sections += [_findings(collection, part, width) for part in told]
+    size = sum(_findings(collection, x, width).count('\n') for x in told)
+    room = 0 if size > _ROOM else size
+    sections += [_findings(collection, x, width, room) for x in told]
     shown = [_counts(collection, parts)]
   sections += [
     f'{table.title}\n\n{tables.grid(table, width)}' for table in shown
@@ -168,11 +174,15 @@ def text(
   return '\n\n'.join(sections) + '\n'
 
 
-def _findings(collection: Collection, part: Part, width: int) -> str:
-  """The claims of a chapter under its title."""
-  lines = report_text.claims_text(
-    part.claims, part.findings, collection.marks, width
-  )
+def _findings(
+  collection: Collection, part: Part, width: int, room: int | None = None
+) -> str:
+  """The claims of a chapter under its title; in short if they exceed room."""
+  stated = part.claims, part.findings, collection.marks, width
+  if room is None:
+    lines = report_text.claims_text(*stated)
+  else:
+    lines = screen.claims_in_short(*stated, room)
   missing = f'  not run: {part.reason}' if part.reason else ''
   return '\n'.join(filter(None, (part.chapter.title, missing, lines)))
 

@@ -41,7 +41,7 @@ def _place(
   content = [program.digest(sources), *names]
   content += [*map(repr, experiment.panels), flags]
   digest = hashlib.sha256('\n'.join(content).encode())
-  words = re.sub(r'[^\w.]+', '-', '-'.join(task.label for task in tasks))[:60]
+  words = re.sub(r'[^\w.]+', '-', '-'.join(task.label for task in tasks))[:40]
   name = f'{experiment.name}-{words}-{digest.hexdigest()[:8]}'
   return options.out / 'reports' / name
 

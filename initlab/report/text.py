@@ -20,126 +20,64 @@ READING = (
 )
 
 
-# Lines that the verdicts, and the claims, take of a screen of about forty.
-_ROOM = 20
-
-# The facts of a screen.
-_PLACES = ('page', 'rows', 'replay', 'curves', 'tracked')
-_MORE = '--verbose prints all; a replay with --seeds={} is of that seed alone'
-
-
 def text(
   experiment: Experiment,
   outcomes: Sequence[Outcome],
   facts: Mapping[str, str],
   width: int = 80,
-  *,
-  verbose: bool = False,
 ) -> str:
-  """The report as plain text, of about one screen.
+  """The whole report as plain text; see `screen` for one screen of it.
 
   Args:
     experiment: the program that ran.
     outcomes: its settings, at least one; the others are compared to the first.
     facts: how to repeat the run, and where the files are; printed as given.
     width: columns of the terminal. Wider tables are split.
-    verbose: whether to print everything: all lines of the verdicts, all tables,
-      how to read them, and all facts.
 
   Returns:
     Lines of plain text.
   """
-  parts = [f'{experiment.name}: {summary.first_line(experiment.doc)}']
+  parts = [heading(experiment)]
   findings = claims.findings(experiment.claims, outcomes)
-  told = claims_text if verbose else claims_in_short
-  found = told(experiment.claims, findings, MARKS, width)
+  found = claims_text(experiment.claims, findings, MARKS, width)
   if found:
     parts.append(f'claims\n{found}')
-  verdicts = [_verdict(experiment, outcome, width) for outcome in outcomes]
-  if verbose:
-    shown = summary.contents(experiment, outcomes)
-    parts += [
-      '\n'.join(line for part in each for line in part) for each in verdicts
-    ]
-  else:
-    shown = summary.answers(experiment, outcomes)
-    parts.append(_fitting(verdicts))
-    facts = {name: facts[name] for name in _PLACES if name in facts}
-    if facts:
-      facts['more'] = _MORE.format(outcomes[0].seeds[0])
-  parts += [f'{table.title}\n\n{tables.grid(table, width)}' for table in shown]
-  if verbose:
-    parts.append(_wrap(READING, width, '', ''))
-  margin = max(map(len, facts), default=0) + 2
-  parts.append(
+  parts += [
     '\n'.join(
-      _wrap(fact, width, name.ljust(margin), ' ' * margin)
-      for name, fact in facts.items()
+      line for lines in verdict(experiment, each, width) for line in lines
     )
-  )
-  return '\n\n'.join(filter(None, parts)) + '\n'
+    for each in outcomes
+  ]
+  parts += [
+    f'{table.title}\n\n{tables.grid(table, width)}'
+    for table in summary.contents(experiment, outcomes)
+  ]
+  parts += [_wrap(READING, width, '', ''), facts_text(facts, width)]
+  return '\n\n'.join(parts) + '\n'
 
 
-def _verdict(
+def heading(experiment: Experiment) -> str:
+  """The name of a program and its question in a line."""
+  return f'{experiment.name}: {summary.first_line(experiment.doc)}'
+
+
+def verdict(
   experiment: Experiment, outcome: Outcome, width: int
 ) -> list[list[str]]:
   """The heading of a setting, then the lines of each sentence about it."""
   said = [*experiment.verdict(outcome), *summary.remarks(outcome)]
-  heading = f'{outcome.label} ({summary.seeds_in_words(outcome)})'
   return [
-    [heading],
+    [f'{outcome.label} ({summary.seeds_in_words(outcome)})'],
     *(_wrap(line, width, '  ', '    ').splitlines() for line in said),
   ]
 
 
-def _fitting(verdicts: Sequence[list[list[str]]]) -> str:
-  """As many sentences of each setting as there is room for, at least one.
-
-  Where there is no room for one of each, only the first settings are told.
-  """
-  count = max(map(len, verdicts))
-  while count > 2 and _lines(verdicts, count) > _ROOM:
-    count -= 1
-  told = len(verdicts)
-  while told > 1 and _lines(verdicts[:told], count) > _ROOM:
-    told -= 1
-  lines = [
-    line for each in verdicts[:told] for part in each[:count] for line in part
-  ]
-  if told < len(verdicts):
-    lines.append(f'... and {len(verdicts) - told} more settings')
-  return '\n'.join(lines)
-
-
-def _lines(verdicts: Sequence[list[list[str]]], count: int) -> int:
-  return sum(len(part) for each in verdicts for part in each[:count])
-
-
-def claims_in_short(
-  stated: Sequence[Claim],
-  findings: Sequence[Finding],
-  marks: Sequence[str],
-  width: int,
-) -> str:
-  """A line a claim; in full those that fail, if there is room for them."""
-  failing = [finding.holds is False for finding in findings]
-  pairs = list(zip(stated, findings, strict=True))
-  full = ''.join(
-    claims_text([claim], [finding], marks, width)
-    for claim, finding in pairs
-    if finding.holds is False
-  )
-  detailed = len(full.splitlines()) + failing.count(False) <= _ROOM
-  margin = max(map(len, marks)) + 4
+def facts_text(facts: Mapping[str, str], width: int) -> str:
+  """A line a fact, wrapped."""
+  margin = max(map(len, facts), default=0) + 2
   return '\n'.join(
-    claims_text([claim], [finding], marks, width)
-    if detailed and finding.holds is False
-    else '  '
-    + claims.mark(finding, marks).ljust(margin - 2)
-    + textwrap.shorten(
-      f'{claim.name}: {claim.text}', width - margin, placeholder=' ...'
-    )
-    for claim, finding in pairs
+    _wrap(fact, width, name.ljust(margin), ' ' * margin)
+    for name, fact in facts.items()
   )
 
 

@@ -300,7 +300,7 @@ def test_progress_without_a_terminal_is_quiet(capsys):
 
 
 def test_the_report_says_how_many_seeds_diverged(outcomes):
-  text = report_text.text(learning.EXPERIMENT, outcomes, {}, 100, verbose=True)
+  text = report_text.text(learning.EXPERIMENT, outcomes, {}, 100)
   assert 'diverged: 2 of 12 seeds' in text
   assert 'diverged: none of 12 seeds' in text
   assert 'not finite for 2' not in text

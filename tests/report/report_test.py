@@ -16,12 +16,14 @@ from initlab import stats
 from initlab.experiment import Experiment, Outcome
 from initlab.report import (
   page as report_page,
+  screen,
   summary,
   text as report_text,
 )
 from initlab.report.plots import figure as figures, style
 from tests.helpers import made_up
 
+_LABELS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN'
 DOC = """What an initialization does to the signal.
 
 Question:
@@ -73,7 +75,7 @@ def page(outcomes) -> str:
 
 @pytest.fixture(scope='module')
 def text(outcomes) -> str:
-  return report_text.text(experiment(), outcomes, FACTS, verbose=True)
+  return report_text.text(experiment(), outcomes, FACTS)
 
 
 class Reader(parser.HTMLParser):
@@ -196,17 +198,19 @@ def test_a_report_is_one_screen_whatever_the_sweep():
     compared=('loss',),
   )
   places = {'page': 'a.html', 'rows': 'rows', 'replay': 'python', 'lanes': '1'}
-  for count, sentences in ((1, 4), (4, 2), (9, 1)):
+  for count, sentences in ((1, 4), (4, 2), (9, 1), (40, 1)):
     one = made_up.outcome('glorot')
-    some = [one._replace(label=label) for label in 'abcdefghi'[:count]]
-    text = report_text.text(wordy, some, places, 100)
+    some = [one._replace(label=label) for label in _LABELS[:count]]
+    text = screen.text(wordy, some, places, 100)
     lines = text.splitlines()
-    assert len(lines) <= 41, text
+    assert len(lines) <= 42, text
     assert sum(line.startswith(f'  {sentences - 1}:') for line in lines) > 0
     assert not any(line.startswith(f'  {sentences}:') for line in lines)
-    # The table has all settings, also those whose verdict has no room.
-    assert sum(bool(re.match(r'[a-i]  +\S', line)) for line in lines) == count
-    assert ('more settings' in text) == (count == 9)
+    # The table has settings whose verdict has no room, too.
+    rows = sum(bool(re.match(r'\w  +\S', line)) for line in lines)
+    assert rows == min(count, 12)
+    assert ('more settings' in text) == (count > 4)
+    assert ('28 more rows' in text) == (count == 40)
     assert 'a.html' in text and 'lanes' not in text
 
 
@@ -221,7 +225,7 @@ def test_the_text_begins_with_the_verdict(text, outcomes):
 
 @pytest.mark.parametrize('width', [80, 120])
 def test_the_text_fits_the_terminal(outcomes, width):
-  text = report_text.text(experiment(), outcomes, FACTS, width, verbose=True)
+  text = report_text.text(experiment(), outcomes, FACTS, width)
   assert max(map(len, text.splitlines())) <= width
   assert not any(line.endswith(' ') for line in text.splitlines())
 
@@ -245,7 +249,7 @@ def test_the_comparison_is_paired_by_seed():
   second = first._replace(
     label='twice', measured=doubled, seeds=first.seeds[::-1]
   )
-  text = report_text.text(experiment(), [first, second], {}, verbose=True)
+  text = report_text.text(experiment(), [first, second], {})
   assert re.search(r'activation std, layer 6 +2\.000 \[2\.000, 2\.000\]', text)
 
 
@@ -304,7 +308,7 @@ def test_too_few_seeds_are_said_to_need_more():
 
 def test_deep_networks_show_a_selection_of_layers():
   outcomes = made_up.study('he', seeds=3, layers=1000)
-  text = report_text.text(experiment(), outcomes, {}, verbose=True)
+  text = report_text.text(experiment(), outcomes, {})
   assert '10 of 1000 layers, the CSV file has all' in text
   assert re.search(r'^1000 out ', text, re.M)
   assert len(text.splitlines()) < 60
@@ -315,7 +319,7 @@ def test_deep_networks_show_a_selection_of_layers():
 )
 def test_hard_input_is_told_without_a_warning(name):
   outcomes = made_up.hard_inputs()[name]
-  text = report_text.text(experiment(), outcomes, FACTS, verbose=True)
+  text = report_text.text(experiment(), outcomes, FACTS)
   assert 'nan' not in text and 'inf' not in re.sub('infin', '', text)
   assert summary.csv(outcomes).count('\n') > 1
   Reader(report_page.page(experiment(), outcomes, {}, ['<svg></svg>'] * 6))
