@@ -47,8 +47,7 @@ def text(
   head = [full.heading(experiment), f'claims\n{told}' if told else '']
   tail = [_table(each, width) for each in summary.answers(experiment, outcomes)]
   tail.append(full.facts_text(places, width))
-  fixed = list(filter(None, [*head, *tail]))
-  room = _LINES - sum(part.count('\n') + 2 for part in fixed)
+  room = _LINES - sum(part.count('\n') + 2 for part in [*head, *tail] if part)
   verdicts = [full.verdict(experiment, each, width) for each in outcomes]
   parts = [*head, _fitting(verdicts, room), *tail]
   return '\n\n'.join(filter(None, parts)) + '\n'

@@ -10,10 +10,8 @@ import pytest
 
 from initlab import launch, stats
 from initlab.experiment import Outcome
-from initlab.instruments import variance
 from initlab.report import publish, tracking
-
-_TINY = ('--dataset=xor', '--examples=4', '--widths=6-5', '--seeds=0:5')
+from tests.helpers import tiny
 
 
 class Recorder(types.ModuleType):
@@ -48,37 +46,36 @@ def tracker(monkeypatch):
 
 def _main(tmp_path, *argv):
   places = f'--out={tmp_path}', '--compile_cache=none'
-  experiment = variance.EXPERIMENT._replace(panels=())
   with pytest.raises(SystemExit) as exit_:
-    launch.main(experiment, ['variance', *_TINY, *places, *argv])
+    launch.main(tiny.EXPERIMENT, ['tiny', '--seeds=0:5', *places, *argv])
   return exit_.value.code
 
 
 def test_a_setting_is_a_run_of_aggregates_with_links(tmp_path, tracker, capsys):
-  flags = '--init=glorot,he', '--tracker=wandb', '--project=mine'
+  flags = '--scale=1,2', '--tracker=wandb', '--project=mine'
   assert _main(tmp_path, *flags) == 0
   told = capsys.readouterr()
   assert 'hello' in told.err and 'goodbye' in told.err
   assert 'hello' not in told.out
   assert '2 runs in the project mine of wandb\n' in told.out
   assert [(run[0], run[1], run[2]) for run in tracker.runs] == [
-    ('mine', 'variance: glorot', 'variance'),
-    ('mine', 'variance: he', 'variance'),
+    ('mine', 'tiny: scale 1.0', 'tiny'),
+    ('mine', 'tiny: scale 2.0', 'tiny'),
   ]
   *_, config, logged = tracker.runs[1]
   rows = pd.read_parquet(config['rows'])
-  assert config['bias'] == 0.0 and config['widths'] == '6-5'
-  assert 'upward' in config['verdict'] and 'flags.txt' in config['replay']
+  assert config['scale'] == 2.0 and config['widths'] == '3x2'
+  assert 'cost' in config['verdict'] and 'flags.txt' in config['replay']
   # The step is the layer; of the network as a whole, the last.
   assert sorted(logged) == [1, 2, 3]
-  one = rows[(rows.init == 'he') & (rows.layer == 1)].gradient_std.to_numpy()
+  one = rows[(rows.scale == 2) & (rows.layer == 1)]['size'].to_numpy()
   expected = stats.geometric_mean(one.astype(float))
   for end, value in zip(('', '_low', '_high'), expected[:3], strict=True):
-    np.testing.assert_allclose(logged[1][f'gradient_std{end}'], value, 1e-12)
-  assert logged[1]['gradient_std_theory'] > 0
-  cost = rows[(rows.init == 'he') & (rows.layer == 0)].cost.astype(float)
+    np.testing.assert_allclose(logged[1][f'size{end}'], value, 1e-12)
+  assert logged[1]['size_theory'] > 0
+  cost = rows[(rows.scale == 2) & (rows.layer == 0)].cost.astype(float)
   np.testing.assert_allclose(logged[3]['cost'], cost.mean(), 1e-12)
-  assert 'cost' not in logged[2] and 'activation_sample' not in logged[3]
+  assert 'cost' not in logged[2] and 'sample' not in logged[3]
   # Once.
   assert _main(tmp_path, *flags) == 0
   assert len(tracker.runs) == 2
@@ -91,7 +88,7 @@ def test_a_training_is_curves():
   error[2, 2] = np.nan
   layers = np.exp(np.arange(36.0).reshape(6, 3, 2) / 36)
   outcome = Outcome(
-    config=variance.SMOKE,
+    config=tiny.Config(),
     label='a',
     seeds=np.arange(6),
     measured={'error': error, 'std': layers, 'final': error[:, 1]},
