@@ -11,13 +11,15 @@ import numpy as np
 
 from initlab import base, keys
 
+_TRUTH = {'true': True, 'false': False}
+
 
 def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
   """Parses one value of a knob.
 
   Args:
     field: of the Config.
-    hint: its type: int, float, str or `tuple[int, ...]` of widths.
+    hint: its type: int, float, str, bool or `tuple[int, ...]` of widths.
     word: the text.
 
   Raises:
@@ -33,6 +35,10 @@ def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
       return read(word)
     except base.UserError as error:
       raise base.UserError(f'{where}: {error}') from None
+  if hint is bool:
+    if word.lower() not in _TRUTH:
+      raise base.UserError(f'{where}: it takes true or false')
+    return _TRUTH[word.lower()]
   if typing.get_origin(hint) is tuple:
     return _widths(where, word)
   kinds = {int: 'an integer', float: 'a finite number', str: 'a word'}

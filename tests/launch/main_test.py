@@ -12,12 +12,12 @@ import pytest
 
 from initlab import launch
 from initlab.engine import study
-from initlab.experiment import written
+from initlab.experiment import config, knob, written
 from initlab.instruments import variance
 from initlab.launch import machine, parsing
 from initlab.launch.flags import define_flags, read_settings
 from initlab.report import publish, replay
-from tests.helpers import programs
+from tests.helpers import programs, tiny
 
 _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
 
@@ -131,6 +131,22 @@ def test_no_flags_are_the_defaults():
   values(['_'])
   settings = read_settings(variance.EXPERIMENT, values)
   assert settings == [variance.Config()]
+
+
+@config
+class _Switched:
+  on: bool = knob(True, 'a switch')
+
+
+@pytest.mark.parametrize(
+  ('flags', 'on'),
+  [((), True), (('--noon',), False), (('--on=false',), False)],
+)
+def test_a_switch_of_an_experiment_can_be_off(flags, on):
+  experiment = tiny.EXPERIMENT._replace(config=_Switched)
+  values = define_flags(experiment)
+  values(['_', *flags])
+  assert read_settings(experiment, values) == [_Switched(on)]
 
 
 @pytest.mark.parametrize(
