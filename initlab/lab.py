@@ -27,7 +27,7 @@ import jax
 import numpy as np
 
 from initlab import base, claims, own_data, published, stats
-from initlab.engine import study
+from initlab.engine import files, study
 from initlab.experiment import Experiment, Outcome
 from initlab.instruments import learning as learnings, variance as variances
 from initlab.launch import parsing, progress
@@ -47,6 +47,7 @@ from initlab.report import (
   comparison,
   page,
   publish,
+  replay,
   screen,
   summary,
 )
@@ -69,11 +70,13 @@ class Report:
     outcomes: Sequence[Outcome],
     rows: 'pa.Table',
     facts: Mapping[str, str],
+    flags: str,
   ):
     self.experiment = experiment
     self.outcomes = tuple(outcomes)
     self._rows = rows
     self._facts = facts
+    self._flags = flags
 
   @property
   def verdict(self) -> str:
@@ -166,10 +169,15 @@ class Report:
   def save(self, folder: str | pathlib.Path) -> pathlib.Path:
     """Writes the report's page, its figures and its tables into a folder.
 
+    With them the flagfile with which the command line repeats the run, unless
+    it was given functions or arrays that no flag can name.
+
     Returns:
       The path of the page.
     """
     place = pathlib.Path(folder)
+    if self._flags:
+      files.write_text(place / replay.NAME, self._flags)
     publish.write(self.experiment, self.outcomes, self._facts, place)
     return place / 'report.html'
 
@@ -585,7 +593,10 @@ def run(
     outcomes, tasks = study.run(experiment, chosen, options, progress.bar)
     facts = publish.facts(experiment, tasks, options)
     rows = study.rows(tasks, options.seeds)
-  return Report(experiment, outcomes, rows, facts)
+    flags = ''
+    if replay.nameable(chosen):
+      flags = replay.flagfile(experiment, tasks, options)
+  return Report(experiment, outcomes, rows, facts, flags)
 
 
 def settings(experiment: Experiment, knobs: Mapping[str, Any]) -> list[Any]:

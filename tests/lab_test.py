@@ -12,6 +12,7 @@ import pytest
 import initlab
 from initlab import base, datasets
 from initlab.instruments import variance
+from initlab.launch.flags import define_flags, read_settings
 from tests.helpers import studies
 
 _TINY = {'dataset': 'xor', 'examples': 4, 'widths': (6, 5)}
@@ -148,6 +149,10 @@ def test_a_page_is_saved_where_it_is_asked_for(report, tmp_path, monkeypatch):
   page = report.save('mine')
   assert page.read_text().count('<figure>') == len(report.figures)
   assert [path.name for path in tmp_path.iterdir()] == ['mine']
+  values = define_flags(variance.EXPERIMENT)
+  values(['_', '--flagfile=mine/flags.txt'])
+  repeated = read_settings(variance.EXPERIMENT, values)
+  assert repeated == [each.config for each in report.outcomes]
 
 
 @pytest.mark.parametrize(

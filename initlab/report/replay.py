@@ -11,7 +11,7 @@ import shlex
 
 import numpy as np
 
-from initlab import published
+from initlab import base, functions, published
 from initlab.engine import study
 from initlab.experiment import Experiment, Outcome, written
 from initlab.report import comparison
@@ -67,6 +67,18 @@ def flagfile(
     flags,
     f'jax {bits["jax"]}, jaxlib {bits["jaxlib"]}, on {bits["device"]}',
   )
+
+
+def nameable(settings: Sequence[object]) -> bool:
+  """Whether a flagfile can name settings: all their functions have a path."""
+  for config in settings:
+    for value in vars(config).values():
+      if callable(value):
+        try:
+          functions.path(value)
+        except base.UserError:
+          return False
+  return True
 
 
 def text(program: Sequence[str], flags: dict[str, str], versions: str) -> str:

@@ -4,6 +4,7 @@ import pathlib
 import shlex
 import types
 
+import jax
 import numpy as np
 
 from initlab.experiment import Outcome
@@ -54,6 +55,12 @@ def test_a_flagfile_is_the_run_that_wrote_it(tmp_path):
   assert all(f'--{name}=' in text for name in vars(_SWEEP[0]))
   _, later = _read(path, '--seeds=9')
   assert later.seeds.tolist() == [9]
+
+
+def test_a_function_without_a_path_has_no_flagfile():
+  assert replay.nameable(_SWEEP)
+  mine = learning.Config(init=jax.nn.initializers.he_normal())
+  assert not replay.nameable([*_SWEEP, mine])
 
 
 def test_a_replay_of_a_seed_is_of_its_setting_alone(tmp_path):
