@@ -45,6 +45,7 @@ from initlab.models.finding import KINDS, Finding
 from initlab.report import (
   audits as audit_reports,
   comparison,
+  coordinates as coordinate_reports,
   page,
   publish,
   replay,
@@ -420,34 +421,67 @@ class CoordinateReport:
     """One row a site, width, seed and step."""
     return self.coordinates.to_frame()
 
-  def figure(self) -> Any:
-    """Sizes and their changes against width, of matplotlib."""
+  figures = ('coordinates',)
+
+  def figure(self, name: str = 'coordinates') -> Any:
+    """Draws sizes and their changes against width, of matplotlib.
+
+    Raises:
+      UserError: there is no such figure.
+    """
     from initlab.report.plots import audits as plots, style
 
+    base.lookup(dict.fromkeys(self.figures), 'figure', name)
     return style.shown(plots.coordinates(self.coordinates))
+
+  def compare(self, other: 'CoordinateReport') -> 'pd.DataFrame':
+    """The slopes of another check minus these, paired by seed.
+
+    Returns:
+      One row a site of the same name and measure, `x_0` or `x_t - x_0`.
+
+    Raises:
+      UserError: the checks are not of the same number of seeds.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+      coordinate_reports.differences(self.coordinates, other.coordinates)
+    )
+
+  def save(self, folder: str | pathlib.Path) -> pathlib.Path:
+    """Writes the page, its figure and rows into a folder.
+
+    Returns:
+      The path of the page.
+    """
+    found, place = self.coordinates, pathlib.Path(folder)
+    facts = {
+      'seeds': str(len(found.start)),
+      'widths': ', '.join(map(str, found.widths)),
+    }
+    coordinate_reports.write(found, facts, place)
+    return place / 'report.html'
 
   def __repr__(self) -> str:
     return self.verdict
 
   def _repr_html_(self) -> str:
-    from initlab.report.plots import style
-
-    title = 'Sizes of activations and of their changes, by width'
-    caption = 'Lines: geometric means over seeds; bands: their 95% intervals.'
-    svg = style.svg(self.figure())
     return page.render(
       'notebook.html',
       settings=[
         {
           'label': 'coordinate check',
           'seeds': f'{len(self.coordinates.start)} seeds',
-          'verdict': self.verdict.split('\n')[1:],
+          'verdict': self.verdict.split('\n')[
+            1 + len(self.coordinates.sites) :
+          ],
           'remarks': [],
         }
       ],
-      tables=[],
-      pictures=[page.drawn('coordinates', title, svg, caption)],
-      figures=(),
+      tables=[coordinate_reports.table(self.coordinates)],
+      pictures=[coordinate_reports.picture(self.coordinates)],
+      figures=self.figures,
     )
 
 

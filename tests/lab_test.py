@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas as pd
 import pytest
 
 import initlab
@@ -230,7 +231,7 @@ def test_a_report_calibrates_what_was_drawn():
     np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-5)
 
 
-def test_a_coordinate_check_is_text_figure_and_frame():
+def test_a_coordinate_check_is_text_figure_page_and_frame(tmp_path):
   """Of one readout whose gradient step grows with the width."""
 
   def make(width):
@@ -244,7 +245,18 @@ def test_a_coordinate_check_is_text_figure_and_frame():
   assert 'explodes' in repr(report)
   assert set(report.to_frame().width) == {4, 8, 16}
   assert len(report.figure().axes) == 2
-  assert '<svg' in report._repr_html_()
+  html = report._repr_html_()
+  assert '<svg' in html and 'explodes' in html and '<table' in html
+  page = report.save(tmp_path).read_text()
+  assert 'explodes' in page and '<svg' in page
+  assert len(pd.read_parquet(tmp_path / 'rows.parquet')) == len(
+    report.to_frame()
+  )
+  # Against itself at the same seeds nothing differs, to the bit.
+  same = report.compare(report)
+  assert set(same.measure) == {'x_0', 'x_t - x_0'}
+  moved = same[same.measure == 'x_t - x_0']
+  assert (moved.difference == 0).all() and (moved.high == 0).all()
 
 
 def test_a_plain_import_loads_neither_report_nor_launcher():

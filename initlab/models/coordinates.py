@@ -81,9 +81,19 @@ class Coordinates:
   tolerance: float
 
   @property
+  def start_slopes(self) -> np.ndarray:
+    """`[S, sites]` slope of log2 rms(x_0) on log2 n."""
+    return _slopes(self.widths, self.start)
+
+  @property
+  def mean_slopes(self) -> np.ndarray:
+    """`[S, sites]` slope of log2 rms(x_t - x_0), averaged over the steps."""
+    return _slopes(self.widths, self.moved).mean(axis=1)
+
+  @property
   def start_slope(self) -> stats.Estimate:
-    """`[sites]` slope of log2 rms(x_0) on log2 n, mean over seeds."""
-    return stats.mean(_slopes(self.widths, self.start))
+    """`start_slopes`, `[sites]` mean over seeds."""
+    return stats.mean(self.start_slopes)
 
   @property
   def moved_slope(self) -> stats.Estimate:
@@ -92,8 +102,8 @@ class Coordinates:
 
   @property
   def mean_slope(self) -> stats.Estimate:
-    """`[sites]` `moved_slope`, averaged over the steps."""
-    return stats.mean(_slopes(self.widths, self.moved).mean(axis=1))
+    """`mean_slopes`, `[sites]` mean over seeds."""
+    return stats.mean(self.mean_slopes)
 
   @property
   def verdicts(self) -> tuple[Verdict, ...]:
