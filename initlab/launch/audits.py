@@ -144,6 +144,7 @@ def _report(
     'rows': str(place / 'rows.parquet'),
     'JSON': str(place / 'report.json'),
     'flags': str(place / replay.NAME),
+    'replay': replay.command(program, str(place / replay.NAME)),
   }
   files.write_text(place / replay.NAME, flags_)
   reports.write(name, found, findings, facts, place)

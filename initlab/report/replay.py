@@ -91,6 +91,20 @@ def text(program: Sequence[str], flags: dict[str, str], versions: str) -> str:
   return '\n'.join(lines) + '\n'
 
 
+def command(
+  program: Sequence[str], path: str, flags: Sequence[str] = ()
+) -> str:
+  """A command that repeats a run in an empty folder.
+
+  Args:
+    program: what starts it, behind `python`.
+    path: of the flagfile.
+    flags: that override it.
+  """
+  words = ['python', *program, f'--flagfile={path}', *flags, '--out=replay']
+  return shlex.join(words)
+
+
 def commands(
   experiment: Experiment,
   tasks: Sequence[study.Task],
@@ -110,21 +124,19 @@ def commands(
     'replay', and of compared settings 'replay best', 'replay median' and
     'replay worst', each a command.
   """
-  start = ['python', *experiment.program, f'--flagfile={path}']
-  end = ['--out=replay']
-  found = {'replay': shlex.join([*start, *end])}
+  found = {'replay': command(experiment.program, path)}
   if not experiment.compared or len(options.seeds) == 1:
     return found
   lanes = _lanes(tasks)
   for task, outcome in zip(tasks, outcomes, strict=True):
-    words = [*start, *_own(task.config, [each.config for each in tasks])]
+    words = _own(task.config, [each.config for each in tasks])
     if len(lanes) > 1:
       words.append(f'--lanes={study.lanes_of(task)}')
     where = f' of {task.label}' if len(tasks) > 1 else ''
     examples = comparison.examples(experiment.compared[0], outcome)
     for name, seed in examples.items():
-      found[f'replay {name}{where}'] = shlex.join(
-        [*words, f'--seeds={seed}', *end]
+      found[f'replay {name}{where}'] = command(
+        experiment.program, path, [*words, f'--seeds={seed}']
       )
   return found
 
