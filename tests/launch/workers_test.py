@@ -32,7 +32,7 @@ _FLAGS = (
 def _start(out, *flags):
   cache = out.parent / 'cache'
   places = f'--out={out}', f'--compile_cache={cache}'
-  return programs.start('learning', *_FLAGS, *flags, *places)
+  return programs.start('learning', *_FLAGS, *flags, *places, '--verbose')
 
 
 def _finish(process):
