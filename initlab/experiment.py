@@ -339,7 +339,8 @@ class Experiment(NamedTuple):
   smoke: a small Config, with which the tests run the whole program.
   panels: the figures.
   predict: `(config, data) -> {field: value}`, the predictions of theory in the
-    shape of each field, NaN where unknown.
+    shape of each field, NaN where unknown. Names that are no field of Result
+    are for verdicts, claims and the lines of a Map.
   verdict: `outcome -> lines`, the answer in words and numbers; the first lines
     say most.
   answer: `outcome -> {(group, head): estimate or number}`, the row of a setting
