@@ -113,9 +113,12 @@ def draw(panel: Sweep, outcomes: Sequence[Outcome]) -> 'Figure':
 
 
 def grouped(panel: Sweep, outcomes: Sequence[Outcome]) -> list[_Line]:
-  """One line per combination of the varying knobs other than `panel.knob`."""
+  """One line per combination of the varying knobs.
+
+  Neither `panel.knob` nor a tuned knob, which has one value a mark, counts.
+  """
   groups: dict[str, list[Outcome]] = {}
-  knobs = _varying(outcomes, panel.knob)
+  knobs = _varying(outcomes, {panel.knob, *(panel.tuned or ())[:1]})
   for outcome in outcomes:
     groups.setdefault(_label(outcome.config, knobs), []).append(outcome)
   shares = _are_shares(outcomes, panel.field)
@@ -154,11 +157,13 @@ def _are_shares(outcomes: Sequence[Outcome], field: str) -> bool:
   return bool(np.isin(values[np.isfinite(values)], (0, 1)).all())
 
 
-def _varying(outcomes: Sequence[Outcome], over: str) -> list[dataclasses.Field]:
+def _varying(
+  outcomes: Sequence[Outcome], but: set[str]
+) -> list[dataclasses.Field]:
   return [
     field
     for field in dataclasses.fields(outcomes[0].config)
-    if field.name != over
+    if field.name not in but
     and len({getattr(each.config, field.name) for each in outcomes}) > 1
   ]
 

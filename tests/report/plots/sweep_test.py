@@ -7,6 +7,7 @@ import pytest
 
 from initlab import panels, stats
 from initlab.experiment import Outcome, knob
+from initlab.report import tuning
 from initlab.report.plots import figure as figures, style, sweep
 from tests.helpers import made_up
 
@@ -63,6 +64,20 @@ def test_a_sweep_has_one_line_for_each_combination_of_the_other_knobs():
   assert lines[1].estimate.low[0] == expected.low
   (alone,) = sweep.grouped(SWEEP, study(inits=('he',)))
   assert alone.label == ''
+
+
+def test_a_tuned_sweep_has_one_line_whatever_is_chosen():
+  """The best scale is 1 of those at width 10, and 0.1 at width 20."""
+  outcomes = [
+    outcome(Config(scale=scale, width=width), f'{scale}, {width}')
+    for width, scales in ((10, (1.0, 10.0)), (20, (0.1, 0.01)))
+    for scale in scales
+  ]
+  tuned = dataclasses.replace(SWEEP, knob='width', tuned=('scale', 'cost'))
+  drawn = tuning.chosen(outcomes, 'scale', 'cost')
+  assert [each.config.scale for each in drawn] == [1.0, 0.1]
+  (line,) = sweep.grouped(tuned, drawn)
+  assert line.x.tolist() == [10, 20]
 
 
 def test_a_sweep_of_what_ranges_over_decades_is_of_geometric_means():
