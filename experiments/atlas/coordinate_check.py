@@ -9,7 +9,7 @@ Paper:
 Run:
   python -m experiments.atlas.coordinate_check --width=64,512
 Takes:
-  A minute on two CPU cores (6 settings of 5 seeds).
+  A minute on two CPU cores (6 settings of 16 seeds).
 Expect:
   In muP the output and every hidden layer move by as much at any width. In
   standard parametrization the output moves the more the wider the network.
@@ -134,7 +134,7 @@ PANELS = (
     'hidden_moved', 'How far the last hidden layer moves', 'rms', **_WIDTH
   ),
 )
-EXPERIMENT = experiment.of_module(__name__, defaults={'seeds': '0:5'})
+EXPERIMENT = experiment.of_module(__name__, defaults={'seeds': '0:16'})
 
 if __name__ == '__main__':
   launch.main(EXPERIMENT)

@@ -8,7 +8,7 @@ import jax
 import optax
 
 from initlab import base, datasets, experiment, functions
-from initlab import initializers, keys, losses, mlp, networks
+from initlab import keys, losses, mlp, networks, schemes
 from initlab.experiment import knob
 from initlab.models import parametrization
 
@@ -20,10 +20,11 @@ class Wide:
   parametrization: str = knob(
     'mup',
     'mup scales weights and rates of Adam with the width as Tensor Programs V '
-    'does; standard draws He weights at every width and has one rate. They are '
-    'the same at the base width',
+    'does; standard draws the weights of the scheme at every width and has one '
+    'rate. They are the same at the base width',
     ('mup', 'standard'),
   )
+  init: functions.Named = networks.init_knob('he_normal')
   width: int = knob(64, 'the units of a hidden layer', least=1)
   base_width: int = knob(64, 'the width at which the two are the same', least=1)
   depth: int = knob(3, 'hidden layers', least=1)
@@ -36,7 +37,7 @@ class Wide:
 
   def draw(self, key: base.Key) -> base.Params:
     """The parameters at first."""
-    drawn = self.he_params(key, self.width)
+    drawn = self.drawn_at(key, self.width)
     return parametrization.rescale(drawn, self.rules())
 
   def rules(self) -> Any:
@@ -68,14 +69,15 @@ class Wide:
       jax.ShapeDtypeStruct((2, size), 'float32'),
       jax.ShapeDtypeStruct((2,), 'int32'),
     )
-    return lambda key: self.he_params(key, width), self.mean_loss, batch
+    return lambda key: self.drawn_at(key, width), self.mean_loss, batch
 
-  def he_params(self, key: base.Key, width: int) -> base.Params:
-    """Weights of He at a width, biases of zero."""
+  def drawn_at(self, key: base.Key, width: int) -> base.Params:
+    """What the scheme draws at a width, with biases of zero."""
     dataset = datasets.DATASETS[self.dataset]
     hidden = (width,) * self.depth
     widths = (dataset.input_size, *hidden, dataset.num_classes)
-    return mlp.init(keys.stream(key, 'init'), widths, initializers.he_normal())
+    weights = schemes.resolve(self.init).make()
+    return mlp.init(keys.stream(key, 'init'), widths, weights)
 
 
 @functools.cache
