@@ -108,7 +108,7 @@ COLLECTION = Collection(
     ),
     Chapter(
       residual_training.EXPERIMENT,
-      'Zhang 2019, De & Smith 2020, Bachlechner 2020: 1,000 blocks in training',
+      'Zhang 2019, De & Smith 2020, Bachlechner 2020: 1000 blocks in training',
       full=('--width=64', '--steps=1000', '--record_every=100'),
       text='Residual networks that start as the identity are trained without '
       'normalization at depths at which plain ones cannot be.',
