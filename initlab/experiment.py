@@ -340,7 +340,7 @@ class Experiment(NamedTuple):
   panels: the figures.
   predict: `(config, data) -> {field: value}`, the predictions of theory in the
     shape of each field, NaN where unknown. Names that are no field of Result
-    are for verdicts, claims and the lines of a Map.
+    are for verdicts and claims.
   verdict: `outcome -> lines`, the answer in words and numbers; the first lines
     say most.
   answer: `outcome -> {(group, head): estimate or number}`, the row of a setting

@@ -5,9 +5,10 @@
 A panel describes a figure; `report.plots` draws it.
 """
 
+from collections.abc import Callable
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +102,9 @@ class Map(Panel):
   """A PerNetwork measure by two knobs of numbers, as a heat map.
 
   x, y: the knobs; the colour is the mean over seeds.
-  line: the name of a prediction, in the unit of y, that is drawn as a line; ''
-    for none.
-  multiples: of the prediction, one line each.
+  line: `config -> number` by theory, in the unit of y and named like what it
+    gives, drawn against x; None for none.
+  multiples: of that number, one line each.
   """
 
   kind: ClassVar[str] = 'map'
@@ -112,7 +113,7 @@ class Map(Panel):
   _: dataclasses.KW_ONLY
   x: str
   y: str
-  line: str = ''
+  line: Callable[[Any], float] | None = None
   multiples: tuple[float, ...] = (1.0,)
 
 

@@ -1,7 +1,7 @@
 """What the mean-field papers say of how deep a network can be and learn."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,11 @@ class Column(NamedTuple):
   settings: Sequence[Outcome]
   scale: float
   layers: float
+
+
+def depth_scale(config: Any) -> float:
+  """xi_c of a setting, infinite at criticality."""
+  return float(claims_phases.end(config).xi_c)
 
 
 def trained_depth(settings: Sequence[Outcome]) -> np.ndarray:
@@ -59,7 +64,7 @@ def _columns(outcomes: Sequence[Outcome]) -> dict[float, Column]:
     settings = claims.every(outcomes, weight_variance=value)
     settings.sort(key=lambda each: each.config.depth)
     deepest = settings[-1].config
-    scale = float(claims_phases.end(deepest).xi_c)
+    scale = depth_scale(deepest)
     found[value] = Column(settings, scale, deepest.depth / scale)
   return found
 

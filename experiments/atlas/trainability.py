@@ -20,13 +20,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from initlab import base, datasets, experiment, functions, keys, launch
 from initlab import losses, minibatches, mlp, networks, panels, stats, training
 from initlab.experiment import PerNetwork, knob
 
-from . import claims_phases, claims_trainability
+from . import claims_trainability
 
 
 @experiment.config
@@ -107,17 +106,11 @@ TRAINING = training.of_networks(
 )
 
 
-def predict(config: Config, data) -> dict[str, np.ndarray]:
-  """xi_c of the setting, infinite at criticality."""
-  del data
-  return {'depth_scale': claims_phases.end(config).xi_c}
-
-
 def verdict(outcome):
   """The accuracy, and the depth in units of xi_c."""
   config = outcome.config
   accuracy = stats.average(outcome, 'accuracy')
-  layers = config.depth / outcome.predicted['depth_scale']
+  layers = config.depth / claims_trainability.depth_scale(config)
   return [
     f'{accuracy:%} of the training examples are right after {config.steps} '
     f'steps; the depth is {layers:.3g} xi_c'
@@ -131,7 +124,7 @@ PANELS = (
     'accuracy',
     x='weight_variance',
     y='depth',
-    line='depth_scale',
+    line=claims_trainability.depth_scale,
     multiples=claims_trainability.MULTIPLES,
   ),
   panels.Sweep(

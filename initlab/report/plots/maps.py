@@ -14,6 +14,8 @@ from initlab.report.plots import style
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
+_POINTS = 257  # of a line
+
 
 def caption(panel: Map, outcomes: Sequence[Outcome]) -> str:
   """The caption of a figure."""
@@ -44,12 +46,10 @@ def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
     for knob in (panel.x, panel.y)
   )
   values = np.full((len(y), len(x)), np.nan)
-  lines = np.full(len(x), np.nan)
   for each in outcomes:
     column = np.searchsorted(x, getattr(each.config, panel.x))
     row = np.searchsorted(y, getattr(each.config, panel.y))
     values[row, column] = stats.average(each, panel.field).value
-    lines[column] = each.predicted.get(panel.line, np.nan)
   picture, axes = style.empty(panel, 12)
   axes.set_xlabel(in_words(panel.x))
   axes.set_ylabel(in_words(panel.y))
@@ -61,14 +61,19 @@ def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
   bar = picture.colorbar(mesh, ax=axes)
   bar.set_label(panel.label, parse_math=False)
   bar.outline.set_visible(False)
-  _lines(axes, panel, x, np.minimum(lines, 100 * y[-1]))
+  if panel.line:
+    across = np.linspace(x[0], x[-1], _POINTS)
+    config = outcomes[0].config
+    line = [
+      panel.line(dataclasses.replace(config, **{panel.x: value}))
+      for value in across.tolist()
+    ]
+    _lines(axes, panel, across, np.minimum(line, 100 * y[-1]))
   return picture
 
 
 def _lines(axes: Any, panel: Map, x: np.ndarray, line: np.ndarray) -> None:
   """The multiples of a prediction, cut off where the map ends."""
-  if not panel.line:
-    return
   limits = axes.get_xlim(), axes.get_ylim()
   for place, multiple in enumerate(panel.multiples):
     dashes = ('-', '--', ':', '-.')[place % 4]
@@ -77,7 +82,7 @@ def _lines(axes: Any, panel: Map, x: np.ndarray, line: np.ndarray) -> None:
       *(x, multiple * line, dashes),
       color=style.COLOURS[1],
       lw=1.6,
-      label=f'{multiple:g} x {in_words(panel.line)}',
+      label=f'{multiple:g} x {_name(panel)}',
     )
   axes.set_xlim(limits[0])
   axes.set_ylim(limits[1])
@@ -97,7 +102,12 @@ def _edges(values: np.ndarray) -> np.ndarray:
 def _named(panel: Map) -> str:
   """'4 and 8 times the depth scale'."""
   times = ' and '.join(f'{multiple:g}' for multiple in panel.multiples)
-  return f'{times} times the {in_words(panel.line)}'
+  return f'{times} times the {_name(panel)}'
+
+
+def _name(panel: Map) -> str:
+  """'depth scale'"""
+  return in_words(getattr(panel.line, '__name__', 'theory'))
 
 
 def _refuse_other(panel: Map, outcomes: Sequence[Outcome]) -> None:
