@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initlab import base, stats
-from initlab.experiment import Outcome, in_words, written
+from initlab import stats
+from initlab.experiment import Outcome, in_words
 from initlab.panels import Map
-from initlab.report.plots import style
+from initlab.report.plots import style, sweep
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -30,17 +30,48 @@ def caption(panel: Map, outcomes: Sequence[Outcome]) -> str:
 
 
 def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
-  """Draws the mean over seeds by two knobs.
+  """Draws the mean over seeds by two knobs, a map for each of the others.
 
   Args:
     panel: whose field is `[S]`, and whose `x` and `y` are knobs of numbers.
     outcomes: the settings, at least one; cells that are not among them, and
       those without a finite seed, are blank.
-
-  Raises:
-    UserError: the settings differ in another knob, too.
   """
-  _refuse_other(panel, outcomes)
+  from matplotlib.figure import Figure
+
+  knobs = sweep.varying(outcomes, {panel.x, panel.y})
+  groups: dict[str, list[Outcome]] = {}
+  for each in outcomes:
+    groups.setdefault(sweep.labelled(each.config, knobs), []).append(each)
+  cells = [_cells(panel, group) for group in groups.values()]
+  drawn = np.concatenate([values.ravel() for _, _, values in cells])
+  drawn = drawn[np.isfinite(drawn)]
+  ends = {'vmin': drawn.min(), 'vmax': drawn.max()} if drawn.size else {}
+  size = style.WIDTH, 0.5 + 3 * len(groups)
+  picture = Figure(figsize=size, layout='constrained')
+  grid = picture.subplots(len(groups), squeeze=False)[:, 0]
+  for axes, label, each in zip(grid, groups, cells, strict=True):
+    x, y, values = each
+    edges = _edges(x), _edges(y)
+    norm = 'log' if panel.log else None
+    mesh = axes.pcolormesh(*edges, values, cmap='viridis', norm=norm, **ends)
+    title = ', '.join(filter(None, [panel.title, label]))
+    axes.set_title(title, pad=24, parse_math=False)
+    axes.set_xlabel(in_words(panel.x))
+    axes.set_ylabel(in_words(panel.y))
+    axes.set_yticks(y)
+    bar = picture.colorbar(mesh, ax=axes)
+    bar.set_label(panel.label, parse_math=False)
+    bar.outline.set_visible(False)
+    if panel.line:
+      _draw_lines(axes, panel, groups[label][0].config, x, edges[1])
+  return picture
+
+
+def _cells(
+  panel: Map, outcomes: Sequence[Outcome]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Values of the knobs, and the mean at each, `[y, x]`."""
   x, y = (
     np.unique([float(getattr(each.config, knob)) for each in outcomes])
     for knob in (panel.x, panel.y)
@@ -50,44 +81,35 @@ def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
     column = np.searchsorted(x, getattr(each.config, panel.x))
     row = np.searchsorted(y, getattr(each.config, panel.y))
     values[row, column] = stats.average(each, panel.field).value
-  picture, axes = style.empty(panel, 12)
-  axes.set_xlabel(in_words(panel.x))
-  axes.set_ylabel(in_words(panel.y))
-  norm = 'log' if panel.log else None
-  mesh = axes.pcolormesh(
-    _edges(x), _edges(y), values, cmap='viridis', norm=norm
-  )
-  axes.set_yticks(y)
-  bar = picture.colorbar(mesh, ax=axes)
-  bar.set_label(panel.label, parse_math=False)
-  bar.outline.set_visible(False)
-  if panel.line:
-    across = np.linspace(x[0], x[-1], _POINTS)
-    config = outcomes[0].config
-    line = [
+  return x, y, values
+
+
+def _draw_lines(
+  axes: Any, panel: Map, config: Any, x: np.ndarray, rows: np.ndarray
+) -> None:
+  """The multiples of what theory says, cut off where the map ends."""
+  assert panel.line
+  across = np.linspace(x[0], x[-1], _POINTS)
+  line = np.minimum(
+    [
       panel.line(dataclasses.replace(config, **{panel.x: value}))
       for value in across.tolist()
-    ]
-    _lines(axes, panel, across, np.minimum(line, 100 * y[-1]))
-  return picture
-
-
-def _lines(axes: Any, panel: Map, x: np.ndarray, line: np.ndarray) -> None:
-  """The multiples of a prediction, cut off where the map ends."""
-  limits = axes.get_xlim(), axes.get_ylim()
+    ],
+    100 * rows[-1],
+  )
+  limits = axes.get_xlim()
   for place, multiple in enumerate(panel.multiples):
     dashes = ('-', '--', ':', '-.')[place % 4]
-    axes.plot(x, multiple * line, dashes, color='white', lw=2.6)
+    axes.plot(across, multiple * line, dashes, color='white', lw=2.6)
     axes.plot(
-      *(x, multiple * line, dashes),
+      *(across, multiple * line, dashes),
       color=style.COLOURS[1],
       lw=1.6,
       label=f'{multiple:g} x {_name(panel)}',
     )
-  axes.set_xlim(limits[0])
-  axes.set_ylim(limits[1])
+  axes.set_xlim(limits)
+  axes.set_ylim(rows[0], rows[-1])
   style.legend_above(axes, axes.get_legend_handles_labels()[0])
-  axes.set_title(panel.title, pad=24, parse_math=False)
 
 
 def _edges(values: np.ndarray) -> np.ndarray:
@@ -108,15 +130,3 @@ def _named(panel: Map) -> str:
 def _name(panel: Map) -> str:
   """'depth scale'"""
   return in_words(getattr(panel.line, '__name__', 'theory'))
-
-
-def _refuse_other(panel: Map, outcomes: Sequence[Outcome]) -> None:
-  for field in dataclasses.fields(outcomes[0].config):
-    if field.name in (panel.x, panel.y):
-      continue
-    values = {written(getattr(each.config, field.name)) for each in outcomes}
-    if len(values) > 1:
-      raise base.UserError(
-        f'the map has the axes {panel.x} and {panel.y}; --{field.name}='
-        f'{",".join(sorted(values))}: it takes one value'
-      )

@@ -118,9 +118,9 @@ def grouped(panel: Sweep, outcomes: Sequence[Outcome]) -> list[_Line]:
   Neither `panel.knob` nor a tuned knob, which has one value a mark, counts.
   """
   groups: dict[str, list[Outcome]] = {}
-  knobs = _varying(outcomes, {panel.knob, *(panel.tuned or ())[:1]})
+  knobs = varying(outcomes, {panel.knob, *(panel.tuned or ())[:1]})
   for outcome in outcomes:
-    groups.setdefault(_label(outcome.config, knobs), []).append(outcome)
+    groups.setdefault(labelled(outcome.config, knobs), []).append(outcome)
   shares = _are_shares(outcomes, panel.field)
   return [_line(panel, label, group, shares) for label, group in groups.items()]
 
@@ -157,9 +157,10 @@ def _are_shares(outcomes: Sequence[Outcome], field: str) -> bool:
   return bool(np.isin(values[np.isfinite(values)], (0, 1)).all())
 
 
-def _varying(
+def varying(
   outcomes: Sequence[Outcome], but: set[str]
 ) -> list[dataclasses.Field]:
+  """The knobs in which the settings differ, but for these."""
   return [
     field
     for field in dataclasses.fields(outcomes[0].config)
@@ -168,7 +169,7 @@ def _varying(
   ]
 
 
-def _label(config: Any, knobs: Sequence[dataclasses.Field]) -> str:
+def labelled(config: Any, knobs: Sequence[dataclasses.Field]) -> str:
   """The values of the knobs; numbers stand with the knob's name."""
   words = []
   for knob in knobs:

@@ -3,9 +3,8 @@
 import dataclasses
 
 import numpy as np
-import pytest
 
-from initlab import base, panels
+from initlab import panels
 from initlab.experiment import Outcome, knob
 from initlab.report.plots import figure as figures, pointer
 from tests.helpers.made_up import words
@@ -95,6 +94,12 @@ def test_the_caption_says_what_is_drawn():
   assert '5 seeds are not finite' in text
 
 
-def test_a_third_knob_is_refused():
-  with pytest.raises(base.UserError, match=r'--rate=0\.1,0\.2: it takes one'):
-    figures.figure(PANEL, [*OUTCOMES, _outcome(4.0, 30, 0.3, rate=0.2)])
+def test_a_third_knob_has_maps_of_its_own_in_the_same_colours():
+  outcomes = [*OUTCOMES, _outcome(4.0, 30, 0.8, rate=0.2)]
+  figure = figures.figure(PANEL, outcomes)
+  maps = [axes for axes in figure.axes if axes.get_xlabel() == 'gain']
+  assert [axes.get_title(loc='left') for axes in maps] == [
+    'What learns, rate 0.1',
+    'What learns, rate 0.2',
+  ]
+  assert {axes.collections[0].get_clim() for axes in maps} == {(0.1, 0.8)}
