@@ -5,7 +5,7 @@
 Exit status 0 where nothing is wrong, 3 on findings; see `shell.STATUSES`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import functools
 import hashlib
@@ -13,16 +13,15 @@ import re
 import shlex
 import sys
 import typing
-from typing import Any
 
 import jax
 
-from initlab import base, functions
+from initlab import base
 from initlab.engine import files
 from initlab.experiment import config, knob
 from initlab.launch import flags, machine, shell
 from initlab.launch.options import PLACES_OF_FILES, Common
-from initlab.models import audit as audits, examples, finding, verdict
+from initlab.models import audit as audits, examples, finding, made, verdict
 from initlab.report import as_json, audits as reports, replay
 
 FOUND = 3  # exit status on findings
@@ -44,7 +43,8 @@ class Options(Common):
     ','.join(examples.MODELS),
     'a comma list of models: of the lab (transformer, convnet), or your own as '
     'my_module:make, where make() returns (init, model, batch): init(key) -> '
-    'params, model(params, *batch) -> output or loss, batch a tuple',
+    'params, model(params, *batch) -> output or loss, batch a tuple or a '
+    'function (key, size) -> tuple. Its knobs follow: my_module:make:width=64',
   )
   seeds: int = knob(32, 'how many initializations are measured', least=1)
   lanes: int = knob(1, 'how many seeds are measured at once', least=1)
@@ -91,12 +91,12 @@ def _audit(doc: str, program: Sequence[str], argv: Sequence[str]) -> None:
     return
   flags.parsed(values, argv)
   options = Options(**flags.read(Options, values))
-  made = {name: _model(name) for name in options.model.split(',')}
   machine.configure(options.matmul_precision, options.compile_cache)
+  audited = {name: _made(name) for name in options.model.split(',')}
   command = shlex.join(['python', *program, *argv[1:]])
   found = [
-    _report(name, make, options, program, command)
-    for name, make in made.items()
+    _report(name, model, options, program, command)
+    for name, model in audited.items()
   ]
   if options.json:
     content = [reports.as_dict(*each) for each in found]
@@ -110,9 +110,21 @@ def _audit(doc: str, program: Sequence[str], argv: Sequence[str]) -> None:
     sys.exit(FOUND)
 
 
+def _made(name: str) -> made.Made:
+  """The model of a name.
+
+  Raises:
+    UserError: there is none.
+  """
+  try:
+    return made.make(name)
+  except base.UserError as error:
+    raise base.UserError(f'--model={name}: {error}') from None
+
+
 def _report(
   name: str,
-  make: Callable[[], Any],
+  model: made.Made,
   options: Options,
   program: Sequence[str],
   command: str,
@@ -122,11 +134,10 @@ def _report(
   Returns:
     What `report.audits.as_dict` takes.
   """
-  init, model, batch = _made(name, make)
   found = audits.audit(
-    init,
-    model,
-    batch,
+    model.init,
+    model.model,
+    model.batch,
     seeds=options.seeds,
     root_seed=options.root_seed,
     lanes=options.lanes,
@@ -164,33 +175,3 @@ def _flagfile(name: str, options: Options, program: Sequence[str]) -> str:
   }
   versions = f'jax {jax.__version__}, on {jax.devices()[0].device_kind}'
   return replay.text(program, flags | {'model': name}, versions)
-
-
-def _model(name: str) -> Callable[[], Any]:
-  """What makes a model of a name.
-
-  Raises:
-    UserError: it is neither one of the lab nor a function to import.
-  """
-  if ':' in name or '.' in name:
-    try:
-      return functions.imported(name.replace(':', '.'))
-    except base.UserError as error:
-      raise base.UserError(f'--model={name}: {error}') from None
-  try:
-    return base.lookup(examples.MODELS, 'model', name)
-  except base.UserError as error:
-    raise base.UserError(
-      f'--model={name}: {error}; or my_module:make, a function of your own'
-    ) from None
-
-
-def _made(name: str, make: Callable[[], Any]) -> tuple[Any, Any, Any]:
-  try:
-    init, model, batch = make()
-  except (TypeError, ValueError) as error:
-    raise base.UserError(
-      f'--model={name}: calling it without arguments must return (init, model, '
-      f'batch): {error}'
-    ) from error
-  return init, model, batch

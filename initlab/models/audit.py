@@ -118,7 +118,7 @@ def audit(
     model: `(params, *batch) -> output or loss`. Of a pytree, its first
       floating-point leaf is meant; a loss is a scalar.
     batch: the tuple of the other arguments, any pytrees; what is not a tuple is
-      the only one.
+      the only one. A function `(key, size) -> batch` draws 16 examples.
     seeds: how many initializations are measured.
     root_seed: the seed of the study.
     lanes: how many seeds are measured at once.
@@ -131,7 +131,7 @@ def audit(
   """
   if seeds < 1 or lanes < 1:
     raise base.UserError(f'seeds={seeds}, lanes={lanes}: each is at least 1')
-  batch = batch if isinstance(batch, tuple) else (batch,)
+  batch = models.batch_of(batch)
   parts = models.take_apart(init, model, batch)
   functions = recognize.recognize(list(parts.plan.activations.values()))
   steepest = {number: each.steepest for number, each in functions.items()}

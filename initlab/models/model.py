@@ -51,8 +51,8 @@ def take_apart(
     UserError: a model or an init that cannot be audited, or a batch that is not
       finite.
   """
-  _refuse_nan(batch)
-  params = _shapes_of_params(init)
+  refuse_nan(batch)
+  params = shapes_drawn(init, 'init', 'params')
   names, shapes = leaves.names(params), jax.tree.leaves(params)
   plan, opaque, outputs = planned(function, params, batch)
   if not plan.sites:
@@ -89,7 +89,7 @@ def planned(
   except Exception as error:
     raise base.UserError(
       'the model does not take these params and this batch: '
-      f'{_first_line(error)}'
+      f'{first_line(error)}'
     ) from error
   numbers = [
     number if programs.is_real(leaf) else None
@@ -121,23 +121,33 @@ def joined(names: Sequence[str]) -> str:
   return f'{names[0]}...{names[-1]}' if len(names) > 2 else '+'.join(names)
 
 
-def _shapes_of_params(init: Callable[[base.Key], Any]) -> Any:
-  """The params' shapes and dtypes; init has to make something of its key."""
+def shapes_drawn(draw: Callable[[base.Key], Any], name: str, what: str) -> Any:
+  """The shapes and dtypes of what a function of a key draws.
+
+  Args:
+    draw: `key -> pytree of arrays`.
+    name: of the function, for messages.
+    what: it draws, likewise.
+
+  Raises:
+    UserError: it cannot be traced, or makes nothing of its key.
+  """
   try:
-    program, _, shapes = programs.trace(init, keys.root(0))
+    program, _, shapes = programs.trace(draw, keys.root(0))
   except Exception as error:
     raise base.UserError(
-      'init is not a function of the key that JAX can trace: '
-      f'{_first_line(error)}'
+      f'{name} is not a function of the key that JAX can trace: '
+      f'{first_line(error)}'
     ) from error
   (key,) = program.inputs
   makers = programs.makers(program)
   if not any(programs.comes_from(x, key, makers) for x in program.outputs):
-    raise base.UserError('init draws the same params whatever its key is')
+    raise base.UserError(f'{name} draws the same {what} whatever its key is')
   return shapes
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+  """The kind of an error and the first line of its message."""
   return f'{type(error).__name__}: {str(error).partition(chr(10))[0]}'
 
 
@@ -156,7 +166,38 @@ def _no_site(opaque: Sequence[places.Opaque]) -> str:
   return 'the model has no site: no weight of its params meets the batch'
 
 
-def _refuse_nan(batch: tuple) -> None:
+def batch_of(batch: Any, key: base.Key | None = None, size: int = 16) -> tuple:
+  """The arguments of a model beside its params.
+
+  Args:
+    batch: the tuple of them; what is not a tuple is the only one. Or a function
+      `(key, size) -> batch` that draws examples.
+    key: of the draw, if there is one; it is consumed. None for examples that
+      are the same in every run.
+    size: how many examples are drawn.
+
+  Raises:
+    UserError: the function fails.
+  """
+  if callable(batch):
+    if key is None:
+      key = keys.stream(keys.root(0), 'examples')
+    try:
+      batch = batch(key, size)
+    except Exception as error:
+      raise base.UserError(
+        f'batch is a function, but batch(key, {size}) fails: '
+        f'{first_line(error)}'
+      ) from error
+  return batch if isinstance(batch, tuple) else (batch,)
+
+
+def refuse_nan(batch: tuple) -> None:
+  """Refuses a batch with entries that are not finite.
+
+  Raises:
+    UserError: it names the array.
+  """
   for path, array in jax.tree_util.tree_flatten_with_path(batch)[0]:
     array = jnp.asarray(array)
     bad = programs.is_real(array) and int(jnp.sum(~jnp.isfinite(array)))
