@@ -40,6 +40,10 @@ PerLayerSample = Annotated[base.Array, ('layer', 'value')]  # [L, V]
 # so its mean over seeds is the geometric one.
 GEOMETRIC = 'geometric'
 
+# Likewise: some settings do not have the field, and fill it with NaN. A report
+# leaves out what no setting has, see `present`.
+OPTIONAL = 'optional'
+
 
 def knob(
   default: Any,
@@ -246,9 +250,13 @@ def geometric(result_type: type) -> frozenset[str]:
     >>> geometric(Result)
     frozenset({'norm'})
   """
+  return _marked(result_type, GEOMETRIC)
+
+
+def _marked(result_type: type, mark: str) -> frozenset[str]:
   hints = get_type_hints(result_type, include_extras=True)
   return frozenset(
-    field for field, hint in hints.items() if GEOMETRIC in hint.__metadata__
+    field for field, hint in hints.items() if mark in hint.__metadata__
   )
 
 
@@ -331,7 +339,9 @@ class Experiment(NamedTuple):
   doc: the module's docstring.
   config: a class decorated by `config`, with one `knob` per field. Its optional
     method `draw`, `key -> pytree of arrays`, draws the initial parameters; the
-    engine chooses the vmap width by their size (1 without it).
+    engine chooses the vmap width by their size (1 without it). `convolves`, if
+    defined, says whether the model has convolutions, which on a CPU are run for
+    one seed at a time.
   result: a NamedTuple class, its fields annotated PerLayer and so on.
   load: `(config, data_dir) -> data`, any pytree; raises UserError. None for an
     experiment that loads nothing.
@@ -382,6 +392,32 @@ class Experiment(NamedTuple):
   steps: Callable[[Any], tuple[int, ...]] = lambda config: ()
   dtype: str = 'float32'
   compiled: bool = True
+
+
+def present(
+  experiment: Experiment, outcomes: Sequence[Outcome]
+) -> tuple[Experiment, list[Outcome]]:
+  """Both without the optional fields that no seed of any setting has.
+
+  Args:
+    experiment: the program that ran.
+    outcomes: its settings.
+  """
+  absent = {
+    field
+    for field in _marked(experiment.result, OPTIONAL)
+    if not any(np.isfinite(each.measured[field]).any() for each in outcomes)
+  }
+  kept = lambda measured: {k: x for k, x in measured.items() if k not in absent}
+  shown = experiment._replace(
+    panels=tuple(
+      each for each in experiment.panels if each.field not in absent
+    ),
+    compared=tuple(each for each in experiment.compared if each not in absent),
+  )
+  return shown, [
+    each._replace(measured=kept(each.measured)) for each in outcomes
+  ]
 
 
 def recorded_steps(experiment: Experiment, config: Any) -> tuple[int, ...]:

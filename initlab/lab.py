@@ -28,8 +28,12 @@ import numpy as np
 
 from initlab import base, claims, own_data, published, stats
 from initlab.engine import files, study
-from initlab.experiment import Experiment, Outcome
-from initlab.instruments import learning as learnings, variance as variances
+from initlab.experiment import Experiment, Outcome, present
+from initlab.instruments import (
+  learning as learnings,
+  model_learning,
+  variance as variances,
+)
 from initlab.launch import parsing, progress
 from initlab.models import (
   audit as audits,
@@ -387,7 +391,7 @@ def audit(
     model: `(params, *batch) -> output or loss`; of Flax, Equinox and Haiku, see
       `models.adapters`.
     batch: the tuple of the other arguments; what is not a tuple is the only
-      one.
+      one. A function `(key, size) -> batch` draws 16 examples.
     seeds: how many initializations are measured.
     root_seed: the integer that all keys come from.
     lanes: how many seeds are measured at once.
@@ -567,11 +571,17 @@ def learning(data: Any = None, **options: Any) -> Report:
       'train', 'valid' and 'test'. The knob `dataset` if None.
     **options: as for `run`: seeds, root_seed, lanes, out, data_dir; and the
       knobs of `experiments.learning`: init, activation, widths, dataset,
-      optimizer, learning_rate, batch_size, steps, ...; a list is a sweep.
+      optimizer, learning_rate, batch_size, steps, ...; a list is a sweep. With
+      `model`, a name as 'transformer' or a function that returns `(init, model,
+      batch)`, those of `instruments.model_learning`.
 
   Raises:
     UserError: as `run`, or the data are not such arrays.
   """
+  if 'model' in options:
+    if data is not None:
+      raise base.UserError("data are for the lab's MLP: a model has a batch")
+    return run(model_learning.EXPERIMENT, **options)
   if data is not None:
     if 'dataset' in options:
       raise base.UserError('data and dataset are one knob: give one of them')
@@ -625,6 +635,7 @@ def run(
       command=f'initlab.lab.run of {experiment.name}',
     )
     outcomes, tasks = study.run(experiment, chosen, options, progress.bar)
+    experiment, outcomes = present(experiment, outcomes)
     facts = publish.facts(experiment, tasks, options)
     rows = study.rows(tasks, options.seeds)
     flags = ''

@@ -36,8 +36,8 @@ class Examples(NamedTuple):
 
 def examples(
   key: base.Key,
-  draw: Callable[[base.Key, int], base.Batch] | None,
-  train: base.Batch | None,
+  draw: Callable[[base.Key, int], Any] | None,
+  train: Any,
   size: int,
 ) -> Examples:
   """Minibatches of a data set.
@@ -45,7 +45,7 @@ def examples(
   Args:
     key: the stream of the data; it is consumed.
     draw: of an endless data set; None for a finite one.
-    train: all training examples of a finite one.
+    train: all training examples of a finite one, see `shuffled`.
     size: of a minibatch; 0 for all training examples.
 
   Raises:
@@ -59,24 +59,24 @@ def examples(
 
 
 def generated(
-  key: base.Key, draw: Callable[[base.Key, int], base.Batch], size: int
+  key: base.Key, draw: Callable[[base.Key, int], Any], size: int
 ) -> Examples:
   """Fresh examples at every step; step t draws from `keys.at(key, t)`.
 
   Args:
     key: the stream of the data; it is consumed.
-    draw: of a `base.Dataset`.
+    draw: `(key, size) -> batch`, any pytree; of a `base.Dataset`, a `Batch`.
     size: of a minibatch.
   """
 
-  def batch(cursor: tuple, step: base.Array) -> base.Batch:
+  def batch(cursor: tuple, step: base.Array) -> Any:
     del cursor
     return draw(keys.at(key, step.astype(jnp.uint32)), size)
 
   return _endless(batch)
 
 
-def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
+def shuffled(key: base.Key, data: Any, size: int) -> Examples:
   """Every example once per epoch, shuffled.
 
   A minibatch may span the end of one epoch and the start of the next. The
@@ -84,13 +84,14 @@ def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
 
   Args:
     key: the stream of the data; it is consumed.
-    data: `N` examples; `N` times the number of epochs is below 2^32.
+    data: `N` examples, a pytree of arrays `[N, ...]`; `N` times the number of
+      epochs is below 2^32.
     size: of a minibatch, from 1 to `N`.
 
   Raises:
     UserError: the size is not from 1 to N.
   """
-  count = len(data.x)
+  count = len(jax.tree.leaves(data)[0])
   if not 1 <= size <= count:
     raise base.UserError(
       f'batch_size={size}: it must be from 1 to {count}, the number of '
@@ -118,10 +119,10 @@ def shuffled(key: base.Key, data: base.Batch, size: int) -> Examples:
     epoch, _ = place(step)
     return jnp.concatenate([orders[count:], order(epoch + jnp.uint32(1))])
 
-  def batch(orders: base.Array, step: base.Array) -> base.Batch:
+  def batch(orders: base.Array, step: base.Array) -> Any:
     _, offset = place(step)
     rows = jax.lax.dynamic_slice(orders, (offset.astype(jnp.int32),), (size,))
-    return base.Batch(data.x[rows], data.y[rows])
+    return jax.tree.map(lambda x: x[rows], data)
 
   return Examples(two_epochs, end, turn, batch)
 

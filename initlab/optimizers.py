@@ -60,6 +60,21 @@ def of_config(config: Any) -> optax.GradientTransformationExtraArgs:
   return optimizer(config.optimizer, schedule, rate, config.steps)
 
 
+def check(config: Any) -> None:
+  """Refuses L-BFGS on minibatches.
+
+  Args:
+    config: with the knobs `optimizer` and `batch_size`.
+
+  Raises:
+    UserError: they contradict each other.
+  """
+  if config.optimizer == 'lbfgs' and config.batch_size:
+    raise base.UserError(
+      f'--batch_size={config.batch_size}: lbfgs needs 0, full batches'
+    )
+
+
 OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
   'sgd': optax.sgd,
   'momentum': lambda rate: optax.sgd(rate, momentum=0.9),

@@ -40,7 +40,7 @@ Optimizer = optax.GradientTransformationExtraArgs
 class State(NamedTuple):
   """A network in training.
 
-  params: its layers, or any pytree with an array of rank 0 or 1.
+  params: its layers, or any pytree of arrays.
   memory: the state of the optimizer.
   diverged_step: `[]` int32, the step at which it diverged, counted from 0; -1
     if it did not.
@@ -322,9 +322,11 @@ def _step(
 def _vectors(gradient: Any) -> list[base.Array]:
   """The gradients of the biases: sums over examples of dC/ds.
 
-  Checking those of the weights, too, would cost a tenth of a step.
+  Checking those of the weights, too, would cost a tenth of a step; it is done
+  where there is no bias.
   """
-  return [leaf for leaf in jax.tree.leaves(gradient) if leaf.ndim < 2]
+  leaves = jax.tree.leaves(gradient)
+  return [leaf for leaf in leaves if leaf.ndim < 2] or leaves
 
 
 def _all_finite(tree: Any) -> base.Array:

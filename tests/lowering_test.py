@@ -7,13 +7,14 @@ import pytest
 from initlab import keys, training
 from initlab.engine import study
 from initlab.experiment import axes_of
+from initlab.instruments import model_learning
 from tests.helpers import programs
 
 _COMPILED = {
   name: module.EXPERIMENT
   for name, module in programs.modules().items()
   if hasattr(module, 'EXPERIMENT') and module.EXPERIMENT.compiled
-}
+} | {'learning --model': model_learning.EXPERIMENT}
 
 
 @pytest.mark.parametrize('name', _COMPILED)

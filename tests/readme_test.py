@@ -50,7 +50,7 @@ def test_commands_are_accepted(name, flags):
     assert values(['_', *argv]) == ['_']
     assert read_chapters(module.COLLECTION, str(values['only'].value))
     return
-  experiment = module.EXPERIMENT
+  experiment = programs.chosen(name, ['_', *argv])
   values = define_flags(experiment)
   assert values(['_', *argv]) == ['_']
   assert read_settings(experiment, values)

@@ -350,8 +350,14 @@ def _fitting(
 
 
 def _auto_lanes(experiment: Experiment, config: Any, backend: str) -> int:
-  """Lanes by the size of `config.draw`; 1 for a Config without it."""
+  """Lanes by the size of `config.draw`; 1 for a Config without it.
+
+  And 1 on a CPU for a model that convolves: many kernels at once make a grouped
+  convolution there, which takes longer than one after the other.
+  """
   if not hasattr(config, 'draw'):
+    return 1
+  if backend == 'cpu' and getattr(config, 'convolves', False):
     return 1
   with arithmetic(experiment):
     drawn = jax.eval_shape(config.draw, keys.root(0))

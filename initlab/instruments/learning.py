@@ -7,6 +7,8 @@ Paper:
   neural networks, AISTATS 2010: table 1, figures 2 to 4 and 9 to 12.
 Run:
   python -m experiments.learning --init=standard,glorot --activation=tanh
+  With --model, any JAX model instead of the lab's MLP; its own help:
+  python -m experiments.learning --model=transformer --help
 Takes:
   Under 30 seconds on two CPU cores (32 seeds of 500 steps, one scheme).
 Expect:
@@ -106,10 +108,7 @@ class Config(networks.Network):
   def check(self) -> None:
     """Refuses L-BFGS on minibatches, and all examples of an endless set."""
     super().check()
-    if self.optimizer == 'lbfgs' and self.batch_size:
-      raise base.UserError(
-        f'--batch_size={self.batch_size}: lbfgs needs 0, full batches'
-      )
+    optimizers.check(self)
     if not self.batch_size and self.fresh():
       raise base.UserError(
         f'--batch_size=0 --dataset={self.dataset}: the data set is endless'

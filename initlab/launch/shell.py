@@ -6,7 +6,7 @@ reads the flags, which follow from the experiment's Config, configures JAX, runs
 the study, publishes its report and prints it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
@@ -14,6 +14,7 @@ import os
 import shlex
 import shutil
 import sys
+import types
 import typing
 import warnings
 
@@ -21,7 +22,13 @@ from absl import flags
 
 from initlab import base
 from initlab.engine import study
-from initlab.experiment import Chapter, Collection, Experiment, Panel
+from initlab.experiment import (
+  Chapter,
+  Collection,
+  Experiment,
+  Panel,
+  present,
+)
 from initlab.launch import machine, progress, workers as launchers
 from initlab.launch.flags import (
   collection_help,
@@ -60,15 +67,41 @@ HELP = {'--help', '-h', '-help', '--helpfull', '--helpshort'}
 
 
 def main(
-  experiment: Experiment, argv: Sequence[str] | None = None
+  experiment: Experiment,
+  argv: Sequence[str] | None = None,
+  *,
+  instead: Mapping[str, Experiment] = types.MappingProxyType({}),
 ) -> typing.NoReturn:
   """Runs a program and exits with one of `STATUSES`.
 
   Args:
     experiment: the experiment to run.
     argv: the command line, `sys.argv` if None.
+    instead: flag -> the experiment that runs if that flag is given.
   """
-  exit_with(experiment.name, functools.partial(_main, experiment), argv)
+  words = sys.argv if argv is None else argv
+  experiment = chosen(experiment, instead, words)
+  exit_with(experiment.name, functools.partial(_main, experiment), words)
+
+
+def chosen(
+  experiment: Experiment,
+  instead: Mapping[str, Experiment],
+  argv: Sequence[str],
+) -> Experiment:
+  """The experiment that a command line is for, see `main`.
+
+  Args:
+    experiment, instead: as for `main`.
+    argv: the command line.
+  """
+  given = {
+    word.lstrip('-').partition('=')[0]
+    for word in argv[1:]
+    if word.startswith('-')
+  }
+  found = [each for flag, each in instead.items() if flag in given]
+  return found[0] if found else experiment
 
 
 def collect(
@@ -131,15 +164,15 @@ def _main(experiment: Experiment, argv: Sequence[str]) -> None:
     print(statuses())
     return
   parsed(values, argv)
+  options = read_options(values)
+  machine.configure(options.matmul_precision, options.compile_cache)
   settings = read_settings(experiment, values)
   command = ['python', *experiment.program, *argv[1:]]
-  options = read_options(values)
   if options.launcher != 'none' and not options.dry_run:
     print(_launched(experiment, values, options))
     return
   asked = options.of_study(shlex.join(command))
   with _warnings_shown():
-    machine.configure(options.matmul_precision, options.compile_cache)
     if options.dry_run:
       plan = plans.make(experiment, settings, asked, options.num_shards)
       if options.json:
@@ -162,6 +195,7 @@ def _main(experiment: Experiment, argv: Sequence[str]) -> None:
     if options.tracker != 'none':
       tracking.library(options.tracker)
     outcomes, tasks = study.run(experiment, settings, asked, progress.bar)
+    experiment, outcomes = present(experiment, outcomes)
     facts = publish.publish(experiment, outcomes, tasks, asked)
     if options.tracker != 'none':
       facts['tracked'] = tracking.export(

@@ -65,10 +65,11 @@ def test_the_config_is_knobs_with_help(name):
 
 @pytest.mark.parametrize('name', _NAMES)
 def test_the_command_in_the_docstring_is_accepted(name):
-  experiment = _experiment(name)
-  for line in re.findall(r'^  python -m \S+(.*)$', experiment.doc, re.M):
+  for line in re.findall(r'^  python -m \S+(.*)$', _experiment(name).doc, re.M):
+    argv = ['_', *line.replace('--help', '').split()]
+    experiment = programs.chosen(name, argv)
     values = define_flags(experiment)
-    values(['_', *line.split()])
+    values(argv)
     assert read_settings(experiment, values)
     read_options(values)
 

@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+from initlab.launch import shell
+
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -23,6 +25,13 @@ def modules():
 def module(name):
   """That of `python -m experiments.<name>`."""
   return modules()[name]
+
+
+def chosen(name, argv):
+  """The experiment of a program that a command line is for."""
+  found = module(name)
+  instead = getattr(found, 'INSTEAD', {})
+  return shell.chosen(found.EXPERIMENT, instead, argv)
 
 
 def start(name, *flags):
