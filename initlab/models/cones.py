@@ -2,11 +2,13 @@
 
 So hand-written functions are found like named ones. Operations belong together
 that depend on one variable, their source, and otherwise on numbers; what the
-operations outside take of them has to be a single variable, the result. The
-source has to come from a site, perhaps normalized, cut or summed with others.
+operations outside take of them has to be a single variable, the result. Where
+they take more, as of a statistic beside the activation, the parts that one
+variable leaves are told apart. The source has to come from a site, perhaps
+normalized, cut or summed with others.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,34 +39,23 @@ def find(
     iterations: lengths of the loops that the program is in.
   """
   program, ends = scope.program, frozenset(ends)
-  users: dict[int, list[Operation]] = {}
-  for operation in program.flat():
-    for operand in programs.variables(operation):
-      users.setdefault(operand, []).append(operation)
   shown = {each for each in program.outputs if not isinstance(each, Constant)}
+  users = _users(program, programs.ancestors(shown, scope.makers))
   leading = programs.ancestors(needed, scope.makers)
   found = {}
-  for source, cone in _cones(program, known, ends).items():
-    inside = frozenset(cone)
-    results = [
-      result
-      for (result,) in (operation.outputs for operation in cone)
-      if result in shown or not inside.issuperset(users.get(result, ()))
-    ]
-    if len(results) != 1 or not known[source].carries:
-      continue
-    (result,) = results
+  for source, operations in _parts(_cones(program, known, ends), users, shown):
+    result = operations[-1].outputs[0]
     if result not in leading or not programs.is_real(program.types[result]):
       continue
-    before = programs.ancestors([result], scope.makers)
-    operations = tuple(op for op in cone if op.outputs[0] in before)
+    if not known[source].carries:
+      continue
     after = users.get(result, [])
     reduced = bool(after) and all(op.name.startswith(_SUMS) for op in after)
-    if reduced and not inside.issuperset(users[source]):
+    if reduced and not set(operations).issuperset(users[source]):
       continue
     scalars = _scalars(operations, source)
     numbers = {each: _number(each, scope) for each in scalars}
-    found[scope.makers[result]] = Activation(
+    found[operations[-1]] = Activation(
       number=-1,
       sites=tuple(sorted(known[source].carries)),
       direct=known[source].tag is not None,
@@ -80,6 +71,48 @@ def find(
       label=_label(operations),
     )
   return found
+
+
+def _users(program: Program, alive: set[int]) -> dict[int, list[Operation]]:
+  """Variable -> the operations that take it and that the outputs depend on."""
+  users: dict[int, list[Operation]] = {}
+  for operation in program.flat():
+    if alive.isdisjoint(operation.outputs):
+      continue
+    for operand in programs.variables(operation):
+      users.setdefault(operand, []).append(operation)
+  return users
+
+
+def _parts(
+  cones: Mapping[int, Sequence[Operation]],
+  users: Mapping[int, Sequence[Operation]],
+  shown: set[int],
+) -> Iterator[tuple[int, tuple[Operation, ...]]]:
+  """The largest parts of cones that one variable leaves, with their sources.
+
+  A part is an operation with all that it depends on up to the source. So a
+  statistic that is taken of the source, or of the result, is none of the
+  activation. Of parts that contain each other, the largest counts.
+  """
+  for source, cone in cones.items():
+    before: dict[int, frozenset[Operation]] = {}
+    parts: list[frozenset[Operation]] = []
+    for operation in cone:
+      made = programs.variables(operation)
+      inner = frozenset().union(*(before[x] for x in made if x in before))
+      part = inner | {operation}
+      (result,) = operation.outputs
+      before[result] = part
+      leave = (
+        x in shown or not part.issuperset(users.get(x, ()))
+        for op in inner
+        for x in op.outputs
+      )
+      if not any(leave):
+        parts = [each for each in parts if not each < part] + [part]
+    for part in parts:
+      yield source, tuple(op for op in cone if op in part)
 
 
 def _cones(

@@ -229,6 +229,50 @@ def test_a_function_written_by_hand_is_named_by_its_values(activation):
   assert function.name == 'silu'
 
 
+def _silu(s):
+  return s / (1 + jnp.exp(-s))
+
+
+def _normed(s):
+  return s * jax.lax.rsqrt(jnp.mean(s * s, -1, keepdims=True))
+
+
+def _unread_statistic(s):
+  _ = jnp.mean(s * s)
+  return _silu(s)
+
+
+@pytest.mark.parametrize(
+  ('between', 'functions'),
+  [
+    (lambda s: _normed(_silu(s)), ['silu']),
+    (lambda s: _silu(s) * jnp.mean(s * s), ['silu']),
+    (lambda s: (_silu(s), jnp.mean(jnp.abs(s))), ['silu']),
+    (lambda s: (_silu(s), jnp.mean(_silu(s) ** 2)), ['silu']),
+    (_unread_statistic, ['silu']),
+    (lambda s: jnp.tanh(s) + jnp.max(3 * jnp.tanh(s)), ['tanh']),
+    (
+      lambda s: jnp.concatenate([jax.nn.relu(s), _silu(s)], -1)[:, 4:12],
+      ['relu', 'silu'],
+    ),
+    (lambda s: _normed(s), []),
+    (lambda s: s * jnp.mean(s * s), []),
+  ],
+)
+def test_an_activation_is_found_beside_a_statistic(between, functions):
+  """Of the same signal or of its own result, read or not."""
+  init = architectures.draw(w=(8, 8), out=(8, 2))
+
+  def model(params, x):
+    found = between(x @ params['w'])
+    hidden, *shown = found if isinstance(found, tuple) else (found,)
+    return hidden @ params['out'], *shown
+
+  found = models.take_apart(init, model, (jnp.ones((2, 8)),))
+  named = recognize.recognize(list(found.plan.activations.values()))
+  assert sorted(each.name for each in named.values()) == functions
+
+
 def test_an_unknown_function_has_the_name_of_its_call():
   @jax.jit
   def bump(s):
