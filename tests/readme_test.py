@@ -27,10 +27,13 @@ _COMMANDS = re.findall(
 
 @pytest.fixture
 def mylab(tmp_path, monkeypatch):
-  """The reader's own module, as the README has it."""
-  (code,) = re.findall(r'```python\n# mylab/inits\.py\n(.*?)```', _TEXT, re.S)
-  (tmp_path / 'mylab').mkdir()
-  (tmp_path / 'mylab' / 'inits.py').write_text(code)
+  """The reader's own modules, as the pages have them."""
+  found = re.findall(r'```python\n# ([\w/]+\.py)\n(.*?)```', _TEXT, re.S)
+  assert {path for path, _ in found} >= {'mylab/inits.py', 'my_module.py'}
+  for path, code in found:
+    place = tmp_path / path
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(code)
   monkeypatch.syspath_prepend(tmp_path)
 
 
