@@ -13,6 +13,7 @@ so that no index can meet a name. No setting of an experiment is folded in: seed
 
 import hashlib
 import operator
+from typing import Any
 
 import jax
 
@@ -72,6 +73,12 @@ def stream(key: base.Key, name: str) -> base.Key:
   """
   digest = hashlib.sha256(name.encode()).digest()
   return jax.random.fold_in(key, int.from_bytes(digest[:4], 'big'))
+
+
+def is_key(x: Any) -> bool:
+  """Whether it is an array of keys, rather than of numbers."""
+  of_jax = isinstance(x, jax.Array)
+  return of_jax and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def _checked(value: int, what: str) -> int:

@@ -132,7 +132,8 @@ def data_digest(data: Any, hashed: dict[int, str] | None = None) -> str:
   leaves = jax.tree.leaves(data)
   for leaf in leaves:
     if id(leaf) not in hashed:
-      array = np.ascontiguousarray(leaf)
+      words = jax.random.key_data(leaf) if keys.is_key(leaf) else leaf
+      array = np.ascontiguousarray(words)
       digest = hashlib.sha256(f'{array.dtype} {np.shape(leaf)} '.encode())
       digest.update(array.reshape(-1).view(np.uint8).data)
       hashed[id(leaf)] = digest.hexdigest()

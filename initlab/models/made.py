@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from initlab import base, functions
+from initlab import base, functions, keys
 from initlab.models import examples, leaves, model as models, uses
 
 
@@ -69,9 +69,11 @@ class Made:
 
     Args:
       params: of the model.
-      batch: the model's other arguments.
+      batch: the model's other arguments. Keys among them, as of a dropout, are
+        not consumed: the same batch gives the same loss again.
     """
-    found = self.model(params, *batch)
+    again = lambda x: jax.random.clone(x) if keys.is_key(x) else x
+    found = self.model(params, *jax.tree.map(again, batch))
     loss, error = found if isinstance(found, tuple) else (found, jnp.nan)
     return jnp.asarray(loss, float), jnp.asarray(error, float)
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from initlab import base, keys
 from initlab.models import (
@@ -15,6 +16,8 @@ from initlab.models import (
   program as programs,
   sites,
 )
+
+_NO_NUMBERS = 'OSU'  # kinds of NumPy's dtypes: any object, and text
 
 
 class Model(NamedTuple):
@@ -193,14 +196,18 @@ def batch_of(batch: Any, key: base.Key | None = None, size: int = 16) -> tuple:
 
 
 def refuse_nan(batch: tuple) -> None:
-  """Refuses a batch with entries that are not finite.
+  """Refuses a batch with entries that are not finite, or no numbers.
 
   Raises:
     UserError: it names the array.
   """
   for path, array in jax.tree_util.tree_flatten_with_path(batch)[0]:
+    name = jax.tree_util.keystr(path)
+    of_jax = isinstance(array, jax.Array)
+    if not of_jax and np.asarray(array).dtype.kind in _NO_NUMBERS:
+      what = type(array).__name__
+      raise base.UserError(f'batch{name} is of {what}, not an array of numbers')
     array = jnp.asarray(array)
     bad = programs.is_real(array) and int(jnp.sum(~jnp.isfinite(array)))
     if bad:
-      name = jax.tree_util.keystr(path)
       raise base.UserError(f'batch{name} has {bad} entries that are not finite')

@@ -6,10 +6,12 @@ import os
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments import learning as program_of_learning
-from initlab import base, keys
+import initlab
+from initlab import base, keys, launch
 from initlab.engine import program
 from initlab.experiment import present
 from initlab.instruments import model_learning as learning
@@ -40,11 +42,16 @@ def make(gain=1.0):
 def fresh():
   init, model, _ = make()
 
-  def both(params, x):
-    loss = model(params, x)
+  def dropped(params, x, key):
+    kept = jax.random.bernoulli(key, 0.5, x.shape)
+    loss = model(params, jnp.where(kept, x, 0.0))
     return loss, loss / 2
 
-  return init, both, lambda key, size: jax.random.uniform(key, (size, 4))
+  def batch(key, size):
+    x = jax.random.uniform(keys.stream(key, 'x'), (size, 4))
+    return x, keys.stream(key, 'dropout')
+
+  return init, dropped, batch
 
 
 def changed(**replaced):
@@ -60,6 +67,7 @@ keyless = lambda: changed(init=lambda key: {'w': jnp.ones((4, 6))})
 counts = lambda: changed(init=lambda key: {'n': jax.random.bits(key)})
 ragged = lambda: changed(batch=(X, X[:3]))
 few = lambda: changed(batch=X[:4])
+words = lambda: changed(batch=(X, ['a'] * 10))
 fixed = lambda: changed(batch=lambda key, size: X[:size])
 sizeless = lambda: changed(batch=lambda key: X)
 broken = lambda: X['x']
@@ -122,11 +130,13 @@ def test_fresh_examples_follow_from_seed_and_step_alone():
   for config in configs:
     data = learning.load(config, '')
     assert data.train is None
-    assert [len(x) for x in (*data.valid, *data.test)] == [256, 256]
+    assert len(data.valid[0]) == len(data.test[0]) == 256
+    swapped = data._replace(valid=(data.valid[0], data.test[1]))
+    assert program.data_digest(swapped) != program.data_digest(data)
     examples = learning.examples(config, key, data)
-    (x,) = examples.batch(examples.open(jnp.int32(0)), jnp.int32(7))
-    expected = keys.at(keys.stream(key, 'data'), 7)
-    np.testing.assert_array_equal(x, jax.random.uniform(expected, (3, 4)))
+    x, _ = examples.batch(examples.open(jnp.int32(0)), jnp.int32(7))
+    of_step = keys.stream(keys.at(keys.stream(key, 'data'), 7), 'x')
+    np.testing.assert_array_equal(x, jax.random.uniform(of_step, (3, 4)))
     loss, error = learning.made.make(config.model).evaluate(
       config.draw(key), data.test
     )
@@ -177,6 +187,7 @@ def test_an_edit_of_the_model_is_another_program(module):
     ({'model': 'anybodys:counts'}, 'params leaf n is of uint32'),
     ({'model': 'anybodys:ragged'}, 'not 3 and 10'),
     ({'model': 'anybodys:few'}, 'at least 5, not 4'),
+    ({'model': 'anybodys:words'}, 'batch[1][0] is of str, not'),
     ({'model': 'anybodys:fixed'}, 'batch draws the same examples'),
     ({'model': 'anybodys:sizeless'}, 'takes 1 positional argument but 2'),
     ({'model': 'anybodys:broken'}, '<lambda>() fails: TypeError'),
@@ -204,3 +215,35 @@ def test_the_flag_chooses_the_experiment():
   assert chosen('--init=model', '--seeds=0:2') is module.EXPERIMENT
   for argv in (['--model=transformer'], ['--seeds=1', '--model', 'convnet']):
     assert chosen(*argv) is module.INSTEAD['model']
+
+
+@pytest.mark.slow
+def test_a_notebook_has_the_numbers_of_a_shell(tmp_path, capsys):
+  """A whole program, with its page; in Python, the function itself."""
+  import anybodys
+
+  flags = [f'--{name}={value}' for name, value in _TINY.items()]
+  flags += ['--model=anybodys:fresh', '--batch_size=3', '--seeds=0:6']
+  flags += [f'--out={tmp_path}', '--compile_cache=none', '--lanes=8']
+  with pytest.raises(SystemExit) as exit_:
+    launch.main(
+      program_of_learning.EXPERIMENT,
+      ['learning', *flags],
+      instead=program_of_learning.INSTEAD,
+    )
+  captured = capsys.readouterr()
+  assert exit_.value.code == 0, captured.err
+  assert 'replay worst' in captured.out and '--model=anybodys.fresh' in (
+    captured.out.replace('\n', ' ')
+  )
+  (page,) = tmp_path.rglob('report.html')
+  assert page.read_text().count('<svg') == len(learning.PANELS)
+  report = initlab.learning(
+    model=anybodys.fresh, batch_size=3, seeds=6, lanes=8, **_TINY
+  )
+  rows = pd.read_parquet(tmp_path / 'model_learning')
+  ours = report.to_frame()
+  for name in ('loss', 'error', 'train_loss', 'final_valid_loss', 'distance'):
+    np.testing.assert_array_equal(
+      *(each.sort_values(['seed', 'step'])[name] for each in (rows, ours))
+    )
