@@ -114,18 +114,28 @@ def splits(function: Callable[[], Any]) -> dict[str, Pair]:
   return found
 
 
+def places(count: int) -> dict[str, np.ndarray]:
+  """Split -> which of `count` examples it has, see the module's docstring.
+
+  Raises:
+    UserError: there are fewer than 6.
+  """
+  part = count // _HELD_OUT
+  if not part:
+    raise base.UserError(f'{count} examples, of at least {_HELD_OUT}')
+  # NumPy guarantees the stream of RandomState never to change.
+  order = np.random.RandomState(0).permutation(count)
+  found = order[2 * part :], order[part : 2 * part], order[:part]
+  return dict(zip(SPLITS, found, strict=True))
+
+
 def _held_out(name: str, pair: Pair) -> dict[str, Pair]:
   x, y = pair
-  part = len(y) // _HELD_OUT
-  if not part:
-    raise base.UserError(f'{name}: {len(y)} examples, of at least {_HELD_OUT}')
-  # NumPy guarantees the stream of RandomState never to change.
-  order = np.random.RandomState(0).permutation(len(y))
-  places = order[2 * part :], order[part : 2 * part], order[:part]
-  return {
-    split: (x[place], y[place])
-    for split, place in zip(SPLITS, places, strict=True)
-  }
+  try:
+    found = places(len(y))
+  except base.UserError as error:
+    raise base.UserError(f'{name}: {error}') from None
+  return {split: (x[place], y[place]) for split, place in found.items()}
 
 
 def _checked(name: str, pair: Any) -> Pair:

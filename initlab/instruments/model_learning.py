@@ -30,6 +30,7 @@ from initlab import (
   keys,
   minibatches,
   optimizers,
+  own_data,
   panels,
   schemes,
   stats,
@@ -47,7 +48,6 @@ from initlab.experiment import (
 from initlab.models import examples as lab, made, model as models, redraw
 
 _MOST = 2**24  # what float32 counts to
-_HELD_OUT = 5  # a part of the examples at most, for validation and for the test
 
 
 def _init(value: functions.Named) -> functions.Named:
@@ -100,7 +100,7 @@ class Config:
   record_every: int = knob(50, 'steps between records', least=1, most=_MOST)
   test_size: int = knob(
     256,
-    'test examples: fresh ones, or the last of a finite batch, at most a fifth',
+    'test examples: fresh ones, or of a finite batch, at most a sixth of it',
     least=1,
     most=_MOST,
   )
@@ -209,23 +209,23 @@ def _data(config: Config, batch: Any) -> Data:
 
 
 def _split(config: Config, batch: tuple) -> Data:
-  """The last examples are the test's, those before for validation."""
+  """The parts of a finite batch, those of `own_data`."""
   models.refuse_nan(batch)
   batch = jax.tree.map(jnp.asarray, batch)
   sizes = {x.shape[0] if x.ndim else 0 for x in jax.tree.leaves(batch)}
-  count = min(sizes)
-  if len(sizes) > 1 or count < _HELD_OUT:
-    found = ' and '.join(map(str, sorted(sizes)))
+  if len(sizes) != 1:
     raise base.UserError(
-      'a batch of arrays has examples along the first axis of each, as many in '
-      f'all and at least {_HELD_OUT}, not {found}; or it is a function (key, '
-      'size) -> batch of fresh ones'
+      'the arrays of a batch have examples along their first axes, as many in '
+      f'all, not {" and ".join(map(str, sorted(sizes)))}; or batch is a '
+      'function (key, size) -> batch of fresh ones'
     )
-  most = count // _HELD_OUT
-  test = count - min(config.test_size, most)
-  valid = test - min(config.valid_size, most)
-  cut = lambda first, last: jax.tree.map(lambda x: x[first:last], batch)
-  return Data(cut(0, valid), cut(valid, test), cut(test, count))
+  places = own_data.places(*sizes)
+  cut = lambda place: jax.tree.map(lambda x: x[place], batch)
+  return Data(
+    cut(places['train']),
+    cut(places['valid'][: config.valid_size]),
+    cut(places['test'][: config.test_size]),
+  )
 
 
 def _drawn(config: Config, key: base.Key) -> tuple[Any, dict[str, str]]:

@@ -34,6 +34,7 @@ from initlab.launch.flags import (
   collection_help,
   define_collection_flags,
   define_flags,
+  flag_names,
   help_text,
   parsed,
   read_chapters,
@@ -79,9 +80,8 @@ def main(
     argv: the command line, `sys.argv` if None.
     instead: flag -> the experiment that runs if that flag is given.
   """
-  words = sys.argv if argv is None else argv
-  experiment = chosen(experiment, instead, words)
-  exit_with(experiment.name, functools.partial(_main, experiment), words)
+  body = functools.partial(_main, experiment, instead)
+  exit_with(experiment.name, body, argv)
 
 
 def chosen(
@@ -91,16 +91,11 @@ def chosen(
 ) -> Experiment:
   """The experiment that a command line is for, see `main`.
 
-  Args:
-    experiment, instead: as for `main`.
-    argv: the command line.
+  Raises:
+    UserError: a flagfile cannot be read.
   """
-  given = {
-    word.lstrip('-').partition('=')[0]
-    for word in argv[1:]
-    if word.startswith('-')
-  }
-  found = [each for flag, each in instead.items() if flag in given]
+  names = flag_names(argv)
+  found = [each for flag, each in instead.items() if flag in names]
   return found[0] if found else experiment
 
 
@@ -157,7 +152,12 @@ def statuses(*more: int) -> str:
   return '\n'.join(['', 'Exit status:', *lines])
 
 
-def _main(experiment: Experiment, argv: Sequence[str]) -> None:
+def _main(
+  experiment: Experiment,
+  instead: Mapping[str, Experiment],
+  argv: Sequence[str],
+) -> None:
+  experiment = chosen(experiment, instead, argv)
   values = define_flags(experiment)
   if HELP & set(argv[1:]):
     print(help_text(experiment, values, columns()))

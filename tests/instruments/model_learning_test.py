@@ -11,7 +11,7 @@ import pytest
 
 from experiments import learning as program_of_learning
 import initlab
-from initlab import base, keys, launch
+from initlab import base, keys, launch, own_data
 from initlab.engine import program
 from initlab.experiment import present
 from initlab.instruments import model_learning as learning
@@ -88,16 +88,15 @@ def module(tmp_path, monkeypatch):
 
 
 def test_a_model_is_trained_from_its_own_initialization(tmp_path):
-  """Full batches of the first six examples of ten; the last two are the test's.
-
-  Two steps of gradient descent, written out.
-  """
+  """Two steps of gradient descent on eight examples of ten, written out."""
   flags = [f'--{name}={value}' for name, value in _TINY.items()]
   flags += ['--model=anybodys:make:gain=2', '--batch_size=0', '--seeds=0:3']
   (found,) = studies.run(learning.EXPERIMENT, tmp_path / 'out', *flags)
   import anybodys
 
   init, model, x = anybodys.make(gain=2)
+  places = own_data.places(10)
+  assert [len(places[split]) for split in own_data.SPLITS] == [8, 1, 1]
   for seed, loss, moved in zip(
     found.seeds,
     found.measured['final_loss'],
@@ -107,12 +106,14 @@ def test_a_model_is_trained_from_its_own_initialization(tmp_path):
     key = keys.stream(keys.at(keys.root(0), seed), 'init')
     params = start = init(key)
     for _ in range(2):
-      gradient = jax.grad(model)(params, x[:6])
+      gradient = jax.grad(model)(params, x[places['train']])
       params = jax.tree.map(lambda w, g: w - 0.003 * g, params, gradient)
     norm = lambda tree: np.sqrt(sum(np.sum(x**2) for x in tree.values()))
     way = norm(jax.tree.map(jnp.subtract, params, start)) / norm(start)
     # A few float32 roundings; of the way, relative to w, which is 5e3 times it.
-    np.testing.assert_allclose(loss, model(params, x[8:]), rtol=1e-5)
+    np.testing.assert_allclose(
+      loss, model(params, x[places['test']]), rtol=1e-5
+    )
     np.testing.assert_allclose(moved[-1], way, rtol=2e-3)
   assert np.isnan(found.measured['final_error']).all()
   shown, (outcome,) = present(learning.EXPERIMENT, [found])
@@ -177,7 +178,7 @@ def test_an_edit_of_the_model_is_another_program(module):
 @pytest.mark.parametrize(
   ('knobs', 'told'),
   [
-    ({'model': 'anybodys:output'}, 'returns float32[2, 6], but a training'),
+    ({'model': 'anybodys:output'}, 'returns float32[1, 6], but a training'),
     ({'model': 'anybodys:nothing'}, 'returns nothing, but'),
     (
       {'model': 'anybodys:other'},
@@ -186,7 +187,7 @@ def test_an_edit_of_the_model_is_another_program(module):
     ({'model': 'anybodys:keyless'}, 'init draws the same params'),
     ({'model': 'anybodys:counts'}, 'params leaf n is of uint32'),
     ({'model': 'anybodys:ragged'}, 'not 3 and 10'),
-    ({'model': 'anybodys:few'}, 'at least 5, not 4'),
+    ({'model': 'anybodys:few'}, '4 examples, of at least 6'),
     ({'model': 'anybodys:words'}, 'batch[1][0] is of str, not'),
     ({'model': 'anybodys:fixed'}, 'batch draws the same examples'),
     ({'model': 'anybodys:sizeless'}, 'takes 1 positional argument but 2'),
@@ -207,13 +208,18 @@ def test_bad_input_is_one_clear_sentence(knobs, told):
   assert str(error.value).startswith('--') and '\n' not in str(error.value)
 
 
-def test_the_flag_chooses_the_experiment():
+def test_the_flag_chooses_the_experiment(tmp_path):
   module = program_of_learning
   chosen = lambda *argv: shell.chosen(
     module.EXPERIMENT, module.INSTEAD, ['learning', *argv]
   )
   assert chosen('--init=model', '--seeds=0:2') is module.EXPERIMENT
-  for argv in (['--model=transformer'], ['--seeds=1', '--model', 'convnet']):
+  (tmp_path / 'flags.txt').write_text('# of a run\n--model=convnet\n')
+  for argv in (
+    ['--model=transformer'],
+    ['--seeds=1', '--model', 'convnet'],
+    [f'--flagfile={tmp_path / "flags.txt"}', '--seeds=3'],
+  ):
     assert chosen(*argv) is module.INSTEAD['model']
 
 
@@ -233,9 +239,8 @@ def test_a_notebook_has_the_numbers_of_a_shell(tmp_path, capsys):
     )
   captured = capsys.readouterr()
   assert exit_.value.code == 0, captured.err
-  assert 'replay worst' in captured.out and '--model=anybodys.fresh' in (
-    captured.out.replace('\n', ' ')
-  )
+  (flagfile,) = tmp_path.rglob('flags.txt')
+  assert '--model=anybodys.fresh\n' in flagfile.read_text()
   (page,) = tmp_path.rglob('report.html')
   assert page.read_text().count('<svg') == len(learning.PANELS)
   report = initlab.learning(
