@@ -70,6 +70,7 @@ TESTS = {
   'models/mimetic': ('tests/models/mimetic_test.py',),
   'models/coordinates': ('tests/models/coordinates_test.py',),
   'models/parametrization': ('tests/models/parametrization_test.py',),
+  'instruments/model_learning': ('tests/instruments/model_learning_test.py',),
 }
 
 _INITIALIZERS = (
@@ -721,8 +722,8 @@ _MINIBATCHES = (
   ),
   Fault(
     'examples in the same order, not the labels',
-    'return base.Batch(data.x[rows], data.y[rows])',
-    'return base.Batch(data.x[rows], data.y[:size])',
+    'return jax.tree.map(lambda x: x[rows], data)',
+    'return data._replace(x=data.x[rows], y=data.y[:size])',
   ),
   Fault(
     'the epoch that follows is the one before',
@@ -908,6 +909,34 @@ _MODELS_PARAMETRIZATION = (
   ),
 )
 
+_MODEL_LEARNING = (
+  Fault(
+    'all seeds draw their minibatches from the stream of the params',
+    "key = keys.stream(key, 'data')",
+    "key = keys.stream(key, 'init')",
+  ),
+  Fault(
+    'the test examples are those of validation',
+    "cut(places['test'][: config.test_size])",
+    "cut(places['valid'][: config.valid_size])",
+  ),
+  Fault(
+    'a scheme that is asked for some leaves draws the kernels',
+    "every = config.select == 'kernels'",
+    'every = True',
+  ),
+  Fault(
+    'the distance is from zero',
+    'jnp.subtract, network.params',
+    'jnp.add, network.params',
+  ),
+  Fault(
+    'the final error is the loss',
+    "'final_error': error",
+    "'final_error': loss",
+  ),
+)
+
 FAULTS: dict[str, tuple[Fault, ...]] = {
   'initializers': _INITIALIZERS,
   'kernels': _KERNELS,
@@ -933,4 +962,5 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
   'models/mimetic': _MODELS_MIMETIC,
   'models/coordinates': _MODELS_COORDINATES,
   'models/parametrization': _MODELS_PARAMETRIZATION,
+  'instruments/model_learning': _MODEL_LEARNING,
 }

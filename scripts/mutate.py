@@ -113,13 +113,15 @@ def try_fault(
 
 def table(verdicts: dict[tuple[str, faults.Fault], Verdict]) -> str:
   """Caught of planted, module by module, and what was not caught."""
-  lines = [f'{"module":24}{"caught":>8}{"planted":>9}']
-  for module in dict.fromkeys(module for module, _ in verdicts):
+  modules = dict.fromkeys(module for module, _ in verdicts)
+  size = max(map(len, ['initializers', *modules])) + 2
+  lines = [f'{"module":{size}}{"caught":>8}{"planted":>9}']
+  for module in modules:
     of = [v.caught for (name, _), v in verdicts.items() if name == module]
-    lines.append(f'{module:24}{sum(of):8}{len(of):9}')
+    lines.append(f'{module:{size}}{sum(of):8}{len(of):9}')
   caught = sum(verdict.caught for verdict in verdicts.values())
   share = f'{caught / len(verdicts):.1%}'
-  lines.append(f'{"all":24}{caught:8}{len(verdicts):9}  {share}')
+  lines.append(f'{"all":{size}}{caught:8}{len(verdicts):9}  {share}')
   for (module, fault), verdict in verdicts.items():
     if not verdict.caught:
       why = fault.unseen or 'no reason is known'

@@ -12,7 +12,7 @@ import pytest
 from experiments import learning as program_of_learning
 import initlab
 from initlab import base, keys, launch, own_data
-from initlab.engine import program
+from initlab.engine import program, study
 from initlab.experiment import present
 from initlab.instruments import model_learning as learning
 from initlab.launch import shell
@@ -206,6 +206,14 @@ def test_bad_input_is_one_clear_sentence(knobs, told):
     learning.load(learning.Config(**knobs), '')
   assert told in str(error.value)
   assert str(error.value).startswith('--') and '\n' not in str(error.value)
+
+
+def test_a_model_that_convolves_is_trained_seed_by_seed_on_a_cpu():
+  lanes = lambda model, backend: study._auto_lanes(
+    learning.EXPERIMENT, learning.Config(model=model), backend
+  )
+  assert lanes('convnet', 'cpu') == 1 < lanes('convnet', 'gpu')
+  assert lanes('anybodys:make', 'cpu') > 1
 
 
 def test_the_flag_chooses_the_experiment(tmp_path):
