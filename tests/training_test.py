@@ -59,10 +59,9 @@ def _started(name='sgd'):
 
 
 def _orders(count, size, steps, first=0):
-  """The rows that each of some steps takes."""
-  data = base.Batch(
-    jnp.arange(count, dtype=jnp.float32)[:, None], jnp.zeros(count, jnp.int32)
-  )
+  """The rows that each of some steps takes, of inputs and labels alike."""
+  numbers = jnp.arange(count)
+  data = base.Batch(numbers.astype(jnp.float32)[:, None], numbers)
   examples = minibatches.shuffled(keys.root(3), data, size)
 
   batch, turn = jax.jit(examples.batch), jax.jit(examples.turn)
@@ -71,7 +70,9 @@ def _orders(count, size, steps, first=0):
     if step == end:
       cursor = turn(cursor, step)
     end = examples.end(step)
-    found.append(batch(cursor, step).x[:, 0])
+    rows = batch(cursor, step)
+    np.testing.assert_array_equal(rows.x[:, 0], rows.y)
+    found.append(rows.y)
   return np.array(found)
 
 
