@@ -107,7 +107,7 @@ def run(config: Config, key: base.Key, data: None) -> Result:
   mean = jnp.mean(found**2, axis=1)
   return Result(
     singular_values=found,
-    variance=jnp.mean(found**4, axis=1) / mean**2 - 1,
+    variance=jnp.var(found**2, axis=1) / mean**2,
     largest=found[:, 0],
     isolated=jnp.mean(found < _LEAST * jnp.sqrt(mean)[:, None], axis=1),
     last_largest=found[-1, 0],

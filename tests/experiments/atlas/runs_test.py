@@ -218,3 +218,11 @@ def test_the_best_rate_is_the_vertex_of_a_parabola():
 def test_every_claim_holds_as_it_runs_by_default(module, tmp_path):
   outcomes = studies.run(module.EXPERIMENT, tmp_path)
   assert set(studies.holds(module.EXPERIMENT, outcomes).values()) == {True}
+
+def test_equal_singular_values_have_no_negative_variance():
+  """A difference of moments would be, by a rounding."""
+  config = jacobian_spectrum.Config(activation='identity', width=8, depth=3)
+  for seed in range(8):
+    key = keys.at(keys.root(0), seed)
+    variance = jacobian_spectrum.run(config, key, None).variance
+    assert (np.asarray(variance) >= 0).all()
