@@ -14,6 +14,7 @@ import initlab
 from initlab import base, datasets
 from initlab.instruments import variance
 from initlab.launch.flags import define_flags, read_settings
+from initlab.models import verdict
 from tests.helpers import studies
 
 _TINY = {'dataset': 'xor', 'examples': 4, 'widths': (6, 5)}
@@ -197,7 +198,7 @@ def test_an_audit_names_the_leaf_that_departs():
   healthy.check()
   assert {each.leaf for each in broken.findings} == {'1'}
   assert 'too large' in broken.verdict
-  with pytest.raises(initlab.lab.verdicts.VerdictError, match='too large'):
+  with pytest.raises(verdict.VerdictError, match='too large'):
     broken.check()
   ratio = healthy.compare(broken).set_index(['kind', 'name', 'measure']).ratio
   np.testing.assert_allclose(ratio['leaf', '1', 'square'], 16, rtol=1e-5)

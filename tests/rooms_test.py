@@ -40,7 +40,7 @@ def _room(name):
   folder = rest.partition('.')[0]
   if package == 'experiments':
     return package
-  if name == 'initlab.lab':
+  if folder == 'lab':
     return 'launch'
   return folder if folder in _ROOMS else 'science'
 
