@@ -9,7 +9,7 @@ Paper:
 Run:
   python -m experiments.atlas.rate_transfer --width=64,512
 Takes:
-  Five minutes on two CPU cores (54 settings of 8 seeds).
+  Two minutes on two CPU cores (54 settings of 8 seeds).
 Expect:
   In muP the best rate of Adam stays within an octave; in standard
   parametrization it falls as the width grows.

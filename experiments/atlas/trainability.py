@@ -9,11 +9,11 @@ Paper:
 Run:
   python -m experiments.atlas.trainability --weight_variance=1,1.761,4
 Takes:
-  Five minutes on two CPU cores (36 settings of 16 seeds).
+  Six minutes on two CPU cores (36 settings of 16 seeds).
 Expect:
-  With biases of variance 0.05, tanh networks learn up to about 6 xi_c layers,
+  With biases of variance 0.05, tanh networks learn up to about 5 xi_c layers,
   in the ordered phase as in the chaotic one; near the critical weight variance
-  of 1.761 they learn at every depth.
+  of 1.761 up to 63 layers, and with 300 units and a rate of 0.001 up to 100.
 """
 
 from typing import NamedTuple

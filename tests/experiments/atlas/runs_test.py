@@ -207,7 +207,6 @@ def test_the_best_rate_is_the_vertex_of_a_parabola():
 @pytest.mark.parametrize(
   'module',
   [
-    coordinate_check,
     jacobian_spectrum,
     learning_time,
     log_normal,
