@@ -5,15 +5,19 @@
     x = x + branch * mlp(norm(x))           (of each block in turn)
     logits = norm(x) readout
 
-Blocks are pre-norm (RMSNorm), attention is causal, and no layer has a bias. All
-blocks' weights lie in one array a kind, with a leading axis of blocks, and
-`apply` scans over it: the program is as large for 100 blocks as for one.
+Blocks are pre-norm (RMSNorm) and attention is causal unless `stream` is told
+otherwise, and no layer has a bias. All blocks' weights lie in one array a kind,
+with a leading axis of blocks, and `stream` scans over it: the program is as
+large for 100 blocks as for one.
 
 References:
   Radford et al., 2019, GPT-2, section 2.3, for the placing of the norms.
   Zhang & Sennrich, 2019, RMSNorm. https://arxiv.org/abs/1910.07467
+  Xiong et al., 2020, of norms before and after the branch.
+  https://arxiv.org/abs/2002.04745
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -118,15 +122,41 @@ def init(
   return leaves.draw(key, declared(config), choice)
 
 
-def apply(
+def rms_norm(x: base.Array) -> base.Array:
+  """x / sqrt(mean of x^2 over the features + 1e-6)."""
+  square = jnp.mean(x**2, axis=-1, keepdims=True)
+  return x * jax.lax.rsqrt(square + _EPSILON)
+
+
+def apply(params: Any, tokens: base.Array, **options: Any) -> base.Array:
+  """The logits of the token that follows each token.
+
+  Args:
+    params: as `init` draws them.
+    tokens: `[B, T]` integers below the vocabulary, T at most `length`.
+    **options: those of `stream`.
+
+  Returns:
+    `[B, T, vocabulary]`.
+  """
+  x = stream(params, tokens, **options)
+  normalize = options.get('normalize', rms_norm)
+  return _scaled(normalize(x), params['norm']) @ params['readout']
+
+
+def stream(
   params: Any,
   tokens: base.Array,
   *,
   activation: base.Activation = jax.nn.gelu,
   attention_exponent: float = 0.5,
+  causal: bool = True,
   branch: float = 1.0,
+  skip: float = 1.0,
+  norm: str = 'pre',
+  normalize: Callable[[base.Array], base.Array] = rms_norm,
 ) -> base.Array:
-  """The logits of the token that follows each token.
+  """The residual stream after the last block.
 
   Args:
     params: as `init` draws them.
@@ -134,41 +164,55 @@ def apply(
     activation: of the MLPs.
     attention_exponent: query . key is divided by head_dim to this power: 1/2 as
       in the Transformer, 1 in the maximal update parametrization.
+    causal: whether a token attends to none that comes later.
     branch: what multiplies each residual branch: 1, or with the base depth over
       the depth CompleteP's.
+    skip: what multiplies the stream that a branch is added to; 0 for a network
+      without skip connections.
+    norm: 'pre', x + F(norm(x)), or 'post', norm(x + F(x)), after which the norm
+      in front of the readout does nothing more.
+    normalize: what a norm does before its scale: `rms_norm`, or a function in
+      its place, such as tanh(x / 2) of Dynamic Tanh (Zhu et al., 2025).
 
   Returns:
-    `[B, T, vocabulary]`.
+    `[B, T, width]`.
+
+  Raises:
+    UserError: norm is neither.
   """
+  pre = base.lookup({'pre': True, 'post': False}, 'norm', norm)
   x = params['embedding'][tokens] + params['position'][: tokens.shape[-1]][None]
 
+  def residual(x: base.Array, scale: base.Array, part: Any) -> base.Array:
+    if pre:
+      return skip * x + branch * part(_scaled(normalize(x), scale))
+    return _scaled(normalize(skip * x + branch * part(x)), scale)
+
   def block(x: base.Array, layer: Any) -> tuple[base.Array, None]:
-    x = x + branch * _attention(layer['attention'], x, attention_exponent)
-    return x + branch * _mlp(layer['mlp'], x, activation), None
+    attention, mlp = layer['attention'], layer['mlp']
+    attend = lambda x: _attention(attention, x, attention_exponent, causal)
+    x = residual(x, attention['norm'], attend)
+    forward = lambda x: activation(x @ mlp['up']) @ mlp['down']
+    return residual(x, mlp['norm'], forward), None
 
-  x, _ = jax.lax.scan(block, x, params['blocks'])
-  return _norm(x, params['norm']) @ params['readout']
+  return jax.lax.scan(block, x, params['blocks'])[0]
 
 
-def _attention(layer: Any, x: base.Array, exponent: float) -> base.Array:
-  x = _norm(x, layer['norm'])
+def _attention(
+  layer: Any, x: base.Array, exponent: float, causal: bool
+) -> base.Array:
   query, key, value = (
     jnp.einsum('btn,nhd->bthd', x, layer[name])
     for name in ('query', 'key', 'value')
   )
   logits = jnp.einsum('bthd,bshd->bhts', query, key)
   logits = logits / query.shape[-1] ** exponent
-  seen = jnp.tril(jnp.ones(logits.shape[-2:], bool))
-  weights = jax.nn.softmax(jnp.where(seen, logits, -jnp.inf))
-  mixed = jnp.einsum('bhts,bshd->bthd', weights, value)
+  if causal:
+    seen = jnp.tril(jnp.ones(logits.shape[-2:], bool))
+    logits = jnp.where(seen, logits, -jnp.inf)
+  mixed = jnp.einsum('bhts,bshd->bthd', jax.nn.softmax(logits), value)
   return jnp.einsum('bthd,hdn->btn', mixed, layer['out'])
 
 
-def _mlp(layer: Any, x: base.Array, activation: base.Activation) -> base.Array:
-  return activation(_norm(x, layer['norm']) @ layer['up']) @ layer['down']
-
-
-def _norm(x: base.Array, scale: base.Array) -> base.Array:
-  square = jnp.mean(x**2, axis=-1, keepdims=True)
-  scale = scale.reshape((1,) * (x.ndim - 1) + scale.shape)
-  return x * jax.lax.rsqrt(square + _EPSILON) * scale
+def _scaled(x: base.Array, scale: base.Array) -> base.Array:
+  return x * scale.reshape((1,) * (x.ndim - 1) + scale.shape)

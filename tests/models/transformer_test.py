@@ -25,14 +25,22 @@ def _norm(x, scale):
   return x / np.sqrt(np.mean(x**2) + 1e-6) * scale
 
 
-def _by_hand(params, tokens, exponent, branch):
-  """The logits of one sequence, position by position, in float64."""
+def _by_hand(
+  params, tokens, exponent, branch, post=False, skip=1.0, norm=_norm
+):
+  """The logits of one sequence, position by position, in float64.
+
+  Attention is causal with the norm in front of the branch, as by default, and
+  full with the norm after it.
+  """
   params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
   x = params['embedding'][tokens] + params['position'][: len(tokens)]
   for index in range(len(params['blocks']['mlp']['up'])):
     layer = jax.tree.map(lambda leaf, i=index: leaf[i], params['blocks'])
     attention, mlp = layer['attention'], layer['mlp']
-    normed = [_norm(each, attention['norm']) for each in x]
+    before = lambda each, scale: each if post else norm(each, scale)
+    after = lambda each, scale: norm(each, scale) if post else each
+    normed = [before(each, attention['norm']) for each in x]
     moved = np.zeros_like(x)
     for head in range(attention['query'].shape[1]):
       query, key, value = (
@@ -40,20 +48,22 @@ def _by_hand(params, tokens, exponent, branch):
         for name in ('query', 'key', 'value')
       )
       for t in range(len(tokens)):
+        seen = len(tokens) if post else t + 1
         scores = [
-          query[t] @ key[s] / len(key[s]) ** exponent for s in range(t + 1)
+          query[t] @ key[s] / len(key[s]) ** exponent for s in range(seen)
         ]
         weights = np.exp(scores) / np.sum(np.exp(scores))
-        mixed = sum(w * v for w, v in zip(weights, value[: t + 1], strict=True))
+        mixed = sum(w * v for w, v in zip(weights, value[:seen], strict=True))
         moved[t] += mixed @ attention['out'][head]
-    x = x + branch * moved
+    x = skip * x + branch * moved
     for t, each in enumerate(x):
-      hidden = _norm(each, mlp['norm']) @ mlp['up']
+      each = after(each, attention['norm'])
+      hidden = before(each, mlp['norm']) @ mlp['up']
       inner = np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3)
       hidden = 0.5 * hidden * (1 + np.tanh(inner))
-      x[t] = each + branch * hidden @ mlp['down']
+      x[t] = after(skip * each + branch * hidden @ mlp['down'], mlp['norm'])
   return (
-    np.stack([_norm(each, params['norm']) for each in x]) @ params['readout']
+    np.stack([norm(each, params['norm']) for each in x]) @ params['readout']
   )
 
 
@@ -67,6 +77,37 @@ def test_the_logits_are_those_of_plain_numpy(exponent, branch):
   # Two blocks are about ten sums of up to 32 products of order one: rounding of
   # a few dozen units of 6e-8.
   np.testing.assert_allclose(logits, hand, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('normalize', 'norm'),
+  [
+    (transformer.rms_norm, _norm),
+    (lambda x: jnp.tanh(x / 2), lambda x, scale: np.tanh(x / 2) * scale),
+  ],
+)
+def test_norms_after_the_branches_of_full_attention(normalize, norm):
+  params, tokens = _inputs()
+  logits = transformer.apply(
+    params,
+    tokens,
+    branch=0.5,
+    skip=0.8,
+    norm='post',
+    causal=False,
+    normalize=normalize,
+  )
+  hand = [
+    _by_hand(params, row, 0.5, 0.5, True, 0.8, norm)
+    for row in np.asarray(tokens)
+  ]
+  np.testing.assert_allclose(logits, hand, atol=1e-5)
+
+
+def test_a_place_of_the_norm_that_is_neither_is_refused():
+  params, tokens = _inputs()
+  with pytest.raises(base.UserError, match='pre, post'):
+    transformer.stream(params, tokens, norm='sandwich')
 
 
 def test_a_logit_depends_on_no_later_token():
