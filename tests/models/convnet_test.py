@@ -20,32 +20,99 @@ def _inputs():
   return params, jnp.float32(rng.standard_normal((2, 5, 4, 2)))
 
 
-def _convolved(x, kernel):
-  """One image, pixel by pixel."""
-  padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-  out = np.zeros((*x.shape[:2], kernel.shape[-1]))
-  for i, j in np.ndindex(*x.shape[:2]):
-    out[i, j] = np.tensordot(padded[i : i + 3, j : j + 3], kernel, axes=3)
+def _convolved(x, kernel, stride=1):
+  """Images, pixel by pixel; 'SAME' pads more at the end than at the start."""
+  side = kernel.shape[0]
+  rows, columns = (-(-size // stride) for size in x.shape[1:3])
+  pads = [
+    max((out - 1) * stride + side - size, 0)
+    for out, size in zip((rows, columns), x.shape[1:3], strict=True)
+  ]
+  around = [(0, 0), *((each // 2, each - each // 2) for each in pads), (0, 0)]
+  padded = np.pad(x, around)
+  out = np.zeros((len(x), rows, columns, kernel.shape[-1]))
+  for i, j in np.ndindex(rows, columns):
+    top, left = i * stride, j * stride
+    window = padded[:, top : top + side, left : left + side]
+    out[:, i, j] = np.tensordot(window, kernel, axes=3)
   return out
 
 
-def _by_hand(params, x):
+def _normalized(x, axes):
+  return (x - x.mean(axes)) / np.sqrt(x.var(axes) + 1e-5)
+
+
+def _by_hand(params, x, norm='none', branch=1.0, standardize=False):
+  """The logits, in float64."""
   params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
-  relu = lambda x: np.maximum(x, 0)
-  blocks = params['blocks']
-  x = _convolved(np.asarray(x, np.float64), params['stem'])
-  for alpha, first, second in zip(*map(blocks.get, blocks), strict=True):
-    branch = _convolved(relu(_convolved(relu(x), first)), second)
-    x = x + alpha * branch
+
+  def convolved(x, kernel, stride=1):
+    if standardize:
+      n_in = kernel[..., 0].size
+      centred = kernel - kernel.mean((0, 1, 2))
+      scale = np.sqrt(n_in * (centred**2).mean((0, 1, 2)) + 1e-5)
+      kernel = centred / scale
+    return _convolved(x, kernel, stride)
+
+  def read(x, variance=1.0):
+    h = np.maximum(x / (variance**0.5 if norm == 'expected' else 1), 0)
+    return _normalized(h, (0, 1, 2)) if norm == 'batch' else h
+
+  def end(h, layer, stride=1):
+    inner = read(convolved(h, layer['first'], stride))
+    return branch * layer['alpha'] * convolved(inner, layer['second'])
+
+  x, variance = convolved(np.asarray(x, np.float64), params['stem']), 1.0
+  for stage in ({'blocks': params['blocks']}, *params.get('stages', ())):
+    if 'down' in stage:
+      h, down = read(x, variance), stage['down']
+      x = convolved(h, down['shortcut'], 2) + end(h, down, 2)
+      variance = 1 + branch**2
+    for index in range(len(stage['blocks']['alpha'])):
+      layer = {name: leaf[index] for name, leaf in stage['blocks'].items()}
+      x = x + end(read(x, variance), layer)
+      variance += branch**2
   readout = params['readout']
-  return relu(x).mean(axis=(0, 1)) @ readout['kernel'] + readout['bias']
+  pooled = read(x, variance).mean(axis=(1, 2))
+  return pooled @ readout['kernel'] + readout['bias']
 
 
-def test_the_logits_are_those_of_plain_numpy():
+@pytest.mark.parametrize(
+  'options',
+  [
+    {},
+    {'norm': 'batch'},
+    {'norm': 'expected', 'branch': 0.5, 'standardize': True},
+  ],
+)
+def test_the_logits_are_those_of_plain_numpy(options):
   params, x = _inputs()
-  hand = [_by_hand(params, image) for image in x]
-  # Five sums of at most 36 products of order one.
-  np.testing.assert_allclose(convnet.apply(params, x), hand, atol=1e-5)
+  # Five sums of at most 36 products of order one; normalized ones are amplified
+  # where a channel is nearly constant.
+  np.testing.assert_allclose(
+    convnet.apply(params, x, **options),
+    _by_hand(params, x, **options),
+    atol=2e-5,
+  )
+
+
+def test_stages_begin_with_a_convolution_in_place_of_the_skip():
+  config = convnet.Config(channels=2, classes=3, width=2, blocks=1, stages=2)
+  params = convnet.init(keys.root(0), config)
+  _, x = _inputs()
+  options = {'norm': 'expected', 'branch': 0.7}
+  np.testing.assert_allclose(
+    convnet.apply(params, x, **options),
+    _by_hand(params, x, **options),
+    atol=1e-5,
+  )
+  assert params['stages'][0]['blocks']['first'].shape == (1, 3, 3, 4, 4)
+
+
+def test_an_unknown_norm_is_refused():
+  params, x = _inputs()
+  with pytest.raises(base.UserError, match='batch, expected'):
+    convnet.apply(params, x, norm='layer')
 
 
 def test_skipinit_is_a_shallow_network():
