@@ -20,11 +20,11 @@ import numpy as np
 
 from initlab import base, keys
 from initlab.models import (
-  measure,
   model as models,
   places,
   recognize,
   results,
+  snapshot,
 )
 
 
@@ -135,18 +135,12 @@ def audit(
   parts = models.take_apart(init, model, batch)
   functions = recognize.recognize(list(parts.plan.activations.values()))
   steepest = {number: each.steepest for number, each in functions.items()}
-  arrays = jax.tree.leaves(batch)
   root, down = keys.root(root_seed), keys.stream(keys.root(root_seed), 'down')
 
   def one(seed: base.Array):
-    params = jax.tree.leaves(init(keys.at(root, seed)))
-    is_real = list(zip(params, parts.floating, strict=True))
-    weights = [leaf for leaf, real in is_real if real]
-    rest = [None if real else leaf for leaf, real in is_real]
+    params = init(keys.at(root, seed))
     key = None if parts.scalar else keys.at(down, seed)
-    measured = measure.measure(
-      parts.plan, steepest, weights, [*rest, *arrays], parts.output, key
-    )
+    measured = snapshot.measured(parts, steepest, params, batch, key)
     return {
       'output': _of_output(measured.output),
       'stats': measured.stats,

@@ -255,11 +255,19 @@ class _Run:
       stats[signal.site] = stats.get(signal.site, {}) | found
     residual = self.plan.residuals.get(operation)
     if residual is not None:
-      stats[residual.number] = _residual(residual, operation, known)
+      units = self._units(residual)
+      stats[residual.number] = _residual(residual, operation, known, units)
     activation = self.plan.activations.get(operation)
     if activation is not None and activation.number in self.steepest:
       steepest = self.steepest[activation.number]
       stats[activation.number] = _activation(activation, known, steepest)
+
+  def _units(self, residual: Residual) -> tuple[int, ...]:
+    """Dimensions of a residual add that index units; () if that is unknown."""
+    for site in self.plan.sites.values():
+      if site.number in residual.sites and site.output == residual.shape:
+        return site.units
+    return ()
 
   def _scan(self, program, operation, operands, taken, stats) -> list[Any]:
     """A loop whose body is looked into."""
@@ -375,7 +383,10 @@ def _signal(
 
 
 def _residual(
-  residual: Residual, operation: Operation, known: _Values
+  residual: Residual,
+  operation: Operation,
+  known: _Values,
+  units: tuple[int, ...],
 ) -> dict[str, Any]:
   """Of a residual add's operands and its sum."""
   (output,) = operation.outputs
@@ -390,7 +401,15 @@ def _residual(
   }
   if len(residual.shape) == 3:
     found['token_cosine'] = moments.token_cosine(known.still(output))
+  for name, each in (('skip', skip), ('branch', branch)) if units else ():
+    found[f'{name}_offset'] = _offset(known.still(each), units)
   return found
+
+
+def _offset(x: jax.Array, units: tuple[int, ...]) -> Moments:
+  """The root mean square over units of the mean over all else."""
+  rest = tuple(axis for axis in range(x.ndim) if axis not in units)
+  return moments.size_of(jnp.mean(x.astype(jnp.float32), rest))
 
 
 def _activation(

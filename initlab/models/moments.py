@@ -72,6 +72,15 @@ def _part(x: jax.Array) -> float:
 
 
 @jax.jit
+def root_of(size: Moments) -> jax.Array:
+  """`Moments.rms` in single precision, inside of a program."""
+  low, high = _RANGE
+  root = jnp.sqrt(size.square)
+  root = jnp.where(size.square < low, jnp.sqrt(size.tiny) / _SCALE, root)
+  return jnp.where(size.square > high, jnp.sqrt(size.huge) * _SCALE, root)
+
+
+@jax.jit
 def unit(x: jax.Array, size: Moments) -> jax.Array:
   """An array over its root mean square, 0 if that is 0."""
   low, high = _RANGE

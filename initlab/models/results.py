@@ -143,6 +143,12 @@ def _measured_residual(found: Mapping[str, Any]) -> places.Measured:
     }
   if 'token_cosine' in found:
     measured['token_cosine'] = found['token_cosine']
+  for name in ('skip', 'branch'):
+    if f'{name}_offset' in found:
+      square = found[f'{name}_offset'].rms ** 2
+      variance = measured[f'{name}_square'] - square
+      measured[f'{name}_unit_square'] = square
+      measured[f'{name}_unit_variance'] = np.maximum(variance, 0.0)
   return measured
 
 
