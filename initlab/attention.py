@@ -191,6 +191,8 @@ class Block(NamedTuple):
   dropout: rate p, after each branch.
   norm: 'pre', 'post' or 'none'.
   skip, branch: a and b of a x + b F(x).
+  elementwise: a function in place of the layer norm, as tanh of Dynamic Tanh
+    (Zhu et al., 2025); None for the layer norm.
   """
 
   width: int
@@ -207,6 +209,14 @@ class Block(NamedTuple):
   norm: str = 'pre'
   skip: float = 1.0
   branch: float = 1.0
+  elementwise: functions.Named | None = None
+
+
+def normalize(signal: Signal, block: Block) -> Signal:
+  """What a norm of the block makes of the stream."""
+  if block.elementwise is None:
+    return layer_norm(signal)
+  return activate(signal, block.elementwise)
 
 
 def logit_variance(signal: Signal, block: Block) -> float:
@@ -263,19 +273,33 @@ def slopes(signal: Signal, block: Block) -> tuple[float, float]:
   return attention / kept, forward / kept
 
 
+class Branch(NamedTuple):
+  """One branch: the stream before it, what it reads, and their sum."""
+
+  before: Signal
+  inside: Signal
+  sum: Signal
+
+
+def branches(signal: Signal, layers: int, block: Block) -> list[Branch]:
+  """Attention and feed-forward of each block in turn, two a block."""
+  base.lookup({'pre': 0, 'post': 0, 'none': 0}, 'norm', block.norm)
+  found = []
+  for part in (attend, feed_forward) * layers:
+    inside = normalize(signal, block) if block.norm == 'pre' else signal
+    branch = dropout(part(inside, block), block.dropout)
+    total = add(signal, branch, block.skip, block.branch)
+    found.append(Branch(signal, inside, total))
+    signal = normalize(total, block) if block.norm == 'post' else total
+  return found
+
+
 def encoder(signal: Signal, layers: int, block: Block) -> list[Signal]:
   """The stream before the first block and after each, `layers + 1` of them."""
-  base.lookup({'pre': 0, 'post': 0, 'none': 0}, 'norm', block.norm)
-  path = [signal]
-  for _ in range(layers):
-    for part in (attend, feed_forward):
-      inside = layer_norm(signal) if block.norm == 'pre' else signal
-      branch = dropout(part(inside, block), block.dropout)
-      signal = add(signal, branch, block.skip, block.branch)
-      if block.norm == 'post':
-        signal = layer_norm(signal)
-    path.append(signal)
-  return path
+  last = lambda step: (
+    normalize(step.sum, block) if block.norm == 'post' else step.sum
+  )
+  return [signal, *map(last, branches(signal, layers, block)[1::2])]
 
 
 def deep_scale(
