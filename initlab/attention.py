@@ -227,7 +227,7 @@ def logit_variance(signal: Signal, block: Block) -> float:
   what all keys have in common drops out of the softmax.
   """
   scale = block.width**2 * block.query * block.key
-  return scale * signal.square * (signal.variance - signal.covariance)
+  return scale * signal.square * max(signal.variance - signal.covariance, 0.0)
 
 
 def attend(signal: Signal, block: Block) -> Signal:
@@ -244,7 +244,7 @@ def attend(signal: Signal, block: Block) -> Signal:
   own = values.variance - values.covariance
   found = [
     values.covariance + own * overlap(variance, block.tokens, r)
-    for r in (1.0, signal.cosine)
+    for r in (1.0, min(signal.cosine, 1.0))
   ]
   return linear(Signal(0.0, *found), block.width, block.output)
 

@@ -52,7 +52,8 @@ def _attended(gradient: Signal, inside: Signal, block: Block) -> Signal:
   """What attention makes of a gradient, by way of the values."""
   variance, others = attention.logit_variance(inside, block), block.tokens - 1
   own, other = (
-    attention.overlap(variance, block.tokens, r) for r in (1.0, inside.cosine)
+    attention.overlap(variance, block.tokens, r)
+    for r in (1.0, min(inside.cosine, 1.0))
   )
   g, h = gradient.variance, gradient.covariance
   mixed = Signal(

@@ -118,3 +118,22 @@ def test_even_attention_hands_every_token_the_mean_gradient():
   assert before.variance == pytest.approx(before.covariance)
   # The feed-forward layer halves the square, as a ReLU does.
   assert before.variance == pytest.approx(0.5 / _T, rel=1e-4)
+
+
+def test_tokens_that_are_all_alike_stay_so():
+  """Their cosine is above 1 by rounding, in either direction."""
+  block = _BLOCK._replace(skip=0.0, branch=1.0, norm='post')
+  path = attention.encoder(_START, 8, block)
+  downward = encoder_gradients.gradients(_START, 8, block)
+  assert path[-1].cosine == pytest.approx(1)
+  assert np.isfinite([each.variance for each in downward]).all()
+
+
+def test_attention_keeps_the_sum_of_the_gradients_of_all_tokens():
+  """Since its weights of a query sum to 1; T times the variance of the mean."""
+  block = _BLOCK._replace(
+    norm='none', skip=0.0, branch=1.0, activation='identity'
+  )
+  for each in encoder_gradients.gradients(_START, 3, block):
+    total = each.variance + (_T - 1) * each.covariance
+    assert total == pytest.approx(1)

@@ -63,7 +63,7 @@ def declared(config: Config) -> Any:
   n = config.width
   last = n * 2 ** (config.stages - 1)
   layout = {'in_axis': -2, 'out_axis': -1}
-  found = {
+  found: dict[str, Any] = {
     'stem': Leaf((3, 3, config.channels, n), 'lecun_normal', layout),
     'blocks': _stack(n, config.blocks),
     'readout': {
@@ -175,7 +175,7 @@ def apply(
     """Blocks after so many of their stage; and the variance after them."""
     last = first + len(layers['alpha'])
     variances = 1 + branch**2 * np.arange(first, last, dtype=np.float32)
-    x, _ = jax.lax.scan(block, x, (layers, variances))
+    x, _ = jax.lax.scan(block, x, (layers, jnp.asarray(variances)))
     return x, 1 + branch**2 * last
 
   x, variance = stack(convolve(images, params['stem']), params['blocks'], 0)
