@@ -10,15 +10,20 @@ from initlab.experiment import Chapter, Collection, program_of
 
 from . import (
   claims_spectra,
+  component_moments,
   coordinate_check,
   jacobian_spectrum,
   learning_time,
   log_normal,
+  norm_placing,
   phase_diagram,
+  rank_collapse,
   rate_transfer,
   rectifier_depth,
   residual_growth,
   residual_training,
+  signal_plots,
+  stream_growth,
   trainability,
 )
 
@@ -99,6 +104,14 @@ COLLECTION = Collection(
       'of the reciprocals of the widths.',
     ),
     Chapter(
+      signal_plots.EXPERIMENT,
+      'Brock, De & Smith 2021, figure 1: signal propagation plots',
+      full=('--width=64', '--blocks=16', '--stages=4', '--side=64'),
+      text='In residual networks with batch normalization the variance of the '
+      'channels grows in every block and is reset by every stage. Without it '
+      'the means of channels grow, which standardized kernels prevent.',
+    ),
+    Chapter(
       residual_growth.EXPERIMENT,
       'Zhang 2019, De & Smith 2020, Bachlechner 2020: residual networks',
       full=('--depth=100', '--seeds=0:64'),
@@ -127,6 +140,42 @@ COLLECTION = Collection(
       full=('--width=128,512,2048,8192', '--base_width=128'),
       text='The best learning rate of networks in muP does not depend on their '
       'width; in standard parametrization it falls as the width grows.',
+    ),
+    Chapter(
+      norm_placing.EXPERIMENT,
+      'Xiong 2020, figure 3: gradients with the norm before and after',
+      full=('--width=512', '--heads=8', '--blocks=6,12,24,48,96'),
+      text='In a transformer with norms after its branches the gradient of '
+      'the last layer is large at any depth; with norms in front of them it '
+      'falls as 1 / sqrt(L), and all layers have about the same.',
+    ),
+    Chapter(
+      rank_collapse.EXPERIMENT,
+      'Dong 2021 and Noci 2022, figure 1: tokens that become alike',
+      full=('--width=512', '--heads=8', '--blocks=6,12,24,48,96'),
+      text='Attention without skip connections makes all tokens alike, doubly '
+      'exponentially in the depth, and then gradients of queries and keys '
+      'vanish. Skips slow it down; branches times 1 / sqrt(L) stop it.',
+    ),
+    Chapter(
+      component_moments.EXPERIMENT,
+      'Kedia 2024: moments of every component of a transformer',
+      full=('--width=256', '--tokens=128', '--logits=0.25,1,4,16,64'),
+      text='Closed forms tell the variance of every component of a '
+      'transformer, and how alike its tokens are, at any depth.',
+    ),
+    Chapter(
+      stream_growth.EXPERIMENT,
+      'Sun 2025 and Alekseev 2026: how the stream and its Jacobian grow',
+      full=(
+        '--width=512',
+        '--heads=8',
+        '--blocks=128',
+        '--norm=layer,scaled,tanh,erf',
+      ),
+      text='With norms in front of the branches the variance of the stream '
+      'grows with the depth, and norms over sqrt(l) bound it. The Jacobian '
+      'grows as a power of the depth, and faster with tanh in place of norms.',
     ),
   ),
   full='at the size of the papers, for a GPU',

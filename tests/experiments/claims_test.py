@@ -16,7 +16,7 @@ import pytest
 from experiments.glorot2010 import runs, table_1
 from initlab import claims
 from initlab.experiment import Finding
-from tests.helpers import atlas, programs, synthetic, trainings
+from tests.helpers import atlas, deep, programs, synthetic, trainings
 from tests.helpers.synthetic import (
   always,
   change,
@@ -1248,7 +1248,109 @@ _ATLAS = {
   ),
 }
 
-CASES = _LECTURES | _PAPER | _FIGURES | _TABLE | _ATLAS
+_NONE, _PLAIN, _SCALED = ({'skips': x} for x in ('none', 'plain', 'scaled'))
+_BATCH, _EXPECTED, _STANDARDIZED = (
+  {'norm': x} for x in ('batch', 'expected', 'standardized')
+)
+
+_DEEP = {
+  'atlas 7, batch': Case(
+    deep.signals,
+    (
+      change('variance', _slanted, **_BATCH),
+      change('variance', lambda x: np.sort(x, axis=1), **_BATCH),
+    ),
+    (
+      only(**_EXPECTED),
+      synthetic.configured(blocks=18),
+      change('variance', _spread(0.5), **_BATCH),
+    ),
+  ),
+  'atlas 7, means': Case(
+    deep.signals,
+    (
+      change('mean_square', always(0.05), **_EXPECTED),
+      change('mean_square', _reversed, **_EXPECTED),
+      change('mean_square', always(0.1), **_STANDARDIZED),
+    ),
+    (only(**_EXPECTED), only(**_STANDARDIZED)),
+  ),
+  'atlas 7, variance': Case(
+    deep.signals,
+    (change('variance', _scaled(1.3), **_STANDARDIZED),),
+    (only(**_BATCH), change('variance', _spread(0.5), **_STANDARDIZED)),
+  ),
+  'atlas 10, last layer': Case(
+    deep.norm_placings,
+    (
+      _instead(deep.norm_placings, pre=-0.2),
+      _instead(deep.norm_placings, post=-0.3),
+    ),
+    (
+      only(norm='pre'),
+      only(blocks=6),
+      change('last_gradient', _spread(0.3), blocks=48),
+    ),
+  ),
+  'atlas 10, layers': Case(
+    deep.norm_placings,
+    (
+      change('first_gradient', _scaled(2.0), norm='post'),
+      change('first_gradient', _scaled(2.5), norm='pre'),
+    ),
+    (only(norm='pre'), only(blocks=12)),
+  ),
+  'atlas 10, rank collapse': Case(
+    deep.collapses,
+    (change('distance', always(0.5), **_NONE),),
+    (only(**_PLAIN),),
+  ),
+  'atlas 10, cosines': Case(
+    deep.collapses,
+    (
+      change('last_cosine', always(0.4), **_PLAIN),
+      change('last_cosine', _shifted(0.2), **_SCALED, blocks=24),
+    ),
+    (
+      only(**_PLAIN),
+      only(blocks=6),
+      change('last_cosine', _spread(0.5), **_SCALED),
+    ),
+  ),
+  'atlas 10, queries': Case(
+    deep.collapses,
+    (change('last_query_share', always(0.1), **_NONE),),
+    (only(**_NONE), only(**_SCALED)),
+  ),
+  'atlas 11, moments': Case(
+    deep.components,
+    (
+      change('mixed', _scaled(1.3), logits=16.0),
+      change('cosine', _shifted(0.1), logits=1.0),
+    ),
+    (change('hidden', _spread(0.3), logits=1.0),),
+  ),
+  'atlas 12, stream': Case(
+    deep.streams,
+    (
+      change('growth', always(2.0), norm='layer'),
+      change('growth', always(3.0), norm='scaled'),
+      change('last_variance', always(70.0), norm='scaled'),
+    ),
+    (only(norm='layer'), only(norm='scaled')),
+  ),
+  'atlas 12, Jacobian': Case(
+    deep.streams,
+    (
+      change('bend', always(2.0), norm='layer'),
+      change('bend', always(1.0), norm='tanh'),
+      change('bend', always(4.0), norm='tanh'),
+    ),
+    (only(norm='layer'), only(norm='tanh')),
+  ),
+}
+
+CASES = _LECTURES | _PAPER | _FIGURES | _TABLE | _ATLAS | _DEEP
 
 
 def _holds(name, outcomes):
