@@ -769,8 +769,8 @@ _MODELS_GEOMETRY = (
 _MODELS_ENTRIES = (
   Fault(
     'a leaf that is used twice is alone',
-    '    each: each for each in program.inputs if uses[each] == 1\n',
-    '    each: each for each in program.inputs\n',
+    'found = {each: start[each] for each in start if uses[each] == 1}',
+    'found = {each: start[each] for each in start}',
   ),
 )
 

@@ -20,6 +20,7 @@ from initlab.models.program import (
   Operand,
   Operation,
   Program,
+  split_scan,
   variables,
 )
 
@@ -43,24 +44,39 @@ class Scope(NamedTuple):
 _TURNS = ('reshape', 'transpose', 'squeeze', 'expand_dims', 'copy', 'rev')
 
 
-def alone(program: Program) -> dict[Operand, int]:
+def alone(
+  program: Program, given: dict[Operand, int] | None = None
+) -> dict[Operand, int]:
   """Variables that are an input, turned or folded, which nothing else uses.
+
+  Args:
+    program: it, and the bodies of the loops that it cuts its inputs for.
+    given: of a body, those of its inputs that are cuts of such variables.
 
   Returns:
     Variable -> the input of the program.
   """
-  uses = collections.Counter(
+  uses: collections.Counter[Operand] = collections.Counter(
     each for operation in program.flat() for each in variables(operation)
   )
   uses.update(each for each in program.outputs if isinstance(each, int))
-  found: dict[Operand, int] = {
-    each: each for each in program.inputs if uses[each] == 1
-  }
+  start: dict[Operand, int] = {each: each for each in program.inputs}
+  start = start if given is None else given
+  found = {each: start[each] for each in start if uses[each] == 1}
   for operation in program.flat():
     if operation.name in _TURNS and len(operation.inputs) == 1:
       (before,), (after,) = operation.inputs, operation.outputs
       if before in found and uses[after] == 1:
         found[after] = found[before]
+    elif operation.name == 'scan' and operation.bodies and given is None:
+      (body,) = operation.bodies
+      first = sum(split_scan(program, operation))
+      pairs = zip(body.inputs[first:], operation.inputs[first:], strict=True)
+      # What is turned before it is cut is not cut by its first axis.
+      cut: dict[Operand, int] = {
+        inner: found[each] for inner, each in pairs if found.get(each) == each
+      }
+      found |= alone(body, cut)
   return found
 
 

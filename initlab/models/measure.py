@@ -103,9 +103,15 @@ def measure(
   (backward, gradients), (found, stats, even) = jax.grad(
     forward, argnums=(0, 1), has_aux=True
   )(sinks(plan), list(leaves))
+  numbers = (number for number, each in enumerate(rest) if each is None)
+  layered = {
+    plan.whole[site.number]
+    for site in plan.sites.values()
+    if site.number in plan.whole and site.iterations
+  }
   own: list[dict[str, Any]] = [
-    moments.of_leaf(leaf, gradient)
-    for leaf, gradient in zip(leaves, gradients, strict=True)
+    moments.of_leaf(leaf, gradient, number in layered)
+    for number, leaf, gradient in zip(numbers, leaves, gradients, strict=True)
   ]
   return Measurement(found, stats, backward, gradients, own, even)
 

@@ -7,6 +7,7 @@ single numbers is done in double precision, when the program has run.
 """
 
 from collections.abc import Sequence
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -196,14 +197,15 @@ def zeros(shape: tuple[int, ...], mean: bool) -> Moments:
   return Moments(zero, zero, zero, zero if mean else None)
 
 
-@jax.jit
-def of_leaf(w: jax.Array, gradient: jax.Array) -> dict[str, Any]:
-  """Of a leaf of the params."""
+@functools.partial(jax.jit, static_argnums=2)
+def of_leaf(w: jax.Array, gradient: jax.Array, layered: bool) -> dict[str, Any]:
+  """Of a leaf of the params; moments of each of its rows if it is layered."""
+  rows = jax.vmap if layered else lambda function: function
   count = min(_SAMPLE, w.size)
   chosen = np.arange(count) * w.size // max(count, 1)
   return {
-    'spread': spread(w),
-    'gradient': size_of(gradient),
+    'spread': rows(spread)(w),
+    'gradient': rows(size_of)(gradient),
     'sample': w.ravel()[chosen].astype(jnp.float32),
   }
 

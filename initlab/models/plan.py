@@ -114,8 +114,8 @@ class Plan(NamedTuple):
   sites, signals, residuals: operation -> the place.
   activations: the last operation of one -> the activation.
   biases: number of a site -> numbers of leaves added to its output.
-  whole: number of a site outside of loops -> the leaf that is its weight, all
-    of it, and enters nothing else.
+  whole: number of a site -> the leaf that is its weight, all of it or, in a
+    loop, one row an iteration, and enters nothing else.
   roles: number of a leaf -> its role, see `places.Leaf`.
   opaque: what is not looked into, beside what the program says.
   """

@@ -198,6 +198,23 @@ def _token_cosine(residuals: Sequence[places.Residual], nan: np.ndarray):
   return nan
 
 
+def _measured_leaf(found: Mapping[str, Any]) -> dict[str, np.ndarray]:
+  """Of a leaf, of which each row may have been measured by itself."""
+  by_seed = lambda values: values.reshape(len(values), -1)
+  spread = jax.tree.map(by_seed, found['spread'])
+  mean = spread.mean.mean(1)
+  variance = np.mean(spread.variance + (spread.mean - mean[:, None]) ** 2, 1)
+  constant = spread.highest.max(1) == spread.lowest.min(1)
+  variance = np.where(constant, 0.0, variance)
+  return {
+    'mean': np.where(constant, spread.highest[:, 0], mean),
+    'variance': variance,
+    'largest': spread.largest.max(1),
+    'gradient': np.mean(by_seed(found['gradient'].rms) ** 2, 1) ** 0.5,
+    'square': variance + mean**2,
+  }
+
+
 class Namer:
   """Gives places the names that they have in a report."""
 
@@ -291,14 +308,7 @@ class Namer:
     ):
       own, sample = {}, None
       if floating:
-        spread, sample = measured[index]['spread'], measured[index]['sample']
-        own = {
-          'mean': spread.mean,
-          'variance': spread.variance,
-          'largest': spread.largest,
-          'gradient': measured[index]['gradient'].rms,
-          'square': spread.variance + spread.mean**2,
-        }
+        own, sample = _measured_leaf(measured[index]), measured[index]['sample']
       role = roles.get(index, 'unused') if floating else 'other'
       family = 'fixed' if sample is None else family_of(sample, own['variance'])
       found.append(

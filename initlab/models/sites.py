@@ -111,7 +111,7 @@ class _Analysis:
     leaves = {variable: leaf for leaf, variable in self.leaf_inputs.items()}
     alone = entries.alone(self.program)
     found = {}
-    for operation in self.program.flat():
+    for operation in programs.deep(self.program):
       site = self.sites.get(operation)
       if site is not None:
         variable = alone.get(operation.inputs[site.w])
