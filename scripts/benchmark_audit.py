@@ -1,9 +1,9 @@
 """What an audit costs beside the model's own gradient.
 
-For each model, one initialization: seconds to trace, lower and compile (CPU
-time of the process), seconds of a run (the median of repeats that alternate),
-and bytes that the compiled program holds beside its arguments. The ratios are
-what carries over to other machines.
+For each model, one initialization, the statistics of its leaves included:
+seconds to trace, lower and compile (CPU time of the process), seconds of a run
+(the median of repeats that alternate), and bytes that the compiled program
+holds beside its arguments. The ratios are what carries over to other machines.
 """
 
 import pathlib

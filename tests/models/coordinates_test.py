@@ -168,6 +168,12 @@ def _powers(exponents):
   )
 
 
+def test_changes_are_since_the_start():
+  outputs = jnp.array([1.0, 3.0, 4.0]).reshape(3, 1, 1) * jnp.ones((3, 2, 5))
+  sizes = coordinates._rms(outputs)
+  np.testing.assert_array_equal(sizes, [[1, 1], [2, 2], [3, 3]])
+
+
 def test_slopes_are_exponents():
   found = _powers([0.0, 0.5, -0.5])
   for slope in (found.start_slope, found.mean_slope):

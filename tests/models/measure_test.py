@@ -104,6 +104,20 @@ def test_the_slope_at_a_kink_is_the_author_s():
   assert measured.stats[activation.number]['dead'] == 1
 
 
+def test_the_skip_is_what_the_branch_is_computed_from():
+  init = architectures.draw(w=(8, 8))
+  model = lambda params, x: x + 0.1 * jnp.tanh(x @ params['w'])
+  x = architectures.examples(6, 8)
+  params = jax.jit(init)(keys.root(0))
+  found, run = compiled(init, model, (x,))
+  (residual,) = found.plan.residuals.values()
+  at = run(params, (x,)).stats[residual.number]
+  branch = np.asarray(model(params, x) - x)
+  # The branch is a difference of numbers near 1: it rounds by 2^-24 / 0.1.
+  assert at['skip'].rms == pytest.approx(rms(x), rel=1e-6)
+  assert at['branch'].rms == pytest.approx(rms(branch), rel=1e-5)
+
+
 def test_the_prediction_counts_what_padding_leaves_out():
   """Of 3 x 3 positions, 16/6 in each direction lie within 6, on average.
 
