@@ -218,6 +218,7 @@ def test_every_claim_holds_as_it_runs_by_default(module, tmp_path):
   outcomes = studies.run(module.EXPERIMENT, tmp_path)
   assert set(studies.holds(module.EXPERIMENT, outcomes).values()) == {True}
 
+
 def test_equal_singular_values_have_no_negative_variance():
   """A difference of moments would be, by a rounding."""
   config = jacobian_spectrum.Config(activation='identity', width=8, depth=3)
