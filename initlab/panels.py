@@ -43,9 +43,15 @@ class Panel:
 
 @dataclasses.dataclass(frozen=True)
 class Depth(Panel):
-  """A PerLayer measure against depth, with intervals and theory."""
+  """A PerLayer measure against depth, with intervals and theory.
+
+  over: the label of the axis of depth.
+  """
 
   kind: ClassVar[str] = 'depth'
+
+  _: dataclasses.KW_ONLY
+  over: str = 'layer (the last is the output)'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -161,9 +161,11 @@ def moments(outcomes):
 
 
 PANELS = (
-  panels.Depth('mixed', 'Mixtures of values', 'E s^2'),
-  panels.Depth('stream', 'The stream', 'E x^2'),
-  panels.Depth('cosine', 'How alike tokens are', 'cosine of two tokens'),
+  panels.Depth('mixed', 'Mixtures of values', 'E s^2', over='block'),
+  panels.Depth('stream', 'The stream', 'E x^2', over='block'),
+  panels.Depth(
+    'cosine', 'How alike tokens are', 'cosine of two tokens', over='block'
+  ),
 )
 EXPERIMENT = experiment.of_module(__name__, defaults={'seeds': '0:128'})
 

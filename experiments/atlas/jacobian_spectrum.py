@@ -164,9 +164,9 @@ def verdict(outcome):
 
 
 PANELS = (
-  panels.Depth('variance', 'Spread', 'variance of s^2', log=True),
-  panels.Depth('largest', 'Largest', 'largest s', log=True),
-  panels.Depth('isolated', 'Lost directions', 'share below 0.01'),
+  panels.Depth('variance', 'Spread', 'variance of s^2', log=True, over='layer'),
+  panels.Depth('largest', 'Largest', 'largest s', log=True, over='layer'),
+  panels.Depth('isolated', 'Lost directions', 'share below 0.01', over='layer'),
   panels.Histogram(
     'singular_values', 'Singular values after l layers', 's', log=True
   ),

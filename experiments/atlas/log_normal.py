@@ -184,8 +184,12 @@ def fourth_moment(outcomes):
 
 PANELS = (
   panels.Seeds('last_log_length', 'Length of the output', 'ln |h|^2'),
-  panels.Depth('log_length', 'Mean of ln |h|^2', 'mean of ln |h|^2'),
-  panels.Depth('scatter', 'Variance of ln |h|^2', 'variance of ln |h|^2'),
+  panels.Depth(
+    'log_length', 'Mean of ln |h|^2', 'mean of ln |h|^2', over='layer'
+  ),
+  panels.Depth(
+    'scatter', 'Variance of ln |h|^2', 'variance of ln |h|^2', over='layer'
+  ),
 )
 EXPERIMENT = experiment.of_module(__name__, defaults={'seeds': '0:2000'})
 

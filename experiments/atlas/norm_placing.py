@@ -145,7 +145,9 @@ def layers(outcomes):
 
 
 PANELS = (
-  panels.Depth('gradient', 'Gradients at the start', '|dC/dW_2|', log=True),
+  panels.Depth(
+    'gradient', 'Gradients at the start', '|dC/dW_2|', log=True, over='block'
+  ),
   panels.Sweep(
     'last_gradient', 'The last gradient', '|dC/dW_2|', knob='blocks', log=True
   ),

@@ -154,7 +154,7 @@ PANELS = (
   panels.Sweep(
     'last_correlation', 'Correlation after the last layer', 'c', **_SWEPT
   ),
-  panels.Depth('correlation', 'Correlation of two examples', 'c'),
+  panels.Depth('correlation', 'Correlation of two examples', 'c', over='layer'),
 )
 EXPERIMENT = experiment.of_module(
   __name__, claims=claims_phases.PHASES, defaults={'seeds': '0:128'}

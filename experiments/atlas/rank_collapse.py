@@ -121,15 +121,22 @@ def verdict(outcome):
 
 
 PANELS = (
-  panels.Depth('cosine', 'How alike tokens are', 'cosine of two tokens'),
   panels.Depth(
-    'distance', 'How they become alike', '1 - cosine, at least 1e-6', log=True
+    'cosine', 'How alike tokens are', 'cosine of two tokens', over='block'
+  ),
+  panels.Depth(
+    'distance',
+    'How they become alike',
+    '1 - cosine, at least 1e-6',
+    log=True,
+    over='block',
   ),
   panels.Depth(
     'query_share',
     'Gradients of queries',
     '|dC/dW_Q| / |dC/dW_V|',
     log=True,
+    over='block',
   ),
 )
 EXPERIMENT = experiment.of_module(

@@ -169,7 +169,10 @@ def identity(outcomes):
 
 PANELS = (
   panels.Depth(
-    'log_variance', 'Variance of the stream', 'log2 |x_l|^2/|x_0|^2'
+    'log_variance',
+    'Variance of the stream',
+    'log2 |x_l|^2/|x_0|^2',
+    over='block',
   ),
 )
 EXPERIMENT = experiment.of_module(__name__, defaults={'seeds': '0:16'})

@@ -166,10 +166,17 @@ def verdict(outcome):
 
 
 PANELS = (
-  panels.Depth('variance', 'Variance of channels', 'average variance'),
-  panels.Depth('mean_square', 'Means of channels', 'average squared mean'),
   panels.Depth(
-    'branch_variance', 'Variance of the branches', 'average variance'
+    'variance', 'Variance of channels', 'average variance', over='block'
+  ),
+  panels.Depth(
+    'mean_square', 'Means of channels', 'average squared mean', over='block'
+  ),
+  panels.Depth(
+    'branch_variance',
+    'Variance of the branches',
+    'average variance',
+    over='block',
   ),
 )
 EXPERIMENT = experiment.of_module(

@@ -152,9 +152,15 @@ def verdict(outcome):
 
 
 PANELS = (
-  panels.Depth('variance', 'Variance of the stream', 'E x_l^2', log=True),
   panels.Depth(
-    'jacobian', 'Jacobian of the blocks above', '|dx_L/dx_l|^2 / n', log=True
+    'variance', 'Variance of the stream', 'E x_l^2', log=True, over='block'
+  ),
+  panels.Depth(
+    'jacobian',
+    'Jacobian of the blocks above',
+    '|dx_L/dx_l|^2 / n',
+    log=True,
+    over='block',
   ),
 )
 EXPERIMENT = experiment.of_module(

@@ -39,7 +39,7 @@ def draw(panel: Depth, outcomes: Sequence[Outcome]) -> 'Figure':
   axes = picture.add_subplot()
   axes.set_title(panel.title, pad=20, parse_math=False)
   axes.set_ylabel(panel.label, parse_math=False)
-  axes.set_xlabel('layer (the last is the output)')
+  axes.set_xlabel(panel.over)
   deep = _scale_depth(axes, curves) > _POINTS
   _scale_measure(axes, curves, panel.log)
   for i, curve in enumerate(curves):

@@ -24,6 +24,16 @@ def test_a_figure_names_its_axes_settings_and_seeds(panel):
   assert 'mean of 32 seeds, 95% interval' in text
 
 
+def test_the_axis_of_depth_is_named_by_the_panel():
+  blocks = dataclasses.replace(PANELS[0], over='block')
+  for panel, label in (
+    (PANELS[0], 'the last is the output'),
+    (blocks, 'block'),
+  ):
+    (axes,) = figures.figure(panel, study('glorot')).axes
+    assert label in axes.get_xlabel()
+
+
 def test_theory_is_named_where_there_is_one():
   outcomes = study('glorot')
   assert '| theory' in words(figures.figure(PANELS[0], outcomes))
