@@ -200,7 +200,7 @@ class SchemesTest(parameterized.TestCase):
       if dtype != jnp.float32:
         testing.check_low_precision(w, dtype, law)
 
-  @parameterized.parameters(*initializers.SCHEMES)
+  @parameterized.parameters(*_WAYS)
   def test_casts_last(self, name: str):
     for dtype in _DTYPES:
       w = _draw(name, dtype=dtype)
@@ -223,7 +223,7 @@ class SchemesTest(parameterized.TestCase):
       jax.tree.map(lambda *w: jnp.stack(w), *alone),
     )
 
-  @parameterized.parameters(*initializers.SCHEMES)
+  @parameterized.parameters(*_WAYS)
   def test_raw_and_typed_keys_agree(self, name: str):
     initializer = initializers.SCHEMES[name].make()
     raw = initializer(jax.random.PRNGKey(5), (6, 4), jnp.float32)

@@ -88,6 +88,7 @@ def test_the_rows_are_those_of_the_command_line(report, tmp_path):
   assert one.equals(other) and 'gradient_std' in one
 
 
+@pytest.mark.slow
 def test_arrays_are_inputs_and_their_bytes_name_the_rows(report, tmp_path):
   """Those of a named set give its numbers, to the bit."""
   x, y = datasets.DATASETS['xor'].split('test', None, '')

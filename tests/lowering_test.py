@@ -16,8 +16,27 @@ _COMPILED = {
   if hasattr(module, 'EXPERIMENT') and module.EXPERIMENT.compiled
 } | {'learning --model': model_learning.EXPERIMENT}
 
+# One of each kind of program; the others are lowered with the slow tests.
+_KINDS = (
+  'variance',
+  'learning',
+  'learning --model',
+  'glorot2010.equations',
+  'lectures.saddle',
+  'atlas.norm_placing',
+  'atlas.coordinate_check',
+)
 
-@pytest.mark.parametrize('name', _COMPILED)
+
+def _names():
+  assert set(_KINDS) <= set(_COMPILED)
+  return [
+    name if name in _KINDS else pytest.param(name, marks=pytest.mark.slow)
+    for name in _COMPILED
+  ]
+
+
+@pytest.mark.parametrize('name', _names())
 def test_a_run_lowers_for_every_backend(name, tmp_path):
   """What one seed computes, from its key to a Result without a seed axis."""
   experiment = _COMPILED[name]

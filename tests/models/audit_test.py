@@ -58,6 +58,7 @@ def _layers(found, measure):
   return np.concatenate(columns, axis=1)
 
 
+@pytest.mark.slow
 def test_the_lab_s_own_network_has_the_variance_experiment_s_numbers():
   """Through 19 layers a few roundings of 2^-24 each: below 1e-5."""
   found, probed = _audit(), _probed()

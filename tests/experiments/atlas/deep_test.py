@@ -20,6 +20,7 @@ from initlab.models import transformer
 from tests.helpers import deep, studies
 
 
+@pytest.mark.slow
 def test_gradients_are_norms_of_the_blocks_own():
   config = dataclasses.replace(norm_placing.SMOKE, norm='post')
   key = keys.root(0)

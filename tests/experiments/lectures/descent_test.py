@@ -13,6 +13,7 @@ def outcomes(tmp_path_factory):
   return studies.run(descent.EXPERIMENT, out, '--steps=200')
 
 
+@pytest.mark.slow
 def test_every_claim_holds(outcomes):
   assert set(studies.holds(descent.EXPERIMENT, outcomes).values()) == {True}
 
