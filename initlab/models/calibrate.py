@@ -127,7 +127,8 @@ def equal_rates(
 ) -> redraw.Redrawn:
   """Unit variance of every unit, then equal rates of change of all layers.
 
-  `unit_variance`, then `between_layers`, as Krahenbuhl et al. do.
+  `unit_variance`, then `between_layers`, as Krahenbuhl et al. do. A kernel that
+  only the second leaves has unit variance.
 
   Args:
     model: from `uses.trace`; its output may be a loss.
@@ -144,7 +145,11 @@ def equal_rates(
     model, first.params, *batch, steps=steps, damping=damping, seed=seed
   )
   changed = {*first.drawn, *second.drawn}
-  left = {name: why for name, why in first.left.items() if name not in changed}
+  left = {
+    name: why
+    for name, why in (second.left | first.left).items()
+    if name not in changed
+  }
   drawn = tuple(use.name for use in model.uses if use.name in changed)
   return redraw.Redrawn(second.params, drawn, left)
 
@@ -181,7 +186,9 @@ def between_layers(
     seed: of the normal draws.
 
   Returns:
-    The params.
+    The params. Kernels are left, and named, as by `lsuv`; so is one that has no
+    rate because it is zero, or its gradient is, as of all kernels before a
+    readout that starts at zero.
 
   Raises:
     UserError: no kernel can be rescaled, or a knob is out of its range.
@@ -195,14 +202,18 @@ def between_layers(
     raise base.UserError(
       f'steps={steps}, damping={damping}: at least one step, damping in (0, 1]'
     )
-  left = rescaling.not_alone(model) | rescaling.biases_left(model)
+  down = jax.jit(jax.grad(_cost(model, keys.stream(keys.root(seed), 'down'))))
+  left = _without_rate(model, params, down(params, *batch))
+  left |= rescaling.not_alone(model) | rescaling.biases_left(model)
   kept = [use for use in model.uses if use.is_kernel and use.name not in left]
   if not kept:
-    raise base.UserError('no kernel can be rescaled')
-  cost = _cost(model, keys.stream(keys.root(seed), 'down'))
+    raise base.UserError(
+      'no kernel can be rescaled. '
+      + '; '.join(f'{name}: {left[name]}' for name in left)
+    )
 
   def step(_: int, params: Any) -> Any:
-    gradient = jax.tree.leaves(jax.grad(cost)(params, *batch))
+    gradient = jax.tree.leaves(down(params, *batch))
     arrays, form = jax.tree.flatten(params)
     rates = [
       jnp.log(_norms(use, gradient[use.number]))
@@ -255,6 +266,22 @@ def _cost(model: uses.Model, key: base.Key) -> Callable[..., base.Array]:
     return jnp.sum(output.astype(jnp.float32) * down)
 
   return cost
+
+
+def _without_rate(
+  model: uses.Model, params: Any, gradient: Any
+) -> dict[str, str]:
+  """Name of a kernel -> why the logarithm of its rate is not finite."""
+  arrays, slopes = jax.tree.leaves(params), jax.tree.leaves(gradient)
+  found = {}
+  for use in model.uses:
+    if use.is_kernel:
+      part = 'a layer of it' if use.layered else 'it'
+      if not _norms(use, arrays[use.number]).all():
+        found[use.name] = f'{part} is zero'
+      elif not _norms(use, slopes[use.number]).all():
+        found[use.name] = f'the gradient of {part} is zero'
+  return found
 
 
 def _norms(use: uses.Use, leaf: base.Array) -> base.Array:

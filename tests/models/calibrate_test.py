@@ -311,3 +311,33 @@ def test_layers_of_a_scan_have_rates_of_their_own():
   norm = lambda w: jnp.linalg.norm(w.reshape(3, -1), axis=1)
   rates = norm(gradient) / norm(found.params['stack'])
   np.testing.assert_allclose(rates / rates[0], 1, rtol=1e-4)
+
+
+def test_kernels_without_a_rate_are_left_and_the_others_are_not_lost():
+  """A branch that ends in zeros: it is zero, what leads to it has no slope."""
+
+  def apply(params, x):
+    x = x + jax.nn.relu(x @ params['up']) @ params['down']
+    return jax.nn.relu(x @ params['first']) @ params['last']
+
+  shapes = {'up': (4, 6), 'down': (6, 4), 'first': (4, 4), 'last': (4, 3)}
+  params = {name: _normal(*shape) for name, shape in shapes.items()}
+  params['down'] *= 0
+  x = _normal(5, 4)
+  model = uses.trace(apply, params, x)
+  found = calibrate.between_layers(model, params, x)
+  assert found.drawn == ('first', 'last')
+  assert found.left == {
+    'down': 'it is zero',
+    'up': 'the gradient of it is zero',
+  }
+  for name in shapes:
+    assert np.isfinite(found.params[name]).all()
+
+
+def test_a_model_that_ends_in_zeros_has_no_rates():
+  params, x = _mlp_params(), _normal(5, 6)
+  params[-1]['w'] *= 0
+  model = uses.trace(_mlp, params, x)
+  with pytest.raises(base.UserError, match='2/w: it is zero'):
+    calibrate.between_layers(model, params, x)
