@@ -87,10 +87,10 @@ def splits(function: Callable[[], Any]) -> dict[str, Pair]:
     function: `() -> (x, y)`, or `() -> {split: (x, y)}`.
 
   Raises:
-    UserError: it needs arguments or returns something else, a split is unknown,
-      arrays differ in length or in the size of an example, an input is not
-      finite, a label is not an integer from 0, or one pair has fewer than 6
-      examples.
+    UserError: it needs arguments or returns something else, a split is unknown
+      or there is none, arrays differ in length or in the size of an example, an
+      input is not finite, a label is not an integer from 0, or one pair has
+      fewer than 6 examples.
   """
   try:
     content = function()
@@ -103,6 +103,11 @@ def splits(function: Callable[[], Any]) -> dict[str, Pair]:
     found = {name: _checked(name, pair) for name, pair in content.items()}
   else:
     found = _held_out(label(function), _checked(label(function), content))
+  if not found:
+    raise base.UserError(
+      f'{label(function)} returns an empty dictionary, where its keys are some '
+      f'of {", ".join(SPLITS)}'
+    )
   for name in found:
     base.lookup(dict.fromkeys(SPLITS), 'split', name)
   sizes = {pair[0].shape[1] for pair in found.values()}

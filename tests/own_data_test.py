@@ -64,6 +64,7 @@ def test_arrays_are_copied():
     ((_X, _Y - 1), 'from 0'),
     ((_X[:5], _Y[:5]), '5 examples, of at least 6'),
     ({'holdout': (_X, _Y)}, "unknown split 'holdout'"),
+    ({}, 'some of train, valid, test'),
     ({'test': (_X, _Y), 'train': (_X[:, 0], _Y)}, '4 and 2|2 and 4'),
   ],
 )

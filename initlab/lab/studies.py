@@ -251,9 +251,10 @@ def learning(data: Any = None, **options: Any) -> Report:
     if 'dataset' in options:
       raise base.UserError('data and dataset are one knob: give one of them')
     mine = own_data.of_arrays(data)
-    tested = len(own_data.splits(mine).get('test', ((),))[0])
-    most = min(tested, learnings.Config.examples)
-    options = {'examples': most, **options, 'dataset': mine}
+    options = {**options, 'dataset': mine}
+    if test := own_data.splits(mine).get('test'):
+      most = min(len(test[0]), learnings.Config.examples)
+      options.setdefault('examples', most)
   return run(learnings.EXPERIMENT, **options)
 
 
