@@ -125,6 +125,12 @@ def test_arrays_are_learned(tmp_path):
   assert (report.outcomes[0].measured['final_error'] == 0).all()
 
 
+def test_learning_without_a_split_says_which_is_missing():
+  data = {'train': (np.eye(9), np.arange(9) % 2)}
+  with pytest.raises(base.UserError, match=r"no split '(valid|test)', only tr"):
+    initlab.learning(data=data, seeds=1)
+
+
 @pytest.mark.parametrize(
   ('knobs', 'message'),
   [
@@ -231,6 +237,9 @@ def test_a_report_calibrates_what_was_drawn():
   for old, now in zip(drawn.params, new.params, strict=True):
     ratio = now / old
     np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-5)
+  drawing = found.calibrate(drawn.params, lambda key, size: x)
+  for one, other in zip(new.params, drawing.params, strict=True):
+    np.testing.assert_array_equal(one, other)
 
 
 def test_a_coordinate_check_is_text_figure_page_and_frame(tmp_path):

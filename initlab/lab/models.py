@@ -12,6 +12,7 @@ from initlab.models import (
   calibrate as calibrations,
   coordinates as coordinate_checks,
   expected,
+  model as models,
   parametrization,
   redraw as redraws,
   uses,
@@ -102,8 +103,7 @@ class AuditReport:
 
     Args:
       params: of the model, such as those of a `redraw`.
-      batch: the tuple of the model's other arguments; what is not a tuple is
-        the only one.
+      batch: of the model, as `audit` takes it.
       method: 'lsuv' (each kernel's outputs have standard deviation 1),
         'unit_variance' (each unit's, with mean 0 where it has a bias),
         'between_layers' (all kernels change at the same relative rate) or
@@ -117,7 +117,7 @@ class AuditReport:
     Raises:
       UserError: there is no such method, or no kernel can be calibrated.
     """
-    batch = batch if isinstance(batch, tuple) else (batch,)
+    batch = models.batch_of(batch)
     with jax.default_matmul_precision('highest'):
       model = uses.trace(self._model, params, *batch)
       return calibrations.calibrate(model, params, *batch, method=method)
