@@ -168,10 +168,10 @@ def _report(
 
 def _flagfile(name: str, options: Options, program: Sequence[str]) -> str:
   """The flags that decide what is found, of one model, defaults included."""
-  flags = {
+  found = {
     field.name: str(getattr(options, field.name))
     for field in dataclasses.fields(options)
     if field.name not in PLACES_OF_FILES and not isinstance(field.default, bool)
   }
   versions = f'jax {jax.__version__}, on {jax.devices()[0].device_kind}'
-  return replay.text(program, flags | {'model': name}, versions)
+  return replay.text(program, found | {'model': name}, versions)

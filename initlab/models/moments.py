@@ -1,9 +1,9 @@
 """Moments of arrays of any size, of what goes up and of what comes down.
 
-Each is one pass over its array: a reduction of several sums at once, which
-compiles and runs faster than as many reductions; and traced once for all arrays
-of a shape. What is then left to do with
-single numbers is done in double precision, when the program has run.
+Each is one pass over its array, a reduction to several sums at once, which
+compiles and runs faster than as many reductions, and is traced once for all
+arrays of a shape. What remains to be done with single numbers is done in double
+precision, when the program has run.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def _squares(x: jax.Array) -> list[jax.Array]:
 
 
 def _part(x: jax.Array) -> float:
-  """What an entry of an array counts in a mean."""
+  """The weight of an entry in a mean over an array."""
   return 1 / max(x.size, 1)
 
 

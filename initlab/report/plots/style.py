@@ -175,7 +175,7 @@ def shown(picture: Any) -> Any:
 def svg(figure: 'Figure') -> str:
   """The figure as an SVG document, deterministic.
 
-  Paths are rounded to 1/100 point. The root has the attribute `data-series`,
+  Paths are cut to 1/100 point. The root has the attribute `data-series`,
   JSON of `pointer.series`, from which pages show values under the pointer.
   """
   nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
