@@ -31,7 +31,11 @@ def main() -> None:
     sys.exit(0 if name else 2)
   found = programs()
   if name == 'list':
-    if sys.argv[2:] == ['--json']:
+    rest = sys.argv[2:]
+    if rest not in ([], ['--json']):
+      print(f'initlab: error: list {" ".join(rest)}. {_USAGE}', file=sys.stderr)
+      sys.exit(1)
+    if rest:
       print(as_json.document('programs', {'programs': found}), end='')
       return
     size = max(map(len, found))

@@ -30,6 +30,14 @@ def test_list_names_every_program_with_its_first_line(monkeypatch, capsys):
   )
 
 
+def test_list_refuses_what_it_does_not_know(monkeypatch, capsys):
+  with pytest.raises(SystemExit, match='1'):
+    _run(monkeypatch, 'list', '--jsn')
+  printed = capsys.readouterr()
+  assert not printed.out
+  assert printed.err.startswith('initlab: error: list --jsn. usage:')
+
+
 def test_a_program_runs_as_its_module_does(monkeypatch):
   ran = []
   monkeypatch.setattr(
