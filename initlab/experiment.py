@@ -408,7 +408,7 @@ def present(
     for field in _marked(experiment.result, OPTIONAL)
     if not any(np.isfinite(each.measured[field]).any() for each in outcomes)
   }
-  kept = lambda measured: {k: x for k, x in measured.items() if k not in absent}
+  kept = lambda fields: {k: x for k, x in fields.items() if k not in absent}
   shown = experiment._replace(
     panels=tuple(
       each for each in experiment.panels if each.field not in absent
@@ -416,7 +416,8 @@ def present(
     compared=tuple(each for each in experiment.compared if each not in absent),
   )
   return shown, [
-    each._replace(measured=kept(each.measured)) for each in outcomes
+    each._replace(measured=kept(each.measured), axes=kept(each.axes))
+    for each in outcomes
   ]
 
 

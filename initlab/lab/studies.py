@@ -118,12 +118,17 @@ class Report:
       seeds that show half the difference.
 
     Raises:
-      UserError: the measure is none of a whole network, or none is given where
-        the experiment compares none.
+      UserError: the measure is none of a whole network, or not one of both
+        reports, or none is given where the experiment compares none.
     """
     import pandas as pd
 
-    names = [name for name, axes in self.outcomes[0].axes.items() if axes == ()]
+    theirs = self.outcomes if other is None else other.outcomes
+    names = [
+      name
+      for name, axes in self.outcomes[0].axes.items()
+      if axes == () and name in theirs[0].axes
+    ]
     field = field or next(iter(self.experiment.compared), '')
     base.lookup(dict.fromkeys(names), 'measure of a whole network', field)
     pairs = itertools.combinations(self.outcomes, 2)

@@ -119,6 +119,7 @@ def test_a_model_is_trained_from_its_own_initialization(tmp_path):
   shown, (outcome,) = present(learning.EXPERIMENT, [found])
   assert shown.compared == ('final_loss',)
   assert 'error' not in outcome.measured
+  assert 'final_error' not in outcome.axes
   assert 'test error' not in learning.verdict(outcome)[0]
 
 
