@@ -411,4 +411,6 @@ def _at(estimate: stats.Estimate, index: int) -> stats.Estimate:
 
 
 def _cell(slope: stats.Estimate) -> str:
+  if not np.isfinite(slope.low):  # of too few seeds for an interval
+    return f'{slope.value:+.2f}'
   return f'{slope.value:+.2f} [{slope.low:+.2f}, {slope.high:+.2f}]'

@@ -262,3 +262,11 @@ def test_a_transformer_passes_or_is_found_out(exponent, change, sites):
     np.testing.assert_array_less(np.abs(found.mean_slope.value), 0.1)
   if change(Rule('hidden')) == Rule('fixed'):
     assert found.mean_slope.low[found.sites.index('readout')] > 0.4
+
+
+def test_slopes_of_too_few_seeds_stand_without_an_interval():
+  rms = np.array([[[1.0], [2.0]]] * 2)  # 2 seeds, widths 4 and 8, one site
+  found = coordinates.Coordinates(
+    (4, 8), ('w',), (True,), rms, rms[:, :, None], np.zeros((2, 2, 2)), 0.1
+  )
+  assert str(found).splitlines()[1].split() == ['w', '+1.00', '+1.00']
