@@ -52,7 +52,7 @@ from initlab.report import (
   tracking,
 )
 
-# What the status of every command means; a command has those that it can have.
+# Exit status -> what it means, for all commands together.
 STATUSES = {
   0: 'done',
   1: 'an error, in one line on stderr',

@@ -3,8 +3,8 @@
 So hand-written functions are found like named ones. Operations belong together
 that depend on one variable, their source, and otherwise on numbers; what the
 operations outside take of them has to be a single variable, the result. Where
-they take more, as of a statistic beside the activation, the parts that one
-variable leaves are told apart. The source has to come from a site, perhaps
+they take more, as of a statistic beside the activation, each part that a single
+variable leaves is an activation. The source has to come from a site, perhaps
 normalized, cut or summed with others.
 """
 

@@ -137,13 +137,12 @@ def apply(
     images: `[B, H, W, channels]`.
     activation: f, elementwise.
     branch: what multiplies each residual branch, beside alpha.
-    norm: what a convolution reads. 'none': f(x). 'batch': f(x) less its mean
-      and over its deviation, of each channel in the batch. 'expected': f(x / q)
-      with q^2 = 1 + l branch^2 of the l-th block of a stage, the variance that
-      x has if f and the convolutions keep it: normalizer-free networks.
-    standardize: whether kernels are used less their mean and over their
-      deviation times sqrt(n_in), of each output (scaled weight
-      standardization).
+    norm: what a convolution reads. 'none': f(x). 'batch': (f(x) - mean) / std,
+      of each channel over the batch and its pixels. 'expected': f(x / q) with
+      q^2 = 1 + l branch^2 of the l-th block of a stage, the variance that x has
+      if f and the convolutions keep it: normalizer-free networks.
+    standardize: whether the kernel w of each output is used as (w - mean) /
+      (std sqrt(n_in)): scaled weight standardization.
 
   Returns:
     `[B, classes]`.

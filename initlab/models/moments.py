@@ -15,7 +15,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-# Entries of a leaf by which its distribution is told, at most; evenly spread.
+# How many entries of a leaf, evenly spaced, show its distribution.
 _SAMPLE = 256
 
 # How many numbers are added in one go: float32 rounds their sum by some 2^-20.

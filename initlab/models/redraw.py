@@ -238,7 +238,7 @@ def branch_factor(model: uses.Model) -> float:
 
 
 def why_not_scaled(use: Use) -> str:
-  """Why a site's output does not go with the leaf; '' if it does."""
+  """Why no output scales with the leaf alone; '' if one does."""
   reason = why_not_drawn(use)
   if not reason and len(use.kinds) > 1:
     return f'{len(use.kinds)} sites use slices of it'

@@ -58,7 +58,7 @@ def normalize(
     failed = _first_off(model, new, batch, targets, changes)
     if failed is None:
       break
-    left[failed] = 'its output does not go with it'
+    left[failed] = 'changing it does not bring its output to the target'
   scaled = [use.name for use in model.uses if use.is_kernel]
   if not set(scaled) & set(changes):
     raise base.UserError(
@@ -70,7 +70,7 @@ def normalize(
 
 
 def not_alone(model: uses.Model) -> dict[str, str]:
-  """Name of a kernel -> why its site's output does not go with it alone."""
+  """Name of a kernel -> why its site's output does not scale with it alone."""
   left = {}
   for use in model.uses:
     if {'matmul', 'convolution'} & set(use.kinds):

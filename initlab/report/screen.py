@@ -14,12 +14,12 @@ from initlab.experiment import MARKS, Claim, Experiment, Finding, Outcome
 from initlab.report import summary, tables, text as full
 
 _LINES = 42  # of a screen; a single long sentence may add to them
-_CLAIMS = 12  # lines of failing claims in full; more are told in short
+_CLAIMS = 12  # lines of failing claims in full; beyond it a line each
 _TABLE = 20  # lines of a table
 _ROWS = 12  # rows of a table
 
 _PLACES = ('page', 'rows', 'replay', 'curves', 'tracked')
-_MORE = '--verbose prints all; a replay with --seeds={} is of that seed alone'
+_MORE = '--verbose prints all; with --seeds={}, replay runs that seed only'
 
 
 def text(
@@ -93,7 +93,7 @@ def _line(
 def _fitting(verdicts: Sequence[list[list[str]]], room: int) -> str:
   """As many sentences of each setting as there is room for, at least one.
 
-  Where there is no room for one of each, only the first settings are told.
+  Where there is no room for one of each, only the first settings are shown.
   """
   count = max(map(len, verdicts))
   while count > 2 and _size(verdicts, count) > room:

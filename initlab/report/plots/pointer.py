@@ -70,7 +70,7 @@ def _placed(
 
   Args:
     where: `[N, 2]` in the units of the axes.
-    rows: `[N, ...]` what is told there.
+    rows: `[N, ...]` the numbers there.
   """
   points = 72 / figure.dpi
   places = axes.transData.transform(where) * points
