@@ -307,7 +307,7 @@ def run(
     )
     outcomes, tasks = study.run(experiment, chosen, options, progress.bar)
     experiment, outcomes = present(experiment, outcomes)
-    facts = publish.facts(experiment, tasks, options)
+    facts = publish.facts(tasks, options)
     rows = study.rows(tasks, options.seeds)
     flags = ''
     if replay.nameable(chosen):

@@ -96,11 +96,6 @@ class Coordinates:
     return stats.mean(self.start_slopes)
 
   @property
-  def moved_slope(self) -> stats.Estimate:
-    """`[T, sites]` slope of log2 rms(x_t - x_0) on log2 n, mean over seeds."""
-    return stats.mean(_slopes(self.widths, self.moved))
-
-  @property
   def mean_slope(self) -> stats.Estimate:
     """`mean_slopes`, `[sites]` mean over seeds."""
     return stats.mean(self.mean_slopes)

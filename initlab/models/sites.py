@@ -57,8 +57,8 @@ def analyse(program: Program, leaves: Sequence[int | None]) -> Plan:
     for leaf in leaves
   ]
   scope = entries.Scope(program, programs.makers(program), None, {})
-  outputs = analysis.walk(scope, origins, (), True)
-  return analysis.plan(outputs)
+  analysis.walk(scope, origins, (), True)
+  return analysis.plan()
 
 
 class _Analysis:
@@ -85,7 +85,7 @@ class _Analysis:
     """The number of a place, the same in every round."""
     return self.numbers.setdefault((kind, operation), len(self.numbers))
 
-  def plan(self, outputs: Sequence[Origin]) -> Plan:
+  def plan(self) -> Plan:
     """What was found."""
     for site in self.sites.values():
       for leaf in site.leaves:

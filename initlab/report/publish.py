@@ -47,12 +47,11 @@ def _place(
 
 
 def facts(
-  experiment: Experiment, tasks: Sequence[study.Task], options: study.Options
+  tasks: Sequence[study.Task], options: study.Options
 ) -> dict[str, str]:
   """How to repeat a run: command, seeds, devices, versions.
 
   Args:
-    experiment: the program that ran.
     tasks: from `study.run`.
     options: how it was run.
   """
@@ -91,7 +90,7 @@ def publish(
   """
   flags = replay.flagfile(experiment, tasks, options)
   place = _place(experiment, tasks, options, flags)
-  result = facts(experiment, tasks, options)
+  result = facts(tasks, options)
   result['rows'] = str(options.out / experiment.name)
   result['page'] = str(place / 'report.html')
   result['flags'] = str(place / replay.NAME)
