@@ -384,6 +384,7 @@ class Experiment(NamedTuple):
   predict: Callable[[Any, Any], dict[str, Any]] = lambda config, data: {}
   verdict: Callable[[Outcome], list[str]] = lambda outcome: []
   answer: Callable[[Outcome], dict[tuple[str, str], Any]] = lambda outcome: {}
+  tables: Callable[[Sequence[Outcome]], list[Any]] = lambda outcomes: []
   training: Training | None = None
   compared: tuple[str, ...] = ()
   tuned: tuple[str, str] | None = None
@@ -436,6 +437,7 @@ _OF_A_PAGE = {
   'predict': 'predict',
   'verdict': 'verdict',
   'answer': 'answer',
+  'tables': 'tables',
   'steps': 'steps',
   'PANELS': 'panels',
   'TRAINING': 'training',
@@ -448,8 +450,8 @@ def of_module(name: str, **fields: Any) -> Experiment:
   Args:
     name: `__name__` of the module, which defines `Config`, `Result` and either
       `run` or `TRAINING`, and may define `SMOKE`, `load`, `predict`, `verdict`,
-      `answer`, `steps`, `PANELS`, claims, and `SWEEP`: knob -> its default
-      values.
+      `answer`, `tables`, `steps`, `PANELS`, claims, and `SWEEP`: knob -> its
+      default values.
     **fields: further fields of `Experiment`, which take precedence.
   """
   module = sys.modules[name]

@@ -105,9 +105,10 @@ class Sweep(Panel):
 
 @dataclasses.dataclass(frozen=True)
 class Map(Panel):
-  """A PerNetwork measure by two knobs of numbers, as a heat map.
+  """A PerNetwork measure by knobs, as a heat map.
 
-  x, y: the knobs; the colour is the mean over seeds.
+  x, y: the knobs; the colour is the mean over seeds. Numbers have a scale;
+    words, and the joint values of several knobs, have cells of one size.
   line: `config -> number` by theory, in the unit of y and named like what it
     gives, drawn against x; None for none.
   multiples: of that number, one line each.
@@ -117,8 +118,8 @@ class Map(Panel):
   most: ClassVar[float] = math.inf
 
   _: dataclasses.KW_ONLY
-  x: str
-  y: str
+  x: str | tuple[str, ...]
+  y: str | tuple[str, ...]
   line: Callable[[Any], float] | None = None
   multiples: tuple[float, ...] = (1.0,)
 

@@ -15,6 +15,7 @@ from . import (
   jacobian_spectrum,
   learning_time,
   log_normal,
+  map_chapter,
   norm_placing,
   phase_diagram,
   rank_collapse,
@@ -31,7 +32,9 @@ COLLECTION = Collection(
   name='atlas',
   program=program_of(__name__),
   doc=__doc__,
+  tables=map_chapter.tables,
   chapters=(
+    map_chapter.CHAPTER,
     Chapter(
       phase_diagram.EXPERIMENT,
       'Poole 2016 and Schoenholz 2017, figures 1 and 2: the phase diagram',

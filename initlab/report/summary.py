@@ -66,8 +66,13 @@ def csv(outcomes: Sequence[Outcome]) -> str:
 def contents(
   experiment: Experiment, outcomes: Sequence[Outcome]
 ) -> list[tables.Table]:
-  """The tables of a run: the answer, comparison, networks, then layers."""
-  found = _answered(experiment, outcomes)
+  """The tables of a run: the answer, comparison, networks, then layers.
+
+  Where there are tables of all settings together, ratios to the first are left
+  out.
+  """
+  joint = experiment.tables(outcomes)
+  found = joint + _answered(experiment, outcomes)
   found += _tuned(experiment, outcomes)
   found += [
     table
@@ -75,18 +80,22 @@ def contents(
     for table in comparison.all_tables(field, outcomes)
   ]
   ends = [_end(each) for each in outcomes]
-  found += [_ratios(ends), _networks(ends), *map(_layers, ends)]
+  found += [] if joint else [_ratios(ends)]
+  found += [_networks(ends), *map(_layers, ends)]
   return [table for table in found if table.index.cells and table.columns]
 
 
 def answers(
   experiment: Experiment, outcomes: Sequence[Outcome]
 ) -> list[tables.Table]:
-  """The table that answers the question, a row a setting.
+  """The tables that answer the question.
 
-  That of `experiment.answer`; or else of the compared errors, of tuned ones
-  with that of the choice before it; or else the first of `contents`.
+  Those of `experiment.tables`; or else one with a row a setting, that of
+  `experiment.answer`; or else of the compared errors, of tuned ones with that
+  of the choice before it; or else the first of `contents`.
   """
+  if joint := experiment.tables(outcomes):
+    return joint
   found = _answered(experiment, outcomes)
   found = found or _tuned(experiment, outcomes)[:2]
   if experiment.compared and not found:

@@ -20,6 +20,7 @@ from tests.helpers import atlas, deep, programs, synthetic, trainings
 from tests.helpers.synthetic import (
   always,
   change,
+  configured,
   expect,
   first_seeds,
   of_seed,
@@ -1202,6 +1203,28 @@ _ATLAS = {
       only(width=64),
       change('moved', _spread(1.0), width=1024, **_MUP),
     ),
+  ),
+  'map, rectifiers': Case(
+    atlas.schemes,
+    (
+      _instead(atlas.schemes, he=0.8),
+      change('signal_kept', np.ones_like, activation='relu', gain=1.0),
+      change('cost', _scaled(1.1), activation='relu', gain=1.4142),
+    ),
+    (only(activation='tanh'), configured(depth=20)),
+  ),
+  'map, tanh': Case(
+    atlas.schemes,
+    (
+      _instead(atlas.schemes, orthogonal=2.2),
+      change('cost', _scaled(0.5), init='lecun_uniform'),
+    ),
+    (only(init='orthogonal'), configured(depth=20)),
+  ),
+  'map, selu': Case(
+    atlas.schemes,
+    (_instead(atlas.schemes, selu=0.5), _instead(atlas.schemes, selu=1.5)),
+    (only(activation='tanh'), configured(depth=20)),
   ),
   'atlas 9, transfer': Case(
     atlas.transfers,

@@ -175,3 +175,25 @@ def transfers(mup=0.0, standard=-2.5):
     measured = {'cost': np.exp(0.1 * (power - best) ** 2)}
     found.append(outcome('atlas.rate_transfer', knobs, measured))
   return found
+
+
+def schemes(he=0.95, orthogonal=1.0, selu=1.0):
+  """Deep networks that keep the signal, and learn, as the papers say."""
+  kept = {
+    ('relu', 'lecun_normal', 1.4142): (he**49, 2.2),
+    ('relu', 'lecun_normal', 1.0): (0.67**49, 2.3),
+    ('tanh', 'orthogonal', 1.0): (0.5, orthogonal),
+    ('tanh', 'lecun_uniform', 0.57735): (1e-12, 2.3),
+    ('selu', 'lecun_normal', 1.0): (selu, 1.5),
+  }
+  found = []
+  for (activation, init, gain), (signal, loss) in kept.items():
+    knobs = {'activation': activation, 'init': init, 'gain': gain}
+    measured = {
+      'signal_kept': noisy(signal),
+      'gradient_kept': noisy(signal),
+      'cost': noisy(loss, 0.005),
+      'diverged': np.zeros(16),
+    }
+    found.append(outcome('atlas.schemes', knobs, measured))
+  return found

@@ -1,13 +1,13 @@
-"""PerNetwork measures by two knobs, as a heat map with the lines of theory."""
+"""PerNetwork measures by knobs, as heat maps with the lines of theory."""
 
 from collections.abc import Sequence
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from initlab import stats
-from initlab.experiment import Outcome, in_words
+from initlab.experiment import Outcome, in_words, written
 from initlab.panels import Map
 from initlab.report.plots import style, sweep
 
@@ -17,10 +17,35 @@ if TYPE_CHECKING:
 _POINTS = 257  # of a line
 
 
+class _Axis(NamedTuple):
+  """One axis of a map.
+
+  names: of its knobs.
+  values: their values, ascending numbers or words in the order of the run.
+  edges: `[N + 1]` the ends of the cells.
+  words: whether the values are words.
+  """
+
+  names: tuple[str, ...]
+  values: list[Any]
+  edges: np.ndarray
+  words: bool
+
+  @property
+  def label(self) -> str:
+    """The names of the knobs in words."""
+    return ', '.join(map(in_words, self.names))
+
+  def place(self, config: Any) -> int:
+    """The index of a setting's cell."""
+    return self.values.index(_value(config, self.names))
+
+
 def caption(panel: Map, outcomes: Sequence[Outcome]) -> str:
   """The caption of a figure."""
+  x, y = (_axis(knob, outcomes) for knob in (panel.x, panel.y))
   text = (
-    f'{panel.title}, by {in_words(panel.x)} and {in_words(panel.y)}. Colour: '
+    f'{panel.title}, by {x.label} and {y.label}. Colour: '
     f'{style.caption_seeds(panel, outcomes)}.'
   ).replace(', 95% interval', '')
   if panel.line:
@@ -30,65 +55,94 @@ def caption(panel: Map, outcomes: Sequence[Outcome]) -> str:
 
 
 def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
-  """Draws the mean over seeds by two knobs, a map for each of the others.
+  """Draws the mean over seeds by knobs, a map for each value of the others.
 
   Args:
-    panel: whose field is `[S]`, and whose `x` and `y` are knobs of numbers.
+    panel: whose field is `[S]`.
     outcomes: the settings, at least one; cells that are not among them, and
       those without a finite seed, are blank.
   """
   from matplotlib.figure import Figure
 
-  knobs = sweep.varying(outcomes, {panel.x, panel.y})
+  x, y = (_axis(knob, outcomes) for knob in (panel.x, panel.y))
+  knobs = sweep.varying(outcomes, {*x.names, *y.names})
   groups: dict[str, list[Outcome]] = {}
   for each in outcomes:
     groups.setdefault(sweep.labelled(each.config, knobs), []).append(each)
   cells = [_cells(panel, group) for group in groups.values()]
   drawn = np.concatenate([values.ravel() for _, _, values in cells])
-  drawn = drawn[np.isfinite(drawn)]
+  drawn = drawn[np.isfinite(drawn) & ((drawn > 0) | (not panel.log))]
   ends = {'vmin': drawn.min(), 'vmax': drawn.max()} if drawn.size else {}
-  size = style.WIDTH, 0.5 + 3 * len(groups)
+  rows = max(len(y.values) for _, y, _ in cells)
+  height = max(3.0, 1.6 + 0.19 * rows) if y.words else 3.0
+  size = style.WIDTH, 0.5 + height * len(groups)
   picture = Figure(figsize=size, layout='constrained')
   grid = picture.subplots(len(groups), squeeze=False)[:, 0]
   for axes, label, each in zip(grid, groups, cells, strict=True):
     x, y, values = each
-    edges = _edges(x), _edges(y)
+    edges = x.edges, y.edges
     norm = 'log' if panel.log else None
     mesh = axes.pcolormesh(*edges, values, cmap='viridis', norm=norm, **ends)
     title = ', '.join(filter(None, [panel.title, label]))
     axes.set_title(title, pad=24, parse_math=False)
-    axes.set_xlabel(in_words(panel.x))
-    axes.set_ylabel(in_words(panel.y))
-    axes.set_yticks(y)
+    axes.set_xlabel(x.label)
+    axes.set_ylabel(y.label)
+    _ticks(axes, x, y)
     bar = picture.colorbar(mesh, ax=axes)
     bar.set_label(panel.label, parse_math=False)
     bar.outline.set_visible(False)
     if panel.line:
-      _draw_lines(axes, panel, groups[label][0].config, x, edges[1])
+      _draw_lines(axes, panel, groups[label][0].config, x.values, edges[1])
   return picture
 
 
 def _cells(
   panel: Map, outcomes: Sequence[Outcome]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Values of the knobs, and the mean at each, `[y, x]`."""
-  x, y = (
-    np.unique([float(getattr(each.config, knob)) for each in outcomes])
-    for knob in (panel.x, panel.y)
-  )
-  values = np.full((len(y), len(x)), np.nan)
+) -> tuple[_Axis, _Axis, np.ndarray]:
+  """The axes, and the mean at each cell, `[y, x]`."""
+  x, y = (_axis(knob, outcomes) for knob in (panel.x, panel.y))
+  values = np.full((len(y.values), len(x.values)), np.nan)
   for each in outcomes:
-    column = np.searchsorted(x, getattr(each.config, panel.x))
-    row = np.searchsorted(y, getattr(each.config, panel.y))
-    values[row, column] = stats.average(each, panel.field).value
+    mean = stats.average(each, panel.field).value
+    values[y.place(each.config), x.place(each.config)] = mean
   return x, y, values
 
 
+def _axis(knob: str | tuple[str, ...], outcomes: Sequence[Outcome]) -> _Axis:
+  """The values of a knob, or of several together."""
+  names = (knob,) if isinstance(knob, str) else knob
+  values = [_value(each.config, names) for each in outcomes]
+  values = list(dict.fromkeys(values))
+  if all(isinstance(each, int | float) for each in values):
+    values = sorted(map(float, values))
+    return _Axis(names, values, _edges(np.array(values)), words=False)
+  return _Axis(names, values, np.arange(len(values) + 1) - 0.5, words=True)
+
+
+def _value(config: Any, names: tuple[str, ...]) -> Any:
+  """The value of the knobs: a number, or words."""
+  values = [getattr(config, name) for name in names]
+  if len(values) == 1 and isinstance(values[0], int | float):
+    return values[0]
+  return ' '.join(map(written, values))
+
+
+def _ticks(axes: Any, x: _Axis, y: _Axis) -> None:
+  """Every value of y, and every word of x."""
+  if x.words:
+    axes.set_xticks(range(len(x.values)), x.values, rotation=45, ha='right')
+  if y.words:
+    axes.set_yticks(range(len(y.values)), y.values)
+    axes.set_ylim(y.edges[-1], y.edges[0])  # the first is at the top
+  else:
+    axes.set_yticks(y.values)
+
+
 def _draw_lines(
-  axes: Any, panel: Map, config: Any, x: np.ndarray, rows: np.ndarray
+  axes: Any, panel: Map, config: Any, x: Sequence[float], rows: np.ndarray
 ) -> None:
   """The multiples of what theory says, cut off where the map ends."""
-  assert panel.line
+  assert panel.line and isinstance(panel.x, str)
   across = np.linspace(x[0], x[-1], _POINTS)
   line = np.minimum(
     [

@@ -11,6 +11,14 @@ from tests.helpers.made_up import words
 
 
 @dataclasses.dataclass(frozen=True)
+class Words:
+  init: str = knob('zeros', 'a word')
+  gain: float = knob(1.0, 'joined to it')
+  activation: str = knob('tanh', 'the other axis')
+  depth: int = knob(1, 'a map each')
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
   gain: float = knob(1.0, 'the first axis')
   depth: int = knob(1, 'the second axis')
@@ -103,3 +111,46 @@ def test_a_third_knob_has_maps_of_its_own_in_the_same_colours():
     'What learns, rate 0.2',
   ]
   assert {axes.collections[0].get_clim() for axes in maps} == {(0.1, 0.8)}
+
+
+def _cell(config, value):
+  return Outcome(config, str(config), np.arange(5), {'loss': value}, {})
+
+
+def test_words_have_cells_in_the_order_of_the_run_and_a_map_beside_another():
+  """Two schemes from above, two activations, two depths; one is not run."""
+  panel = panels.Map(
+    *('loss', 'Loss', 'loss'),
+    x='activation',
+    y=('init', 'gain'),
+    log=True,
+  )
+  value = 0.0
+  outcomes = []
+  for depth in (5, 50):
+    for init, gain in (('zeros', 1.0), ('he', 2.0)):
+      for activation in ('tanh', 'relu'):
+        value += 1.0
+        config = Words(init, gain, activation, depth)
+        outcomes.append(_cell(config, np.full(5, value)))
+  picture = figures.figure(panel, outcomes[:-1])
+  shallow, deep = picture.axes[:2]
+  assert [each.get_title(loc='left') for each in (shallow, deep)] == [
+    'Loss, depth 5',
+    'Loss, depth 50',
+  ]
+  assert [each.get_text() for each in shallow.get_yticklabels()] == [
+    'zeros 1.0',
+    'he 2.0',
+  ]
+  assert [each.get_text() for each in deep.get_xticklabels()] == [
+    'tanh',
+    'relu',
+  ]
+  (first,), (second,) = shallow.collections, deep.collections
+  np.testing.assert_array_equal(first.get_array(), [[1, 2], [3, 4]])
+  found = np.ma.filled(second.get_array(), np.nan)
+  np.testing.assert_array_equal(found, [[5, 6], [7, np.nan]])
+  # One scale for both, the first row at the top.
+  assert first.get_clim() == second.get_clim() == (1, 7)
+  assert shallow.get_ylim() == (1.5, -0.5)
