@@ -8,7 +8,7 @@ eigenvalue is known in closed form.
 
 References:
   Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6,
-  1994. Lanczos, J. Res. Natl. Bur. Stand. 45, 1950.
+  1994.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,7 @@ from jax import flatten_util
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import base
-
-STEPS = 30
+from initlab import base, lanczos
 
 
 def product(loss: Callable[[Any], base.Array], params: Any, vector: Any) -> Any:
@@ -40,14 +38,12 @@ def extremes(
   params: Any,
   key: base.Key,
   *,
-  steps: int = STEPS,
+  steps: int = lanczos.STEPS,
 ) -> base.Array:
-  """Smallest and largest eigenvalue by the Lanczos algorithm.
+  """Smallest and largest eigenvalue, as Ritz values, see `lanczos`.
 
-  Returns the extreme Ritz values of H on the span of v, H v, H^2 v, ..., v
-  random. They lie between the extreme eigenvalues of H, up to rounding, so a
-  negative one proves that H has a negative eigenvalue. Convergence is fastest
-  for well-separated eigenvalues.
+  They lie between the extreme eigenvalues of H, up to rounding, so a negative
+  one proves that H has a negative eigenvalue.
 
   Args:
     loss: `params -> []`, twice differentiable.
@@ -60,29 +56,12 @@ def extremes(
   """
   flat, restore = flatten_util.ravel_pytree(params)
   of_flat = lambda x: loss(restore(x))
-  steps = min(steps, flat.size)
-  draw = jax.random.normal(key, flat.shape, jnp.float32).astype(flat.dtype)
-
-  def step(carry: tuple, index: base.Array) -> tuple:
-    vectors, v = carry
-    vectors = vectors.at[index].set(v)
-    image = product(of_flat, flat, v)
-    alpha = image @ v
-    for _ in range(2):
-      image = image - (vectors @ image) @ vectors
-    beta = jnp.linalg.norm(image)
-    # In an exhausted Krylov space beta is rounding and decouples the rest.
-    v = image / jnp.maximum(beta, jnp.finfo(flat.dtype).tiny)
-    return (vectors, v), (alpha, beta)
-
-  start = (
-    jnp.zeros((steps, flat.size), flat.dtype),
-    draw / jnp.linalg.norm(draw),
+  values = lanczos.ritz(
+    lambda v: product(of_flat, flat, v),
+    lanczos.start(key, flat.size, flat.dtype),
+    steps=steps,
   )
-  _, (alpha, beta) = jax.lax.scan(step, start, jnp.arange(steps))
-  off = jnp.diag(beta[:-1], 1)
-  eigenvalues = jnp.linalg.eigvalsh(jnp.diag(alpha) + off + off.T)
-  return eigenvalues[jnp.array([0, -1])]
+  return values[jnp.array([0, -1])]
 
 
 def lowest_at_zeros(batch: base.Batch, classes: int, hidden: int) -> float:
