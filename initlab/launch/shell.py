@@ -16,6 +16,7 @@ import shutil
 import sys
 import types
 import typing
+from typing import Any
 import warnings
 
 from absl import flags
@@ -169,6 +170,7 @@ def _main(
   settings = read_settings(experiment, values)
   command = ['python', *experiment.program, *argv[1:]]
   if options.launcher != 'none' and not options.dry_run:
+    _check_exports(experiment, settings, options)
     print(_launched(experiment, values, options))
     return
   asked = options.of_study(shlex.join(command))
@@ -190,10 +192,7 @@ def _main(
     if worker := options.worker():
       _print_tally(worker, work(worker, progress.bar), options)
       return
-    if options.tensorboard:
-      publish.check_curves(experiment, settings)
-    if options.tracker != 'none':
-      tracking.library(options.tracker)
+    _check_exports(experiment, settings, options)
     outcomes, tasks = study.run(experiment, settings, asked, progress.bar)
     experiment, outcomes = present(experiment, outcomes)
     facts = publish.publish(experiment, outcomes, tasks, asked)
@@ -212,6 +211,20 @@ def _main(
     print(
       f'\na single seed has no interval; --seeds=0:{max(seed, 2)} runs more'
     )
+
+
+def _check_exports(
+  experiment: Experiment, settings: Sequence[Any], options: Options
+) -> None:
+  """Checks, before a run, that its report can be exported as the flags say.
+
+  Raises:
+    UserError: a package is not installed, or there are no learning curves.
+  """
+  if options.tensorboard:
+    publish.check_curves(experiment, settings)
+  if options.tracker != 'none':
+    tracking.library(options.tracker)
 
 
 def _collect(collection: Collection, argv: Sequence[str]) -> None:

@@ -106,9 +106,13 @@ def test_a_training_is_curves():
   assert 'final' not in logged[10]
 
 
-def test_without_the_package_one_line_says_so(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize('workers', [(), ('--launcher=local',)])
+def test_without_the_package_one_line_says_so(
+  workers, tmp_path, capsys, monkeypatch
+):
+  """Before a seed is computed, by workers, too."""
   monkeypatch.setitem(sys.modules, 'trackio', None)
-  assert _main(tmp_path, '--tracker=trackio') == 1
+  assert _main(tmp_path, '--tracker=trackio', *workers) == 1
   error = capsys.readouterr().err
   assert 'pip install initlab[trackio]' in error and error.count('\n') == 1
   assert not list(tmp_path.iterdir())
