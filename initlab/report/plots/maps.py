@@ -50,6 +50,9 @@ def caption(panel: Map, outcomes: Sequence[Outcome]) -> str:
   ).replace(', 95% interval', '')
   if panel.line:
     text += f' Lines: {_named(panel)}, by theory.'
+  means = [stats.average(each, panel.field).value for each in outcomes]
+  if panel.log and np.less_equal(means, 0).any():
+    text += ' Cells of 0 or less are blank.'
   lost = style.lost(panel, outcomes)
   return f'{text} {lost} and are left out.' if lost else text
 
@@ -59,8 +62,9 @@ def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
 
   Args:
     panel: whose field is `[S]`.
-    outcomes: the settings, at least one; cells that are not among them, and
-      those without a finite seed, are blank.
+    outcomes: the settings, at least one; cells that are not among them, those
+      without a finite seed and, of a logarithmic scale, those that are not
+      above 0 are blank.
   """
   from matplotlib.figure import Figure
 
@@ -71,8 +75,8 @@ def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
     groups.setdefault(sweep.labelled(each.config, knobs), []).append(each)
   cells = [_cells(panel, group) for group in groups.values()]
   drawn = np.concatenate([values.ravel() for _, _, values in cells])
-  drawn = drawn[np.isfinite(drawn) & ((drawn > 0) | (not panel.log))]
-  ends = {'vmin': drawn.min(), 'vmax': drawn.max()} if drawn.size else {}
+  drawn = drawn[np.isfinite(drawn)] if np.isfinite(drawn).any() else np.ones(1)
+  ends = {'vmin': drawn.min(), 'vmax': drawn.max()}
   rows = max(len(y.values) for _, y, _ in cells)
   height = max(3.0, 1.6 + 0.19 * rows) if y.words else 3.0
   size = style.WIDTH, 0.5 + height * len(groups)
@@ -105,7 +109,7 @@ def _cells(
   for each in outcomes:
     mean = stats.average(each, panel.field).value
     values[y.place(each.config), x.place(each.config)] = mean
-  return x, y, values
+  return x, y, np.where(values > 0, values, np.nan) if panel.log else values
 
 
 def _axis(knob: str | tuple[str, ...], outcomes: Sequence[Outcome]) -> _Axis:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from initlab import panels
 from initlab.experiment import Outcome, knob
@@ -100,6 +101,18 @@ def test_the_caption_says_what_is_drawn():
   text = figures.caption(PANEL, OUTCOMES)
   assert 'Lines: 4 and 8 times the depth scale, by theory' in text
   assert '5 seeds are not finite' in text
+
+
+@pytest.mark.parametrize('values', [(0.0, 0.5), (0.0, 0.0), (np.nan, np.nan)])
+def test_what_a_logarithmic_scale_has_no_colour_for_is_blank(values):
+  panel = dataclasses.replace(PANEL, log=True)
+  outcomes = [_outcome(gain, 10, x) for gain, x in enumerate(values, 1)]
+  (mesh,) = figures.figure(panel, outcomes).axes[0].collections
+  found = np.ma.filled(mesh.get_array().ravel(), np.nan)
+  expected = [x if x > 0 else np.nan for x in values]
+  np.testing.assert_array_equal(found, expected)
+  told = 'Cells of 0 or less are blank' in figures.caption(panel, outcomes)
+  assert told == (0.0 in values)
 
 
 def test_a_third_knob_has_maps_of_its_own_in_the_same_colours():
