@@ -55,6 +55,11 @@ class Audit:
   scalar: bool
   measured: places.Measured
 
+  @property
+  def measured_leaves(self) -> tuple[places.Leaf, ...]:
+    """The leaves with measures: those of real numbers, of one at least."""
+    return tuple(leaf for leaf in self.leaves if leaf.measured)
+
   def to_frame(self):
     """A tidy `pandas.DataFrame`, one row a seed, iteration and measure.
 

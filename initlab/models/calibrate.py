@@ -202,7 +202,8 @@ def between_layers(
     raise base.UserError(
       f'steps={steps}, damping={damping}: at least one step, damping in (0, 1]'
     )
-  down = jax.jit(jax.grad(_cost(model, keys.stream(keys.root(seed), 'down'))))
+  cost = _cost(model, keys.stream(keys.root(seed), 'down'))
+  down = jax.jit(jax.grad(cost, allow_int=True))
   left = _without_rate(model, params, down(params, *batch))
   left |= rescaling.not_alone(model) | rescaling.biases_left(model)
   kept = [use for use in model.uses if use.is_kernel and use.name not in left]

@@ -1,6 +1,7 @@
 """From what was measured of a model to the places of its audit."""
 
 from collections.abc import Mapping, Sequence
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -156,11 +157,11 @@ def _measured_activation(
   function: recognize.Function, found: Mapping[str, Any]
 ) -> places.Measured:
   into, out = found['input'], found['output']
-  variance = np.maximum(into.rms**2 - into.mean**2, 0.0)
-  predicted_mean, predicted_square = recognize.averages(
-    function, into.mean, variance
-  )
   with np.errstate(divide='ignore', invalid='ignore'):
+    variance = np.maximum(into.rms**2 - into.mean**2, 0.0)
+    predicted_mean, predicted_square = recognize.averages(
+      function, into.mean, variance
+    )
     growth = np.sqrt(found['slope_square'])
     growth = growth * into.rms / out.rms
     depth = np.log(10) / np.log(growth)
@@ -300,14 +301,14 @@ class Namer:
   def leaves(
     self, measured: Mapping[int, Mapping[str, Any]]
   ) -> tuple[places.Leaf, ...]:
-    """The params as they are reported; integers have no measures."""
+    """The params as they are reported; only real numbers have measures."""
     found = []
     roles = self.model.plan.roles
     for index, (name, shape, floating) in enumerate(
       zip(self.model.names, self.model.shapes, self.model.floating, strict=True)
     ):
       own, sample = {}, None
-      if floating:
+      if floating and math.prod(shape.shape):
         own, sample = _measured_leaf(measured[index]), measured[index]['sample']
       role = roles.get(index, 'unused') if floating else 'other'
       family = 'fixed' if sample is None else family_of(sample, own['variance'])

@@ -58,7 +58,7 @@ def symptoms(audit: Audit) -> tuple[Finding, ...]:
 
 def _nonfinite(audit: Audit) -> Iterable[Finding]:
   """Leaves that are not finite; else the first site whose output is not."""
-  for leaf in audit.leaves:
+  for leaf in audit.measured_leaves:
     bad = ~np.isfinite(leaf.measured['square'])
     if bad.any():
       yield Finding(
@@ -93,7 +93,7 @@ def _starved(audit: Audit) -> Iterable[Finding]:
   """Weights whose input is zero for all of the batch, whatever the seed."""
   zero = [
     leaf.name
-    for leaf in audit.leaves
+    for leaf in audit.measured_leaves
     if leaf.role in ('scale', 'weight') and not leaf.measured['square'].any()
   ]
   blamed: dict[str, list[str]] = {}
@@ -213,7 +213,7 @@ def _leaf_of(audit: Audit, site: str) -> str:
 
 def _spike(audit: Audit) -> Iterable[Finding]:
   """Leaves of which one entry is more than half: a matrix of rank one."""
-  for leaf in audit.leaves:
+  for leaf in audit.measured_leaves:
     size = math.prod(leaf.shape)
     square = leaf.measured['square']
     if leaf.role != 'weight' or size < 16 or not square.any():
@@ -233,7 +233,9 @@ def _spike(audit: Audit) -> Iterable[Finding]:
 
 def _mean(audit: Audit) -> Iterable[Finding]:
   """Weights whose mean alone does more than a recommended gain would."""
-  biased = {leaf.name for leaf in audit.leaves if leaf.measured['square'].any()}
+  biased = {
+    leaf.name for leaf in audit.measured_leaves if leaf.measured['square'].any()
+  }
   for site in audit.sites:
     if len(site.leaves) != 1 or site.bias in biased or site.kind == 'lookup':
       continue

@@ -55,10 +55,11 @@ def findings(
     signals. None if nothing is wrong.
 
   Raises:
-    UserError: a declared law cannot be understood, or matches no leaf.
+    UserError: a declared law cannot be understood, or matches no leaf of real
+      numbers.
   """
   laws = expected.matches(
-    expected.read(expect), tuple(leaf.name for leaf in audit.leaves)
+    expected.read(expect), tuple(leaf.name for leaf in audit.measured_leaves)
   )
   found = list(_of_declared(audit, laws))
   found += _of_own_law(audit, laws)

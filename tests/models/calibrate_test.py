@@ -323,6 +323,7 @@ def test_kernels_without_a_rate_are_left_and_the_others_are_not_lost():
   shapes = {'up': (4, 6), 'down': (6, 4), 'first': (4, 4), 'last': (4, 3)}
   params = {name: _normal(*shape) for name, shape in shapes.items()}
   params['down'] *= 0
+  params['count'] = jnp.arange(3)  # nothing is differentiated by it
   x = _normal(5, 4)
   model = uses.trace(apply, params, x)
   found = calibrate.between_layers(model, params, x)

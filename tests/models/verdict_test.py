@@ -3,6 +3,8 @@
 import dataclasses
 import fnmatch
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -276,6 +278,22 @@ def test_a_leaf_that_is_not_finite_is_named():
   assert _kinds(_chain(leaves=leaves), {'a': 'normal(.125)'}) == [
     ('nonfinite', 'a')
   ]
+
+
+def test_a_leaf_without_real_numbers_is_neither_judged_nor_declared():
+  """A counter, and a placeholder without entries; as an audit has them."""
+  init = lambda key: {
+    'w': jax.random.normal(key, (4, 4)) / 2,
+    'count': jnp.zeros(2, jnp.int32),
+    'empty': jnp.zeros((0, 3)),
+  }
+  model = lambda params, x: x @ params['w']
+  found = audits.audit(init, model, np.ones((2, 4), np.float32), seeds=5)
+  assert [leaf.name for leaf in found.leaves] == ['count', 'empty', 'w']
+  assert verdict.findings(found) == ()
+  assert verdict.findings(found, {'*': 'normal(1 / 2)'}) == ()
+  with pytest.raises(base.UserError, match='count'):
+    verdict.findings(found, {'count': 'constant(0)'})
 
 
 def test_a_declared_law_is_all_that_counts_for_its_leaf():
