@@ -70,12 +70,14 @@ def lsuv(
     weight that is normalized, or if its output is the same everywhere.
 
   Raises:
-    UserError: no kernel can be calibrated.
+    UserError: no kernel can be calibrated, or the target is not above 0.
 
   References:
     Mishkin & Matas, 2016, All you need is a good init, algorithm 1.
     https://arxiv.org/abs/1511.06422
   """
+  if target <= 0:
+    raise base.UserError(f'target={target}: a standard deviation above 0')
   if branch is None:
     branch = redraw.branch_factor(model)
   targets = rescaling.Targets(deviation=target, branch=branch)
@@ -198,9 +200,10 @@ def between_layers(
     of convolutional neural networks, algorithm 2.
     https://arxiv.org/abs/1511.06856
   """
-  if steps < 1 or not 0 < damping <= 1:
+  if steps < 1 or steps % 1 or not 0 < damping <= 1:
     raise base.UserError(
-      f'steps={steps}, damping={damping}: at least one step, damping in (0, 1]'
+      f'steps={steps}, damping={damping}: whole steps, at least one, and '
+      'damping in (0, 1]'
     )
   cost = _cost(model, keys.stream(keys.root(seed), 'down'))
   down = jax.jit(jax.grad(cost, allow_int=True))

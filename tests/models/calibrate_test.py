@@ -245,7 +245,9 @@ def test_a_method_is_named_with_its_knobs():
   for method, message in (
     ('lsvu', "did you mean 'lsuv'"),
     ('lsuv:steps=3', "no knob 'steps'"),
+    ('lsuv:target=0', 'target=0.0: a standard deviation above 0'),
     ('between_layers:damping=2', r'damping in \(0, 1\]'),
+    ('between_layers:steps=1.5', 'steps=1.5, damping=0.5: whole steps'),
   ):
     with pytest.raises(base.UserError, match=message):
       calibrate.calibrate(model, params, x, method=method)
