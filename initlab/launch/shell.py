@@ -21,7 +21,7 @@ import warnings
 
 from absl import flags
 
-from initlab import base
+from initlab import base, stats
 from initlab.engine import study
 from initlab.experiment import (
   Chapter,
@@ -207,10 +207,7 @@ def _main(
   report = text.text if options.verbose else screen.text
   print(report(experiment, outcomes, facts, columns()), end='')
   if len(options.seeds) == 1:
-    seed = options.seeds[0]
-    print(
-      f'\na single seed has no interval; --seeds=0:{max(seed, 2)} runs more'
-    )
+    print(f'\na single seed has no interval; --seeds=0:{stats.FEWEST} has one')
 
 
 def _check_exports(
