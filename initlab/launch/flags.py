@@ -3,8 +3,7 @@
 Every flag is a knob of the experiment's Config or of the launcher's Options.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-import contextlib
+from collections.abc import Mapping, Sequence
 import dataclasses
 import itertools
 import textwrap
@@ -35,33 +34,33 @@ def parsed(values: flags.FlagValues, argv: Sequence[str]) -> None:
     UserError: a flagfile cannot be read, or a word is not a flag.
     flags.Error: a flag is unknown, or does not take its value.
   """
-  with _flagfiles():
-    rest = values(argv)[1:]
+  rest = values(expanded(argv))[1:]
   if rest:
     raise base.UserError(f'{rest[0]!r} is not a flag; --help lists them')
 
 
 def flag_names(argv: Sequence[str]) -> set[str]:
-  """The names of the flags of a command line, flagfiles included.
-
-  Raises:
-    UserError: a flagfile cannot be read.
+  """The names of the flags of a command line, see `expanded`.
 
   Examples:
     >>> sorted(flag_names(['learning', '--model', 'convnet', '--seeds=0:8']))
     ['model', 'seeds']
   """
-  with _flagfiles():
-    words = flags.FlagValues().read_flags_from_files(argv[1:], force_gnu=True)
-  starts = [word for word in words if word.startswith('-')]
+  starts = [word for word in argv[1:] if word.startswith('-')]
   return {word.lstrip('-').partition('=')[0] for word in starts}
 
 
-@contextlib.contextmanager
-def _flagfiles() -> Iterator[None]:
-  """Says in a sentence why a flagfile cannot be read."""
+def expanded(argv: Sequence[str]) -> list[str]:
+  """A command line with the flags of its flagfiles in their place.
+
+  A file is read once, so it may be a pipe.
+
+  Raises:
+    UserError: a flagfile cannot be read.
+  """
+  read = flags.FlagValues().read_flags_from_files
   try:
-    yield
+    return [argv[0], *read(list(argv[1:]), force_gnu=True)]
   except flags.CantOpenFlagFileError as error:
     reason = str(error).partition('[Errno')[2].partition('] ')[2]
     raise base.UserError(f'--flagfile: {reason}') from None

@@ -35,6 +35,7 @@ from initlab.launch.flags import (
   collection_help,
   define_collection_flags,
   define_flags,
+  expanded,
   flag_names,
   help_text,
   parsed,
@@ -92,8 +93,9 @@ def chosen(
 ) -> Experiment:
   """The experiment that a command line is for, see `main`.
 
-  Raises:
-    UserError: a flagfile cannot be read.
+  Args:
+    experiment, instead: see there.
+    argv: with its flagfiles expanded.
   """
   names = flag_names(argv)
   found = [each for flag, each in instead.items() if flag in names]
@@ -158,13 +160,14 @@ def _main(
   instead: Mapping[str, Experiment],
   argv: Sequence[str],
 ) -> None:
-  experiment = chosen(experiment, instead, argv)
+  words = expanded(argv)
+  experiment = chosen(experiment, instead, words)
   values = define_flags(experiment)
   if HELP & set(argv[1:]):
     print(help_text(experiment, values, columns()))
     print(statuses())
     return
-  parsed(values, argv)
+  parsed(values, words)
   options = read_options(values)
   machine.configure(options.matmul_precision, options.compile_cache)
   settings = read_settings(experiment, values)

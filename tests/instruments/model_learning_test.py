@@ -15,7 +15,7 @@ from initlab import base, keys, launch, own_data
 from initlab.engine import program, study
 from initlab.experiment import present
 from initlab.instruments import model_learning as learning
-from initlab.launch import shell
+from initlab.launch import flags, shell
 from tests.helpers import studies
 
 _MODULE = """
@@ -220,7 +220,7 @@ def test_a_model_that_convolves_is_trained_seed_by_seed_on_a_cpu():
 def test_the_flag_chooses_the_experiment(tmp_path):
   module = program_of_learning
   chosen = lambda *argv: shell.chosen(
-    module.EXPERIMENT, module.INSTEAD, ['learning', *argv]
+    module.EXPERIMENT, module.INSTEAD, flags.expanded(['learning', *argv])
   )
   assert chosen('--init=model', '--seeds=0:2') is module.EXPERIMENT
   (tmp_path / 'flags.txt').write_text('# of a run\n--model=convnet\n')

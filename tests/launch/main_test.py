@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import re
 import signal
 import time
@@ -207,6 +208,19 @@ def test_more_seeds_compute_only_what_is_new(tmp_path, capsys, monkeypatch):
     check_categorical=False,
   )
   assert '5 seeds' in capsys.readouterr().out
+
+
+def test_a_flagfile_that_is_a_pipe_chooses_the_experiment_and_its_flags(capsys):
+  reading, writing = os.pipe()
+  os.write(writing, b'--scale=2,3\n--dry_run\n--compile_cache=none\n')
+  os.close(writing)
+  other = tiny.EXPERIMENT._replace(name='other')
+  with pytest.raises(SystemExit, match='0'):
+    argv = ['tiny', f'--flagfile=/dev/fd/{reading}']
+    launch.main(tiny.EXPERIMENT, argv, instead={'scale': other})
+  os.close(reading)
+  out = capsys.readouterr().out
+  assert out.startswith('other: a plan') and 'scale 3.0' in out
 
 
 @pytest.mark.usefixtures('without_pictures')
