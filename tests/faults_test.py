@@ -353,6 +353,7 @@ class FaultsTest(parameterized.TestCase):
       **_AXES,
     )
 
+  @pytest.mark.slow
   def test_right_structures_pass(self):
     testing.check_initializer(initializers.sparse(), _SPARSE, _DENSE)
     same = lambda x: x

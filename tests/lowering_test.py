@@ -24,7 +24,6 @@ _KINDS = (
   'glorot2010.equations',
   'lectures.saddle',
   'atlas.norm_placing',
-  'atlas.coordinate_check',
 )
 
 

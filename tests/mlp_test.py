@@ -105,6 +105,7 @@ def test_gradients_agree_with_central_differences():
       assert difference / jnp.linalg.norm(numeric + gradient[0]) < 1e-8
 
 
+@pytest.mark.slow
 def test_a_deep_network_is_the_shallow_recursion_continued():
   """Beyond `_UNROLLED` layers of one shape the same recursion is a loop.
 

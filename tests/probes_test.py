@@ -164,6 +164,7 @@ def test_singular_values_of_small_layers():
   )
 
 
+@pytest.mark.slow
 def test_singular_values_do_not_depend_on_the_start_vectors_on_average():
   """Over 300 matrices the error is within 4 standard errors of zero.
 

@@ -248,6 +248,7 @@ def test_a_program_that_is_interrupted_saves_what_is_under_way(
   assert _under_way(tmp_path)
 
 
+@pytest.mark.slow
 def test_other_seeds_of_a_checkpoint_go_on_later(tmp_path, whole):
   """--seeds=1 takes up one of the two seeds of a checkpoint."""
   path = _interrupted(tmp_path)

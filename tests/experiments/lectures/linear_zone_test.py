@@ -11,6 +11,7 @@ from initlab.experiment import Outcome
 _LN_2 = np.log(2)
 
 
+@pytest.mark.slow
 def test_the_bound_is_kept_by_any_network_in_the_zone_and_by_none_beyond():
   """Random networks: those in the zone are within the bound, wide ones not."""
   data = linear_zone.load(linear_zone.SMOKE, '')
