@@ -23,6 +23,10 @@ if TYPE_CHECKING:
   from markupsafe import Markup
 
 
+# The definition of a glyph of the figures' font, and the id.
+_GLYPH = re.compile(r'<path id="(DejaVu[^"]*)"[^>]*/>\n? *')
+
+
 class Answer(NamedTuple):
   """A claim with its finding.
 
@@ -165,7 +169,18 @@ def render(template: str, **values: Any) -> str:
     undefined=jinja2.StrictUndefined,
   )
   environment.filters['headings'] = _headings
-  return environment.get_template(template).render(values)
+  html = environment.get_template(template).render(values)
+  known: set[str] = set()
+  return _GLYPH.sub(lambda found: _once(found, known), html)
+
+
+def _once(found: re.Match[str], known: set[str]) -> str:
+  """The definition of a glyph, '' if its id is known; the id is then known."""
+  name = found[1]
+  if name in known:
+    return ''
+  known.add(name)
+  return found[0]
 
 
 def _headings(html: str) -> list[tuple[str, 'Markup']]:
@@ -224,11 +239,15 @@ def drawn(name: str, title: str, svg: str, caption: str) -> Picture:
 
 
 def _inline(svg: str, prefix: str) -> 'Markup':
-  """The <svg> element, its ids made unique within a page by the prefix."""
+  """The <svg> element, its ids made unique within a page by the prefix.
+
+  Those of glyphs stay: all figures of a page share their definitions.
+  """
   from markupsafe import Markup
 
   element = svg[svg.index('<svg') :]
-  return Markup(re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{prefix}', element))
+  of_figures = r'(\bid="|href="#|url\(#)(?!DejaVu)'
+  return Markup(re.sub(of_figures, rf'\g<1>{prefix}', element))
 
 
 def _question(experiment: Experiment) -> str:

@@ -181,7 +181,7 @@ def svg(figure: 'Figure') -> str:
   nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
   text = _saved(figure, 'svg', nothing).decode()
   shorter = lambda path: re.sub(r'(\.\d\d)\d+', r'\1', path[0])
-  text = re.sub(r' d="[^"]*"', shorter, text)
+  text = re.sub(r' (?:d|x|y)="[^"]*"|translate\([^)]*\)', shorter, text)
   series = html.escape(
     json.dumps(pointer.series(figure), separators=(',', ':'))
   )
