@@ -1,6 +1,7 @@
 """The architecture is a test: who may import whom, and who may do what."""
 
 import ast
+import configparser
 import functools
 import itertools
 import pathlib
@@ -181,3 +182,20 @@ def test_says_what_it_is_for(name):
     public = isinstance(node, ast.FunctionDef | ast.ClassDef)
     if public and not node.name.startswith('_'):
       assert ast.get_docstring(node), f'{name}: {node.name}'
+
+
+def test_a_wheel_has_every_package():
+  """setup.cfg lists them, since two folders make one."""
+  config = configparser.ConfigParser()
+  config.read(_ROOT / 'setup.cfg')
+  listed = config['options']['packages'].split()
+  parents = {
+    path.parent.relative_to(_ROOT)
+    for folder in ('initlab', 'experiments')
+    for path in (_ROOT / folder).rglob('__init__.py')
+  }
+  names = ['.'.join(parent.parts) for parent in parents]
+  within = lambda name: (
+    name if name.startswith('initlab') else f'initlab.{name}'
+  )
+  assert sorted(map(within, names)) == sorted(listed)
