@@ -20,10 +20,9 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from initlab import attention, base, claims, experiment, keys, launch, panels
+from initlab import attention, base, claims, experiment, launch, panels
 from initlab import stats
 from initlab.experiment import GEOMETRIC, PerLayer, knob
-from initlab.models import snapshot, transformer
 
 from . import transformers
 
@@ -80,12 +79,7 @@ class Result(NamedTuple):
 def run(config: Config, key: base.Key, data: None) -> Result:
   """One draw."""
   del data
-  model = lambda params, words: transformer.stream(
-    params, words, **config.options()
-  )
-  batch = (config.words(key),)
-  look = snapshot.of_model(config.draw, model, batch)
-  found = look(config.draw(key), batch, keys.stream(key, 'down'))
+  found = transformers.pulled_back(config, key)
   squares = {
     name: found.sites[site]['forward_rms'] ** 2 for name, site in _SITES.items()
   }

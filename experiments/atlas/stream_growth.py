@@ -23,10 +23,10 @@ from typing import Annotated, Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from initlab import attention, base, encoder_gradients, experiment, keys
+from initlab import attention, base, encoder_gradients, experiment
 from initlab import activations, launch, panels, residual, stats
 from initlab.experiment import GEOMETRIC, PerLayer, PerNetwork, knob
-from initlab.models import snapshot, transformer
+from initlab.models import transformer
 
 from . import claims_stream, transformers
 
@@ -92,12 +92,7 @@ class Result(NamedTuple):
 def run(config: Config, key: base.Key, data: None) -> Result:
   """One draw, and the pull-back of one normal vector."""
   del data
-  model = lambda params, words: transformer.stream(
-    params, words, **config.options()
-  )
-  batch = (config.words(key),)
-  look = snapshot.of_model(config.draw, model, batch)
-  found = look(config.draw(key), batch, keys.stream(key, 'down'))
+  found = transformers.pulled_back(config, key)
   variance = found.residuals[1]['sum_rms'] ** 2
   jacobian = found.sites['blocks/mlp/down']['backward_rms'] ** 2
   return Result(**_summary(variance, jacobian))

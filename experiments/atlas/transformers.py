@@ -73,6 +73,16 @@ def audited(config: Encoder, key: base.Key) -> snapshot.Snapshot:
   return look(config.draw(key), batch)
 
 
+def pulled_back(config: Encoder, key: base.Key) -> snapshot.Snapshot:
+  """Of one draw's stream, down from a standard normal cotangent of it."""
+  stream = lambda params, words: transformer.stream(
+    params, words, **config.options()
+  )
+  batch = (config.words(key),)
+  look = snapshot.of_model(config.draw, stream, batch)
+  return look(config.draw(key), batch, keys.stream(key, 'down'))
+
+
 def norm_of(found: snapshot.Snapshot, site: str, size: int) -> base.Array:
   """|dC/dW| of the weights of a block, of so many entries, `[L]`."""
   return size**0.5 * found.sites[site]['weight_gradient']
