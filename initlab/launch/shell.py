@@ -16,7 +16,7 @@ import shutil
 import sys
 import types
 import typing
-from typing import Any
+from typing import Any, NamedTuple
 import warnings
 
 from absl import flags
@@ -155,6 +155,15 @@ def statuses(*more: int) -> str:
   return '\n'.join(['', 'Exit status:', *lines])
 
 
+class _Run(NamedTuple):
+  """What a command line asks for; `asked` is what the engine is told of it."""
+
+  experiment: Experiment
+  settings: list[Any]
+  options: Options
+  asked: study.Options
+
+
 def _main(
   experiment: Experiment,
   instead: Mapping[str, Experiment],
@@ -171,31 +180,51 @@ def _main(
   options = read_options(values)
   machine.configure(options.matmul_precision, options.compile_cache)
   settings = read_settings(experiment, values)
-  command = ['python', *experiment.program, *argv[1:]]
-  if options.launcher != 'none' and not options.dry_run:
-    _check_exports(experiment, settings, options)
+  command = shlex.join(['python', *experiment.program, *argv[1:]])
+  run = _Run(experiment, settings, options, options.of_study(command))
+  if options.dry_run:
+    print(_planned(run), end='')
+  elif options.launcher != 'none':
+    _check_exports(run)
     print(_launched(experiment, values, options))
-    return
-  asked = options.of_study(shlex.join(command))
+  elif not _has_worked(run):
+    _check_exports(run)
+    print(_reported(run), end='')
+
+
+def _planned(run: _Run) -> str:
+  """The plan of a study, which is not run."""
   with _warnings_shown():
-    if options.dry_run:
-      plan = plans.make(experiment, settings, asked, options.num_shards)
-      if options.json:
-        print(as_json.document('plan', plans.as_dict(plan)), end='')
-      else:
-        print(plans.text(plan, columns()), end='')
-      return
-    work = functools.partial(study.work, experiment, settings, asked)
+    plan = plans.make(
+      run.experiment, run.settings, run.asked, run.options.num_shards
+    )
+  if run.options.json:
+    return as_json.document('plan', plans.as_dict(plan))
+  return plans.text(plan, columns())
+
+
+def _has_worked(run: _Run) -> bool:
+  """Computes the share of a worker; whether this process writes no report."""
+  options = run.options
+  work = functools.partial(study.work, run.experiment, run.settings, run.asked)
+  with _warnings_shown():
     if options.distributed:
       with launchers.joined(*options.processes()) as worker:
         tally = work(worker, progress.bar)
-      if worker.index:
-        _print_tally(worker, tally, options)
-        return
-    if worker := options.worker():
-      _print_tally(worker, work(worker, progress.bar), options)
-      return
-    _check_exports(experiment, settings, options)
+      if worker.index == 0:
+        return False
+    elif worker := options.worker():
+      tally = work(worker, progress.bar)
+    else:
+      return False
+  _print_tally(worker, tally, options)
+  return True
+
+
+def _reported(run: _Run) -> str:
+  """Runs a study, writes its report and returns what is printed of it."""
+  experiment, settings, options, asked = run
+  with _warnings_shown():
     outcomes, tasks = study.run(experiment, settings, asked, progress.bar)
     experiment, outcomes = present(experiment, outcomes)
     facts = publish.publish(experiment, outcomes, tasks, asked)
@@ -204,27 +233,25 @@ def _main(
         options.tracker, options.project, experiment, outcomes, facts
       )
   if options.json:
-    outcome = as_json.study(experiment, outcomes, facts)
-    print(as_json.document('study', outcome), end='')
-    return
+    return as_json.document('study', as_json.study(experiment, outcomes, facts))
   report = text.text if options.verbose else screen.text
-  print(report(experiment, outcomes, facts, columns()), end='')
-  if len(options.seeds) == 1:
-    print(f'\na single seed has no interval; --seeds=0:{stats.FEWEST} has one')
+  printed = report(experiment, outcomes, facts, columns())
+  if len(options.seeds) > 1:
+    return printed
+  note = f'a single seed has no interval; --seeds=0:{stats.FEWEST} has one'
+  return f'{printed}\n{note}\n'
 
 
-def _check_exports(
-  experiment: Experiment, settings: Sequence[Any], options: Options
-) -> None:
+def _check_exports(run: _Run) -> None:
   """Checks, before a run, that its report can be exported as the flags say.
 
   Raises:
     UserError: a package is not installed, or there are no learning curves.
   """
-  if options.tensorboard:
-    publish.check_curves(experiment, settings)
-  if options.tracker != 'none':
-    tracking.library(options.tracker)
+  if run.options.tensorboard:
+    publish.check_curves(run.experiment, run.settings)
+  if run.options.tracker != 'none':
+    tracking.library(run.options.tracker)
 
 
 def _collect(collection: Collection, argv: Sequence[str]) -> None:
