@@ -235,7 +235,7 @@ def slope_jump(activation: base.Activation) -> float:
 
 def steepest_slope(activation: base.Activation) -> float:
   """sup |f'|, over [-100, 100] in steps of 0.001."""
-  return float(_slopes_on_grid(activation)[1].max())
+  return float(np.abs(slopes_on_grid(activation)[1]).max())
 
 
 def saturated_share(
@@ -369,15 +369,19 @@ def _value_and_slope(activation: base.Activation) -> Callable[..., base.Array]:
 
 
 @functools.cache
-def _slopes_on_grid(activation: base.Activation) -> tuple[np.ndarray, ...]:
+def slopes_on_grid(
+  activation: base.Activation,
+) -> tuple[np.ndarray, np.ndarray]:
+  """x and f'(x) over [-100, 100] in steps of 0.001, `[200_001]` each."""
   grid = np.linspace(-100, 100, 200_001)
-  return grid, np.abs(evaluate(activation, grid)[1])
+  return grid, evaluate(activation, grid)[1]
 
 
 @functools.cache
 def _saturation_edges(activation: base.Activation) -> tuple[np.ndarray, float]:
   """Where saturation begins, ends, begins..., and whether +inf is saturated."""
-  grid, slopes = _slopes_on_grid(activation)
+  grid, slopes = slopes_on_grid(activation)
+  slopes = np.abs(slopes)
   limit = SATURATED_SLOPE * slopes.max()
   low = slopes < limit
   flips = np.flatnonzero(low[1:] != low[:-1])

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from initlab import activations, base, functions
+from initlab import activations, base, functions, roots
 
 # The table of averages over log q: q = 1 is a node, and the ends are 7e-13 and
 # 1e8. A variance below the table is taken for 0, one above it for infinity.
@@ -512,8 +512,7 @@ def _kinks(f: base.Activation) -> np.ndarray:
   Of 200,000 intervals, those over which f' changes most are halved 40 times,
   each time towards the larger change; a change that is left is a jump.
   """
-  grid = np.linspace(-100, 100, 200_001)
-  slopes = activations.evaluate(f, grid)[1]
+  grid, slopes = activations.slopes_on_grid(f)
   change = np.abs(np.diff(slopes))
   most = np.sort(np.argsort(change)[-16:])
   low, high = grid[most], grid[most + 1]
@@ -646,7 +645,6 @@ def _fixed_variance(
   table: _Table, sw2: np.ndarray, sb2: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
   """q* and its relative error, `[P]` each."""
-  rise = lambda log_q: sw2 * table.second(log_q) + sb2 - np.exp(log_q)
   nodes = table.log_q
   start = int(np.argmin(np.abs(nodes)))
   rises = np.outer(sw2, table.second(nodes)) + sb2[:, None] - np.exp(nodes)
@@ -657,12 +655,8 @@ def _fixed_variance(
   end = np.where(up, above.argmax(1), -below.argmax(1))
   found = np.where(up, above.any(1), below.any(1))
   low = nodes[np.clip(start + end - up, 0, len(nodes) - 2)]
-  high = low + _STEP
-  for _ in range(50):
-    middle = (low + high) / 2
-    rising = rise(middle) > 0
-    low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-  q = np.exp((low + high) / 2)
+  fall = lambda log_q: np.exp(log_q) - (sw2 * table.second(log_q) + sb2)
+  q = np.exp(roots.bisect(fall, low, low + _STEP))
   # An error of V moves q* by as much over 1 - dV/dq.
   log_q = np.log(q)
   flat = np.abs(1 - sw2 * table.growth(log_q) / q)
@@ -701,12 +695,8 @@ def _fixed_correlation(
       power *= c
     return total + rest * (1 - c**order) / (1 - c)
 
-  low, high = np.zeros_like(q), np.full_like(q, 1 - 1e-12)
-  for _ in range(45):
-    middle = (low + high) / 2
-    less = quotient(middle) < target
-    low, high = np.where(less, middle, low), np.where(less, high, middle)
-  c = (low + high) / 2
+  excess = lambda c: quotient(c) - target
+  c = roots.bisect(excess, np.zeros_like(q), np.full_like(q, 1 - 1e-12), 45)
   slope = rest * order * c ** (order - 1)
   steep = (rest * (1 - c**order) / (1 - c) - slope) / (1 - c)
   power, lost = np.ones_like(c), np.zeros_like(c)

@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from initlab import activations, base, grams, losses, probes
+from initlab import activations, base, grams, losses, probes, roots
 
 # The means of the singular values of a wide square matrix of independent
 # entries of variance 1 / n, which follow the quarter-circle law
@@ -471,7 +471,7 @@ def _share_independent(
     return m * (t + ratio * damped) - 1
 
   spread = np.sum(weights * tau) * ratio
-  m = np.exp(_bisect(excess, -np.log(t + spread), -np.log(t)))
+  m = np.exp(roots.bisect(excess, -np.log(t + spread), -np.log(t)))
   return (1 - t * m) * law.n_in / min(law.n_in, law.n_out)
 
 
@@ -496,19 +496,8 @@ def _share_orthogonal(
   def excess(y: np.ndarray) -> np.ndarray:
     return y - t - (1 - share) / transform(y)
 
-  y = _bisect(excess, t, (t + (1 - share) * mean) / share)
+  y = roots.bisect(excess, t, (t + (1 - share) * mean) / share)
   return 1 - t * transform(y) / share
-
-
-def _bisect(
-  rising: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-  """Zeros of an elementwise rising function, to 2^-50 of the bracket."""
-  for _ in range(50):
-    middle = (low + high) / 2
-    below = rising(middle) < 0
-    low, high = np.where(below, middle, low), np.where(below, high, middle)
-  return (low + high) / 2
 
 
 _INDEPENDENT = ('uniform', 'normal', 'truncated_normal', 'independent')
