@@ -67,7 +67,7 @@ def estimate(initializer: base.Initializer, n_in: int, n_out: int) -> base.Law:
   except AssertionError as failure:
     failed = str(failure).partition('\n')[0]
     return base.Law('unknown', variance, evidence._replace(failed=failed))
-  return base.Law(_family(w.ravel()[:_FEWEST], variance), variance, evidence)
+  return base.Law(family(w.ravel()[:_FEWEST], variance), variance, evidence)
 
 
 def _sample(
@@ -94,14 +94,24 @@ def _variance(w: np.ndarray) -> tuple[float, float]:
   return float(square.mean()), float(square.std() / math.sqrt(w.size))
 
 
-def _family(w: np.ndarray, variance: float) -> str:
+def family(w: np.ndarray, variance: float) -> str:
+  """The family of independent entries, by the Kolmogorov-Smirnov test.
+
+  Args:
+    w: `[N]` entries of mean zero.
+    variance: of them.
+
+  Returns:
+    The best of 'uniform', 'normal' and 'truncated_normal', or 'independent' if
+    its p is below 1e-4.
+  """
   from scipy import stats
 
   p = {
-    family: stats.kstest(
-      w, testing.cdf(base.Law(family, variance)), mode='asymp'
+    name: stats.kstest(
+      w, testing.cdf(base.Law(name, variance)), mode='asymp'
     ).pvalue
-    for family in kernels.DISTRIBUTIONS
+    for name in kernels.DISTRIBUTIONS
   }
-  best = max(p, key=lambda family: p[family])
+  best = max(p, key=lambda name: p[name])
   return best if p[best] > _LEAST_P else 'independent'

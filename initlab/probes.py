@@ -8,6 +8,7 @@ would underflow for signals below 1e-19, which deep networks have.
 
 from collections.abc import Callable
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -167,12 +168,39 @@ def mean_singular_value(params, activation, signals: base.Signals):
     Ubaru, Chen & Saad, Fast estimation of tr(f(A)) via stochastic Lanczos
     quadrature, 2017.
   """
-  rows = jacobian_examples(len(signals.x))
-  slope = activations.derivative(activation)
-  slopes = layerwise.each(lambda s: slope(s[rows]), signals.pre[:-1])
-  slopes.append(jnp.ones_like(signals.pre[-1][rows]))
-  weights = [layer.w for layer in params]
-  return _mean_root(*layerwise.stack(layerwise.each(_lanczos, weights, slopes)))
+  found = _of_jacobians(_lanczos, params, activation, signals)
+  return _mean_root(*layerwise.stack(found))
+
+
+def rms(params, activation, signals: base.Signals) -> base.Array:
+  """Root mean square of the singular values of J_l, `[L]`.
+
+  |J|_F / sqrt(min(n_in, n_out)), the mean over the examples that
+  `probes.jacobian_examples` picks.
+  """
+
+  def of_layer(w: base.Array, slopes: base.Array) -> base.Array:
+    square = slopes**2 @ jnp.sum(w**2, axis=0)[:, None] / min(w.shape)
+    return jnp.mean(jnp.sqrt(square))
+
+  return jnp.stack(_of_jacobians(of_layer, params, activation, signals))
+
+
+def geometric_mean(params, activation, signals: base.Signals) -> base.Array:
+  """Geometric mean of the singular values of J_l, `[L]`; NaN if not square.
+
+  |det J|^(1/n) = |det w|^(1/n) exp(mean log |f'(s)|), the mean over the same
+  examples: the n-th root of the factor by which volumes change.
+  """
+
+  def of_layer(w: base.Array, slopes: base.Array) -> base.Array:
+    if w.shape[0] != w.shape[1]:
+      return jnp.asarray(jnp.nan, w.dtype)
+    volume = jnp.linalg.slogdet(w)[1] / jnp.asarray(len(w), w.dtype)
+    logs = jnp.mean(jnp.log(jnp.abs(slopes)), axis=1)
+    return jnp.mean(jnp.exp(logs + volume[None]))
+
+  return jnp.stack(_of_jacobians(of_layer, params, activation, signals))
 
 
 def jacobian_examples(batch_size: int) -> slice:
@@ -275,6 +303,20 @@ def _sample(x: base.Array) -> base.Array:
   return x.ravel()[_spread(x.size)]
 
 
+def _of_jacobians(
+  function: Callable[[base.Array, base.Array], Any],
+  params: base.Params,
+  activation: base.Activation,
+  signals: base.Signals,
+) -> list[Any]:
+  """Maps `function(w, slopes [E, n_out])` over layers; the last is linear."""
+  rows = jacobian_examples(len(signals.x))
+  slope = activations.derivative(activation)
+  slopes = layerwise.each(lambda s: slope(s[rows]), signals.pre[:-1])
+  slopes.append(jnp.ones_like(signals.pre[-1][rows]))
+  return layerwise.each(function, [layer.w for layer in params], slopes)
+
+
 def _lanczos(w: base.Array, slopes: base.Array) -> tuple[base.Array, ...]:
   """Tridiagonalizes the smaller Gram matrix of diag(slopes) w^T, by example.
 
@@ -363,48 +405,3 @@ PROBES: dict[str, base.Probe] = {
   'gradient_sample': gradient_sample,
   'weight_gradient_sample': weight_gradient_sample,
 }
-
-
-def rms(params, activation, signals: base.Signals) -> base.Array:
-  """Root mean square of the singular values of J_l, `[L]`.
-
-  |J|_F / sqrt(min(n_in, n_out)), the mean over the examples that
-  `probes.jacobian_examples` picks.
-  """
-
-  def of_layer(w: base.Array, slopes: base.Array) -> base.Array:
-    square = slopes**2 @ jnp.sum(w**2, axis=0)[:, None] / min(w.shape)
-    return jnp.mean(jnp.sqrt(square))
-
-  return jnp.stack(_each(of_layer, params, activation, signals))
-
-
-def geometric_mean(params, activation, signals: base.Signals) -> base.Array:
-  """Geometric mean of the singular values of J_l, `[L]`; NaN if not square.
-
-  |det J|^(1/n) = |det w|^(1/n) exp(mean log |f'(s)|), the mean over the same
-  examples: the n-th root of the factor by which volumes change.
-  """
-
-  def of_layer(w: base.Array, slopes: base.Array) -> base.Array:
-    if w.shape[0] != w.shape[1]:
-      return jnp.asarray(jnp.nan, w.dtype)
-    volume = jnp.linalg.slogdet(w)[1] / jnp.asarray(len(w), w.dtype)
-    logs = jnp.mean(jnp.log(jnp.abs(slopes)), axis=1)
-    return jnp.mean(jnp.exp(logs + volume[None]))
-
-  return jnp.stack(_each(of_layer, params, activation, signals))
-
-
-def _each(
-  function: Callable[[base.Array, base.Array], base.Array],
-  params: base.Params,
-  activation: base.Activation,
-  signals: base.Signals,
-) -> list[base.Array]:
-  """Maps `function(w, slopes [E, n_out])` over layers; the last is linear."""
-  rows = jacobian_examples(len(signals.x))
-  slope = activations.derivative(activation)
-  slopes = layerwise.each(lambda s: slope(s[rows]), signals.pre[:-1])
-  slopes.append(jnp.ones_like(signals.pre[-1][rows]))
-  return layerwise.each(function, [layer.w for layer in params], slopes)

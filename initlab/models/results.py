@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from initlab import base, kernels
+from initlab import laws
 from initlab.models import (
   model as models,
   places,
@@ -16,9 +16,6 @@ from initlab.models import (
   recognize,
 )
 from initlab.models.model import Model
-
-# Above this p-value a distribution is taken for what the draws follow.
-_LEAST_P = 1e-4
 
 
 class Results(NamedTuple):
@@ -320,10 +317,6 @@ class Namer:
 
 def family_of(sample: np.ndarray, variance: np.ndarray) -> str:
   """What the entries of a leaf follow, `[S, 256]` of them."""
-  from scipy import stats
-
-  from initlab import testing
-
   if not np.isfinite(sample).all():
     return 'independent'
   if np.all(variance == 0):
@@ -331,12 +324,4 @@ def family_of(sample: np.ndarray, variance: np.ndarray) -> str:
   if len(sample) > 1 and np.all(sample == sample[0]):
     return 'fixed'
   centred = sample - sample.mean()
-  standard = np.ravel(centred / centred.std())
-  p = {
-    family: stats.kstest(
-      standard, testing.cdf(base.Law(family, 1.0)), mode='asymp'
-    ).pvalue
-    for family in kernels.DISTRIBUTIONS
-  }
-  best = max(p, key=lambda family: p[family])
-  return best if p[best] > _LEAST_P else 'independent'
+  return laws.family(np.ravel(centred / centred.std()), 1.0)
