@@ -85,6 +85,11 @@ def knob(
   )
 
 
+def count(default: int, help: str, *, least: int = 1) -> Any:
+  """A knob of a number of steps or examples, at most what float32 counts to."""
+  return knob(default, help, least=least, most=2**24)
+
+
 @typing.dataclass_transform(frozen_default=True)
 def config(cls: type[T]) -> type[T]:
   """Makes a class of knobs a Config: a frozen dataclass that is a pytree.

@@ -40,6 +40,7 @@ from initlab.experiment import (
   PerNetwork,
   PerStep,
   PerStepLayer,
+  count,
   knob,
 )
 
@@ -52,9 +53,6 @@ _PROBES = (
   'saturated',
   'activation_sample',
 )
-
-
-_MOST = 2**24  # what float32 counts to
 
 
 @experiment.config
@@ -74,35 +72,23 @@ class Config(networks.Network):
   schedule: str = knob(
     'constant', 'the learning-rate schedule', optimizers.SCHEDULES
   )
-  batch_size: int = knob(
-    32,
-    'examples per step; 0 for full batches of a finite data set',
-    least=0,
-    most=_MOST,
+  batch_size: int = count(
+    32, 'examples per step; 0 for full batches of a finite data set', least=0
   )
-  train_size: int = knob(
+  train_size: int = count(
     0,
     'train on the first so many examples; 0 for all of a finite data set, and '
     'for fresh examples at every step of an endless one',
     least=0,
-    most=_MOST,
   )
-  steps: int = knob(500, 'the number of steps', least=1, most=_MOST)
-  record_every: int = knob(25, 'steps between records', least=1, most=_MOST)
-  examples: int = knob(
-    300, 'test examples for the probes of the layers', least=1, most=_MOST
+  steps: int = count(500, 'the number of steps')
+  record_every: int = count(25, 'steps between records')
+  examples: int = count(300, 'test examples for the probes of the layers')
+  test_size: int = count(
+    1000, 'test examples for error and loss, at most all of them'
   )
-  test_size: int = knob(
-    1000,
-    'test examples for error and loss, at most all of them',
-    least=1,
-    most=_MOST,
-  )
-  valid_size: int = knob(
-    1000,
-    'validation examples, likewise, for the choice of the learning rate',
-    least=1,
-    most=_MOST,
+  valid_size: int = count(
+    1000, 'validation examples, likewise, for the choice of the learning rate'
   )
 
   def check(self) -> None:

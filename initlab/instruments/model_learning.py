@@ -42,12 +42,11 @@ from initlab.experiment import (
   Outcome,
   PerNetwork,
   PerStep,
+  count,
   knob,
   written,
 )
 from initlab.models import examples as lab, made, model as models, redraw
-
-_MOST = 2**24  # what float32 counts to
 
 
 def _init(value: functions.Named) -> functions.Named:
@@ -90,25 +89,19 @@ class Config:
   schedule: str = knob(
     'constant', 'the learning-rate schedule', optimizers.SCHEDULES
   )
-  batch_size: int = knob(
+  batch_size: int = count(
     32,
     'examples per step; 0 for all training examples of a finite batch',
     least=0,
-    most=_MOST,
   )
-  steps: int = knob(500, 'the number of steps', least=1, most=_MOST)
-  record_every: int = knob(50, 'steps between records', least=1, most=_MOST)
-  test_size: int = knob(
+  steps: int = count(500, 'the number of steps')
+  record_every: int = count(50, 'steps between records')
+  test_size: int = count(
     256,
     'test examples: fresh ones, or of a finite batch, at most a sixth of it',
-    least=1,
-    most=_MOST,
   )
-  valid_size: int = knob(
-    256,
-    'validation examples, likewise, for the choice of the learning rate',
-    least=1,
-    most=_MOST,
+  valid_size: int = count(
+    256, 'validation examples, likewise, for the choice of the learning rate'
   )
 
   def check(self) -> None:
