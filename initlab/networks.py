@@ -32,11 +32,11 @@ from initlab import (
 from initlab.experiment import knob, written
 
 
-def init_knob(default: str, help: str = 'the scheme that draws the weights'):
+def init_knob(default: str):
   """The knob of a Config that names an initializer, see `schemes.resolve`."""
-  help += (
-    ', with its knobs as in normal:std=0.05; or the dotted path of your own '
-    'function, as in mylab.inits.spread:gain=1.2'
+  help = (
+    'the scheme that draws the weights, with its knobs as in normal:std=0.05; '
+    'or the dotted path of your own function, as in mylab.inits.spread:gain=1.2'
   )
   return knob(default, help, initializers.SCHEMES, read=schemes.named)
 

@@ -756,8 +756,3 @@ def _between(
     nan = np.full(ordered.shape[1:], np.nan)
     return nan, nan
   return ordered[ranks[0] - 1], ordered[ranks[1] - 1]
-
-
-def _batch(x: np.ndarray) -> int:
-  """Resamples per batch, so that they have about 2**22 values."""
-  return max(1, 2**22 // max(1, x.size))

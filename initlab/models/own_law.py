@@ -45,8 +45,6 @@ FORMS = {
   'fan_out': lambda row: row.n_out,
 }
 
-ROLES = ('input', 'hidden', 'inner', 'output', 'readout', 'embedding')
-
 
 class Row(NamedTuple):
   """The weights of one site in one layer.
