@@ -24,7 +24,7 @@ def gradients(signal: Signal, layers: int, block: Block) -> list[Signal]:
       G' = s (G E sum p^2 + H (T - 1) E sum p p'),
       H' = s (G (1 - E sum p^2) / (T - 1) + H (1 - E sum p p')),
 
-  in which s = n Var[w_V] n Var[w_O] and the sums are those of `attend`; it
+  in which s = n Var[w_V] n Var[w_O] and the sums are `attention.overlap`; it
   follows from sum_j p_ij = 1 and the symmetry of keys. A feed-forward layer
   multiplies G by E f'(u)^2 and H by E f'(u) f'(u') times its weights' s.
 

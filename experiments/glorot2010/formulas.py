@@ -234,7 +234,7 @@ def layer_jacobian(w: base.Array, slope: base.Array) -> base.Array:
     slope: `[n_(i+1)]`, f'(s^i) of one example.
 
   Returns:
-    `[n_(i+1), n_i]`; `singular_values` has its means.
+    `[n_(i+1), n_i]`; see `probes.mean_singular_value`.
   """
   return slope[:, None] * w.T
 

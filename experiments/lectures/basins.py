@@ -143,9 +143,9 @@ def start(outcomes):
 def basins(outcomes):
   """The share of starts that end in a minimum is the share of its basin.
 
-  Holds if in every setting Wilson's interval of the share of seeds that end in
-  the minimum to the right holds the length of its basin over that of the
-  interval that starts are drawn from.
+  Holds if in every setting the exact interval, of Clopper and Pearson, of the
+  share of seeds that end in the minimum to the right contains the length of its
+  basin over that of the interval that starts are drawn from.
 
   Untested if half an interval is longer than 0.1: basins of 3/5 and 2/5 could
   then not be distinguished.

@@ -89,7 +89,7 @@ def open_setting(
     config: a frozen dataclass of str, int, float, bool, None and tuples.
     bits: what else determines the bits: root seed, lanes, device kind,
       versions, matmul precision, dtype. One constant column each.
-    result_type: the Result class, its fields annotated `base.PerLayer` and so
+    result_type: the Result class, its fields annotated `PerLayer` and so
       on; axes are some of step and layer, in this order, then value or not.
     block: seeds per shard, at least 1; a folder with shards keeps their size.
       Processes that write at the same time must pass the same value.

@@ -61,8 +61,8 @@ def lsuv(
     *batch: that the model takes.
     target: the standard deviation wanted.
     branch: what multiplies it for the last kernels of residual branches, so
-      that the stream grows less; None is 1 / sqrt(N), as `scale_branches` has
-      it. The paper has no such number.
+      that the stream grows less; None is 1 / sqrt(N), as for
+      `redraw.scale_branches`. The paper has no such number.
 
   Returns:
     The params. A kernel is left, and named, if other entries than its own
