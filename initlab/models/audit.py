@@ -60,6 +60,17 @@ class Audit:
     """The leaves with measures: those of real numbers, of one at least."""
     return tuple(leaf for leaf in self.leaves if leaf.measured)
 
+  @property
+  def all_places(self) -> list[tuple[str, places.Place]]:
+    """Each place with its kind: 'site', 'activation', 'residual' or 'leaf'."""
+    kinds = {
+      'site': self.sites,
+      'activation': self.activations,
+      'residual': self.residuals,
+      'leaf': self.leaves,
+    }
+    return [(kind, each) for kind, found in kinds.items() for each in found]
+
   def to_frame(self):
     """A tidy `pandas.DataFrame`, one row a seed, iteration and measure.
 
@@ -70,16 +81,8 @@ class Audit:
     """
     import pandas as pd
 
-    kinds = {
-      'site': self.sites,
-      'activation': self.activations,
-      'residual': self.residuals,
-      'leaf': self.leaves,
-    }
     tables = [
-      (kind, each.name, each.measured)
-      for kind, found in kinds.items()
-      for each in found
+      (kind, each.name, each.measured) for kind, each in self.all_places
     ]
     tables.append(('model', 'model', self.measured))
     return pd.concat(

@@ -134,6 +134,9 @@ class Leaf(NamedTuple):
   measured: Measured = types.MappingProxyType({})
 
 
+Place = Site | Activation | Residual | Leaf
+
+
 class Opaque(NamedTuple):
   """An operation that the audit does not look into.
 

@@ -271,12 +271,6 @@ def as_dict(
   facts: Mapping[str, str],
 ) -> dict[str, Any]:
   """The outcome for machines: findings, measures with intervals, facts."""
-  kinds = {
-    'site': audit.sites,
-    'activation': audit.activations,
-    'residual': audit.residuals,
-    'leaf': audit.leaves,
-  }
   return {
     'model': name,
     'seeds': audit.seeds,
@@ -303,8 +297,7 @@ def as_dict(
           for measure, values in place.measured.items()
         },
       }
-      for kind, found in kinds.items()
-      for place in found
+      for kind, place in audit.all_places
     ],
     'measured': {
       measure: as_json.estimate(average(measure, values))
