@@ -6,7 +6,6 @@ Every flag is a knob of the experiment's Config or of the launcher's Options.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import itertools
-import textwrap
 import typing
 from typing import Any
 
@@ -16,6 +15,7 @@ from initlab import base
 from initlab.experiment import Chapter, Collection, Experiment, written
 from initlab.launch import parsing
 from initlab.launch.options import PRINTED, SHARED, Options
+from initlab.report import text as full
 
 _OPTIONS = {field.name: field for field in dataclasses.fields(Options)}
 
@@ -196,16 +196,8 @@ def _flag_help(
     text += f'; default {flag.default}'
   if choices:
     text += f'. One of {", ".join(choices)}'
-  return [
-    f'  --{flag.name}',
-    *textwrap.wrap(
-      text,
-      width,
-      initial_indent=' ' * 6,
-      subsequent_indent=' ' * 6,
-      break_on_hyphens=False,
-    ),
-  ]
+  margin = ' ' * 6
+  return [f'  --{flag.name}', full.wrap(text, width, margin, margin)]
 
 
 def read_settings(

@@ -9,7 +9,6 @@ last.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import io
 import pathlib
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from initlab.engine import files
 from initlab.models import places
 from initlab.models.audit import Audit
 from initlab.models.finding import Finding
-from initlab.report import as_json, page as pages, tables
+from initlab.report import as_json, page as pages, tables, text as full
 from initlab.report.plots import audits as plots, style
 
 READING = (
@@ -190,19 +189,14 @@ def text(
     width: columns of the terminal.
     verbose: whether to print all tables, not just that of the sites.
   """
-  wrap = lambda line: textwrap.fill(
-    line,
-    width,
-    initial_indent='  ',
-    subsequent_indent='    ',
-    break_long_words=False,
-    break_on_hyphens=False,
-  )
-  parts = ['verdict\n' + '\n'.join(map(wrap, verdict(audit, findings)))]
+  lines = [
+    full.wrap(line, width, '  ', '    ') for line in verdict(audit, findings)
+  ]
+  parts = ['\n'.join(['verdict', *lines])]
   shown = contents(audit) if verbose else [_short(audit), _whole(audit)]
   parts += [f'{each.title}\n\n{tables.grid(each, width)}' for each in shown]
   if verbose:
-    parts.append(textwrap.fill(READING, width))
+    parts.append(full.wrap(READING, width))
   margin = max(map(len, facts), default=0) + 2
   parts.append('\n'.join(f'{k.ljust(margin)}{v}' for k, v in facts.items()))
   return '\n\n'.join(part for part in parts if part) + '\n'

@@ -1,14 +1,13 @@
 """The plan of a study: missing seeds, memory and FLOP, without running it."""
 
 from collections.abc import Sequence
-import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from initlab.engine import lanes, store, study
 from initlab.experiment import Experiment
-from initlab.report import tables
+from initlab.report import tables, text as full
 
 
 class Plan(NamedTuple):
@@ -116,7 +115,7 @@ def text(plan: Plan, width: int) -> str:
     f'{lanes.scaled(plan.memory, "B")} in all. FLOP count matrix products '
     'only; a loop of unknown length within a step counts once.'
   )
-  parts.append(textwrap.fill(note, width))
+  parts.append(full.wrap(note, width))
   return '\n'.join(parts) + '\n'
 
 

@@ -52,7 +52,7 @@ def text(
     f'{table.title}\n\n{tables.grid(table, width)}'
     for table in summary.contents(experiment, outcomes)
   ]
-  parts += [_wrap(READING, width, '', ''), facts_text(facts, width)]
+  parts += [wrap(READING, width), facts_text(facts, width)]
   return '\n\n'.join(parts) + '\n'
 
 
@@ -68,7 +68,7 @@ def verdict(
   said = [*experiment.verdict(outcome), *summary.remarks(outcome)]
   return [
     [f'{outcome.label} ({summary.seeds_in_words(outcome)})'],
-    *(_wrap(line, width, '  ', '    ').splitlines() for line in said),
+    *(wrap(line, width, '  ', '    ').splitlines() for line in said),
   ]
 
 
@@ -76,7 +76,7 @@ def facts_text(facts: Mapping[str, str], width: int) -> str:
   """A line a fact, wrapped."""
   margin = max(map(len, facts), default=0) + 2
   return '\n'.join(
-    _wrap(fact, width, name.ljust(margin), ' ' * margin)
+    wrap(fact, width, name.ljust(margin), ' ' * margin)
     for name, fact in facts.items()
   )
 
@@ -90,19 +90,20 @@ def claims_text(
   """The findings of claims as plain text; '' if there are no claims."""
   margin = max(map(len, marks)) + 4
   return '\n'.join(
-    _wrap(
+    wrap(
       f'{claim.name}: {claim.text} ({claim.source})',
       width,
       '  ' + claims.mark(finding, marks).ljust(margin - 2),
       ' ' * margin,
     )
     + '\n'
-    + _wrap(finding.evidence, width, *[' ' * (margin + 2)] * 2)
+    + wrap(finding.evidence, width, *[' ' * (margin + 2)] * 2)
     for claim, finding in zip(stated, findings, strict=True)
   )
 
 
-def _wrap(line: str, width: int, first: str, others: str) -> str:
+def wrap(line: str, width: int, first: str = '', others: str = '') -> str:
+  """A line cut at spaces only, with what its first and other lines begin."""
   return textwrap.fill(
     line,
     width,
