@@ -222,9 +222,32 @@ def written(value: Any) -> str:
   return '-'.join(f'{w}x{n}' if n > 1 else str(w) for w, n in groups)
 
 
+def varying(
+  settings: Sequence[Any], but: Iterable[str] = ()
+) -> list[dataclasses.Field]:
+  """The knobs in which settings differ.
+
+  Args:
+    settings: Configs of one class.
+    but: names of knobs that do not count.
+  """
+  return [
+    field
+    for field in dataclasses.fields(settings[0])
+    if field.name not in but
+    and len({getattr(config, field.name) for config in settings}) > 1
+  ]
+
+
 def in_words(name: str) -> str:
   """The name of a field or knob in words: 'final error'."""
   return name.replace('_', ' ')
+
+
+def as_title(name: str) -> str:
+  """`in_words`, as a title begins: 'Final error'."""
+  words = in_words(name)
+  return words[:1].upper() + words[1:]
 
 
 # PerNetwork fields of every training: the step at which a seed diverged, NaN if
@@ -361,6 +384,8 @@ class Experiment(NamedTuple):
   answer: `outcome -> {(group, head): estimate or number}`, the row of a setting
     in the table that answers the question; empty where the PerNetwork fields
     of the Result are that row.
+  tables: `outcomes -> [tables.Table]`, tables of all settings together; if
+    there are any, they answer the question.
   training: replaces `run`.
   compared: PerNetwork fields, lower is better; settings are compared by tests
     paired by seed.

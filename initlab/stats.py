@@ -162,8 +162,22 @@ def mean_name(outcome: Outcome, field: str) -> str:
   return 'geometric mean' if field in outcome.geometric else 'mean'
 
 
+def of_seeds(estimates: str, fewest_seeds: int, most_seeds: int) -> str:
+  """Describes the estimates of a figure by the range of their seeds.
+
+  Examples:
+    >>> of_seeds('mean', 30, 32), of_seeds('mean', 3, 3), of_seeds('mean', 1, 1)
+    ('mean of 30 to 32 seeds', 'mean of 3 seeds', '1 seed')
+  """
+  if most_seeds == 1:
+    return '1 seed'
+  few, many = fewest_seeds, most_seeds
+  seeds = str(few) if few == many else f'{few} to {many}'
+  return f'{estimates} of {seeds} seeds'
+
+
 def interval_words(estimates: str, fewest_seeds: int, most_seeds: int) -> str:
-  """Describes the estimates of a figure, with the range of their seeds.
+  """`of_seeds`, and whether so many have an interval.
 
   Examples:
     >>> interval_words('mean', 30, 32)
@@ -173,13 +187,12 @@ def interval_words(estimates: str, fewest_seeds: int, most_seeds: int) -> str:
     >>> interval_words('mean', 1, 1)
     '1 seed, no interval'
   """
+  found = of_seeds(estimates, fewest_seeds, most_seeds)
   if most_seeds == 1:
-    return '1 seed, no interval'
-  few, many = fewest_seeds, most_seeds
-  seeds = str(few) if few == many else f'{few} to {many}'
-  if many < FEWEST:
-    return f'{estimates} of {seeds} seeds, no interval (needs {FEWEST})'
-  return f'{estimates} of {seeds} seeds, 95% interval'
+    return f'{found}, no interval'
+  if most_seeds < FEWEST:
+    return f'{found}, no interval (needs {FEWEST})'
+  return f'{found}, 95% interval'
 
 
 def paired_ratio(

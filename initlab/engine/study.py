@@ -28,6 +28,7 @@ from initlab.experiment import (
   axes_of,
   geometric,
   recorded_steps,
+  varying,
   written,
 )
 
@@ -233,16 +234,11 @@ def share(seeds: np.ndarray, block: int, worker: Worker) -> np.ndarray:
 
 def labels(settings: Sequence[Any]) -> list[str]:
   """Labels from the knobs that vary; from the first knob for one setting."""
-  fields = dataclasses.fields(settings[0])
-  varying = [
-    field
-    for field in fields
-    if len({getattr(config, field.name) for config in settings}) > 1
-  ]
+  knobs = varying(settings) or dataclasses.fields(settings[0])[:1]
 
   def label(config: Any) -> str:
     words = []
-    for field in varying or fields[:1]:
+    for field in knobs:
       text = written(getattr(config, field.name))
       named = field.metadata['choices']
       words.append(text if named else f'{field.name} {text}')

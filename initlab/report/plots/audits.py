@@ -110,7 +110,7 @@ def _coordinates(found: Coordinates) -> 'Figure':
     for place, site in enumerate(found.sites):
       value, low, high = (np.asarray(part)[:, place] for part in values[:3])
       colour = style.COLOURS[place % len(style.COLOURS)]
-      dash = ('-', '--', ':', '-.')[place // len(style.COLOURS) % 4]
+      dash = style.DASHES[place // len(style.COLOURS) % 4]
       axes.fill_between(found.widths, low, high, color=colour, alpha=0.2, lw=0)
       axes.plot(
         found.widths, value, dash, color=colour, marker='o', ms=3, label=site

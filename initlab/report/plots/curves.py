@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = 2  # of small plots
 _SEEDS = 64  # most single seeds that are drawn, evenly spaced
-_LAYERS = 10  # layers up to which all are drawn
 _TURN = 3  # every third recorded step has bars or markers
 _FEW = 12  # most recorded steps for which all have them
 
@@ -87,13 +86,10 @@ def _offset(panel: Curves, outcomes: Sequence[Outcome]) -> np.floating | float:
 
 def _networks(panel: Curves, outcomes: Sequence[Outcome]) -> 'Figure':
   from matplotlib import ticker
-  from matplotlib.figure import Figure
 
   alone = len(outcomes) == 1
   rows = 0 if alone else -(-len(outcomes) // _COLUMNS)
-  picture = Figure(
-    figsize=(style.WIDTH, 2.9 + 1.5 * rows), layout='constrained'
-  )
+  picture = style.blank(2.9 + 1.5 * rows)
   grid = picture.add_gridspec(
     1 + rows, _COLUMNS, height_ratios=[2.3] + [1.2] * rows
   )
@@ -108,7 +104,7 @@ def _networks(panel: Curves, outcomes: Sequence[Outcome]) -> 'Figure':
     colour = style.COLOURS[i % len(style.COLOURS)]
     if alone:
       _draw_seeds(top, outcome, panel.field, colour)
-    line = ('-', '--', ':', '-.')[i // len(style.COLOURS) % 4]
+    line = style.DASHES[i // len(style.COLOURS) % 4]
     label = _title(outcome) if alone else outcome.label
     _draw_mean(top, outcome.steps, estimate, colour, line, label)
   top.legend(
@@ -128,50 +124,26 @@ def _networks(panel: Curves, outcomes: Sequence[Outcome]) -> 'Figure':
   # The seed with the lowest value approaches 0; its share is left out.
   least = 1 / sum(map(len, values)) if panel.excess else 0.0
   _scale(top, outcomes, values, panel.log, 0.995, least)
-  top.annotate(
-    style.caption_seeds(panel, outcomes),
-    (0, 1),
-    (0, 4),
-    xycoords='axes fraction',
-    textcoords='offset points',
-    fontsize=8,
-  )
+  style.note(top, style.caption_seeds(panel, outcomes))
   return picture
 
 
 def _layers(panel: Curves, outcomes: Sequence[Outcome]) -> 'Figure':
-  from matplotlib import colormaps
-  from matplotlib.figure import Figure
-
   rows = len(outcomes)
-  picture = Figure(
-    figsize=(style.WIDTH, 0.9 + 1.4 * rows), layout='constrained'
-  )
+  picture = style.blank(0.9 + 1.4 * rows)
   grid = picture.subplots(rows, sharex=True, sharey=True, squeeze=False)[:, 0]
   values = []
   for axes, outcome in zip(grid, outcomes, strict=True):
     layers = outcome.measured[panel.field].shape[2]
     shown = max(1, layers - 1) if panel.hidden else layers
-    count = shown if shown <= _LAYERS else 6
-    for layer in np.linspace(0, shown - 1, count).round().astype(int).tolist():
-      colour = colormaps['viridis'](0.88 * layer / max(1, shown - 1))
+    for layer, colour in style.layers(shown):
       name = f'{layer + 1} out' if layer == layers - 1 else str(layer + 1)
       values += _draw_layer(axes, panel, outcome, layer, colour, name)
     axes.set_title(_title(outcome), fontsize=8, parse_math=False)
-    axes.legend(
-      title='layer',
-      title_fontsize=8,
-      loc='upper left',
-      bbox_to_anchor=(1, 1.15),
-      labelspacing=0.2,
-      handlelength=1.4,
-    )
+    style.legend_of_layers(axes, 'layer', handlelength=1.4)
   _scale(grid[0], outcomes, values, panel.log, 1.0)
   grid[-1].set_xlabel(panel.over)
-  picture.supylabel(panel.label, fontsize=9, parse_math=False)
-  picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
-  seeds = style.caption_seeds(panel, outcomes)
-  grid[0].set_title(seeds, loc='right', fontsize=8)
+  style.title_rows(picture, panel, panel.label, outcomes)
   return picture
 
 
@@ -180,7 +152,7 @@ def _draw_layer(
   panel: Curves,
   outcome: Outcome,
   layer: int,
-  colour: tuple[float, float, float, float],
+  colour: style.Colour,
   name: str,
 ) -> list[np.ndarray]:
   """One curve, its bars and markers; returns values that must be visible."""

@@ -1,7 +1,7 @@
 """A per-layer measure against depth, with intervals and theory."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ class _Curve(NamedTuple):
   """One setting of a depth plot; arrays `[L]`, NaN where unknown."""
 
   label: str
-  colour: str
-  marker: str
+  pen: dict[str, Any]
   layer: np.ndarray
   estimate: stats.Estimate
   geometric: bool
@@ -31,11 +30,9 @@ class _Curve(NamedTuple):
 
 def draw(panel: Depth, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws a per-layer measure against depth, one curve per setting."""
-  from matplotlib.figure import Figure
-
   curves = [_curve(panel.field, i, each) for i, each in enumerate(outcomes)]
   height = max(2.9, 0.9 + 0.19 * len(curves))
-  picture = Figure(figsize=(style.WIDTH, height), layout='constrained')
+  picture = style.blank(height)
   axes = picture.add_subplot()
   axes.set_title(panel.title, pad=20, parse_math=False)
   axes.set_ylabel(panel.label, parse_math=False)
@@ -70,8 +67,7 @@ def _curve(field: str, place: int, outcome: Outcome) -> _Curve:
   layers = len(estimate.value)
   return _Curve(
     outcome.label,
-    style.COLOURS[place % len(style.COLOURS)],
-    style.MARKERS[place % len(style.MARKERS)],
+    style.pen(place),
     np.arange(1, layers + 1),
     estimate,
     field in outcome.geometric,
@@ -128,13 +124,11 @@ def _draw_points(axes: 'Axes', curve: _Curve) -> None:
     curve.layer,
     value,
     np.stack([value - low, high - value]),
-    color=curve.colour,
-    fmt=curve.marker,
-    mfc='none',
-    ms=style.MARK,
+    ls='',
     capsize=2.5,
     lw=1.2,
     label=curve.label,
+    **curve.pen,
   )
 
 
@@ -145,17 +139,17 @@ def _draw_band(axes: 'Axes', curve: _Curve, place: int) -> None:
     curve.layer,
     estimate.low,
     estimate.high,
-    color=curve.colour,
+    color=curve.pen['color'],
     alpha=0.25,
     lw=0,
   )
   axes.plot(
     curve.layer,
     estimate.value,
-    color=curve.colour,
+    color=curve.pen['color'],
     alpha=0.5,
     lw=2.5,
-    marker=curve.marker,
+    marker=curve.pen['marker'],
     ms=style.MARK,
     label=curve.label,
     markevery=(0.04 + 0.03 * (place % 7), 0.25),
@@ -169,13 +163,10 @@ def _draw_theory(axes: 'Axes', curve: _Curve) -> None:
   around = np.pad(known, 1)
   alone = known & ~around[:-2] & ~around[2:]
   line = np.where(known, curve.theory, np.nan)
-  axes.plot(
-    *(curve.layer, line, '--'),
-    color=curve.colour,
-    lw=1.1,
-    label=f'{curve.label}, theory',
-  )
-  axes.plot(curve.layer[alone], line[alone], '_', color=curve.colour, ms=12)
+  colour = curve.pen['color']
+  name = f'{curve.label}, theory'
+  axes.plot(curve.layer, line, '--', color=colour, lw=1.1, label=name)
+  axes.plot(curve.layer[alone], line[alone], '_', color=colour, ms=12)
 
 
 def _draw_zeros(axes: 'Axes', curve: _Curve) -> None:
@@ -185,12 +176,10 @@ def _draw_zeros(axes: 'Axes', curve: _Curve) -> None:
     axes.plot(
       zero,
       np.zeros(zero.size),
-      curve.marker,
-      color=curve.colour,
-      mfc='none',
-      ms=style.MARK,
+      ls='',
       transform=axes.get_xaxis_transform(),
       clip_on=False,
+      **curve.pen,
     )
     axes.annotate(
       'zero',
@@ -214,12 +203,10 @@ def _draw_labels(axes: 'Axes', curves: Sequence[_Curve], gap: float) -> None:
     axes.plot(
       1.03,
       place,
-      curve.marker,
-      color=curve.colour,
-      mfc='none',
-      ms=style.MARK,
+      ls='',
       transform=axes.transAxes,
       clip_on=False,
+      **curve.pen,
     )
     axes.text(
       1.06,
@@ -272,22 +259,8 @@ def _draw_legend(
   if deep:
     handles = [Line2D([], [], color=style.INK, lw=2.5, alpha=0.5, label=seeds)]
   else:
-    ring = Line2D(
-      [], [], color=style.INK, lw=0, marker='o', mfc='none', ms=style.MARK
-    )
-    ring.set_label(seeds)
-    handles = [ring]
+    ring = style.pen(0) | {'color': style.INK}
+    handles = [Line2D([], [], lw=0, label=seeds, **ring)]
   if any(np.isfinite(curve.theory).any() for curve in curves):
-    handles.append(
-      Line2D([], [], color=style.INK, ls='--', lw=1.1, label='theory')
-    )
-  axes.legend(
-    handles=handles,
-    ncols=2,
-    loc='lower left',
-    bbox_to_anchor=(-0.02, 0.99),
-    borderaxespad=0,
-    handlelength=1.8,
-    handletextpad=0.5,
-    columnspacing=1.5,
-  )
+    handles.append(style.theory_handle())
+  style.legend_above(axes, handles)

@@ -14,19 +14,15 @@ if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
-_CURVES = 10  # most layers that are all drawn
 _COMPARABLE = 4.0  # largest ratio of ranges with a shared axis
 
 
 def draw(panel: Histogram, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws the distribution of a sample, one plot per setting."""
   from matplotlib import ticker
-  from matplotlib.figure import Figure
 
   rows = len(outcomes)
-  picture = Figure(
-    figsize=(style.WIDTH, 0.8 + 1.2 * rows), layout='constrained'
-  )
+  picture = style.blank(0.8 + 1.2 * rows)
   samples = [np.asarray(each.measured[panel.field], float) for each in outcomes]
   together = comparable(samples)
   grid = picture.subplots(
@@ -46,18 +42,9 @@ def draw(panel: Histogram, outcomes: Sequence[Outcome]) -> 'Figure':
     grid[0].yaxis.set_major_locator(ticker.LogLocator(numticks=5))
     grid[0].yaxis.set_minor_locator(ticker.NullLocator())
   grid[-1].set_xlabel(panel.label, parse_math=False)
-  seeds = style.caption_seeds(panel, outcomes)
-  grid[0].set_title(seeds, loc='right', fontsize=8)
   for axes in grid[:1] if _same_depth(panel, outcomes) else grid:
-    axes.legend(
-      title='hidden layer',
-      title_fontsize=8,
-      loc='upper left',
-      bbox_to_anchor=(1, 1.15),
-      labelspacing=0.2,
-    )
-  picture.supylabel('density', fontsize=9)
-  picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
+    style.legend_of_layers(axes, 'hidden layer')
+  style.title_rows(picture, panel, 'density', outcomes)
   return picture
 
 
@@ -87,13 +74,8 @@ def _same_depth(panel: Histogram, outcomes: Sequence[Outcome]) -> bool:
 
 def _draw_densities(axes: 'Axes', sample: np.ndarray) -> list[float]:
   """One curve per hidden layer of `[S, L, V]`; returns their peaks."""
-  from matplotlib import colormaps
-
-  hidden = max(1, sample.shape[1] - 1)
-  count = hidden if hidden <= _CURVES else 6
   peaks = []
-  for layer in np.linspace(0, hidden - 1, count).round().astype(int):
-    colour = colormaps['viridis'](0.88 * layer / max(1, hidden - 1))
+  for layer, colour in style.layers(max(1, sample.shape[1] - 1)):
     pen = {'color': colour, 'lw': 1.2, 'label': str(layer + 1)}
     values = sample[:, layer]
     finite = values[np.isfinite(values)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initlab import base
-from initlab.experiment import Outcome
+from initlab.experiment import Outcome, as_title
 from initlab.panels import Image, Panel, Surface
 from initlab.report.plots import style
 
@@ -27,14 +27,10 @@ _ROW = 6  # images side by side
 
 def draw_images(panel: Image, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws one panel: the first seeds of every setting, side by side."""
-  from matplotlib.figure import Figure
-
   rows = [math.ceil(min(_SHOWN, len(each.seeds)) / _ROW) for each in outcomes]
   tile = style.WIDTH / _ROW
   heights = [0.25 + count * tile for count in rows]
-  picture = Figure(
-    figsize=(style.WIDTH, 0.35 + sum(heights)), layout='constrained'
-  )
+  picture = style.blank(0.35 + sum(heights))
   picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
   parts = picture.subfigures(
     len(outcomes), squeeze=False, height_ratios=heights
@@ -74,12 +70,9 @@ def caption_images(panel: Image, outcomes: Sequence[Outcome]) -> str:
 
 def draw_surfaces(panel: Surface, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws one panel: a surface per setting, of its first seed."""
-  from matplotlib.figure import Figure
   from matplotlib.lines import Line2D
 
-  picture = Figure(
-    figsize=(style.WIDTH, 0.85 * style.WIDTH), layout='constrained'
-  )
+  picture = style.blank(0.85 * style.WIDTH)
   axes = picture.add_subplot(projection='3d', computed_zorder=False)
   axes.set_title(panel.title, parse_math=False)
   # The first is drawn last, on top of the others.
@@ -117,7 +110,7 @@ def caption_surfaces(panel: Surface, outcomes: Sequence[Outcome]) -> str:
     for place, each in enumerate(outcomes)
   )
   return (
-    f'{panel.label[:1].upper()}{panel.label[1:]} over two weights, of seed '
+    f'{as_title(panel.label)} over two weights, of seed '
     f'{seeds[0]} only, of {len(seeds)} in the run: {names}. Claims and tables '
     'cover all seeds.'
   )

@@ -46,8 +46,8 @@ def caption(panel: Map, outcomes: Sequence[Outcome]) -> str:
   x, y = (_axis(knob, outcomes) for knob in (panel.x, panel.y))
   text = (
     f'{panel.title}, by {x.label} and {y.label}. Colour: '
-    f'{style.caption_seeds(panel, outcomes)}.'
-  ).replace(', 95% interval', '')
+    f'{style.caption_seeds(panel, outcomes, stats.of_seeds)}.'
+  )
   if panel.line:
     text += f' Lines: {_named(panel)}, by theory.'
   means = [stats.average(each, panel.field).value for each in outcomes]
@@ -66,21 +66,15 @@ def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
       without a finite seed and, of a logarithmic scale, those that are not
       above 0 are blank.
   """
-  from matplotlib.figure import Figure
-
   x, y = (_axis(knob, outcomes) for knob in (panel.x, panel.y))
-  knobs = sweep.varying(outcomes, {*x.names, *y.names})
-  groups: dict[str, list[Outcome]] = {}
-  for each in outcomes:
-    groups.setdefault(sweep.labelled(each.config, knobs), []).append(each)
+  groups = sweep.by_others(outcomes, {*x.names, *y.names})
   cells = [_cells(panel, group) for group in groups.values()]
   drawn = np.concatenate([values.ravel() for _, _, values in cells])
   drawn = drawn[np.isfinite(drawn)] if np.isfinite(drawn).any() else np.ones(1)
   ends = {'vmin': drawn.min(), 'vmax': drawn.max()}
   rows = max(len(y.values) for _, y, _ in cells)
   height = max(3.0, 1.6 + 0.19 * rows) if y.words else 3.0
-  size = style.WIDTH, 0.5 + height * len(groups)
-  picture = Figure(figsize=size, layout='constrained')
+  picture = style.blank(0.5 + height * len(groups))
   grid = picture.subplots(len(groups), squeeze=False)[:, 0]
   for axes, label, each in zip(grid, groups, cells, strict=True):
     x, y, values = each
@@ -157,7 +151,7 @@ def _draw_lines(
   )
   limits = axes.get_xlim()
   for place, multiple in enumerate(panel.multiples):
-    dashes = ('-', '--', ':', '-.')[place % 4]
+    dashes = style.DASHES[place % 4]
     axes.plot(across, multiple * line, dashes, color='white', lw=2.6)
     axes.plot(
       *(across, multiple * line, dashes),

@@ -22,13 +22,10 @@ _TRIES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000)
 def draw_seeds(panel: Seeds, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws one panel: one row per setting, one dot per seed."""
   from matplotlib import ticker
-  from matplotlib.figure import Figure
   from matplotlib.lines import Line2D
 
   rows = len(outcomes)
-  picture = Figure(
-    figsize=(style.WIDTH, 1.3 + 0.45 * rows), layout='constrained'
-  )
+  picture = style.blank(1.3 + 0.45 * rows)
   axes = picture.add_subplot()
   axes.set_title(panel.title, pad=20, parse_math=False)
   axes.set_xlabel(panel.label, parse_math=False)
@@ -78,9 +75,6 @@ def _scatter(count: int) -> np.ndarray:
   return (np.arange(count) * 0.6180339887 % 1 - 0.5) / 2
 
 
-# Best of k.
-
-
 def caption_seeds(panel: Seeds, outcomes: Sequence[Outcome]) -> str:
   """The caption of a figure."""
   lost = style.lost(panel, outcomes)
@@ -124,16 +118,14 @@ def draw_best(panel: Best, outcomes: Sequence[Outcome]) -> 'Figure':
       np.array([each[part] for each in estimates], float) for part in range(3)
     )
     known = np.isfinite(value)
-    colour = style.COLOURS[i % len(style.COLOURS)]
-    marker = style.MARKERS[i % len(style.MARKERS)]
-    pen = {'color': colour, 'marker': marker, 'mfc': 'none', 'ms': style.MARK}
+    pen = style.pen(i)
     x = np.array(tries)[known]
     value, low, high = (part[known] for part in (value, low, high))
     # An upper end at a diverged seed is infinite and not drawn.
     high = np.where(np.isfinite(high), high, np.nan)
-    axes.fill_between(x, low, high, color=colour, alpha=0.25, lw=0)
+    axes.fill_between(x, low, high, color=pen['color'], alpha=0.25, lw=0)
     for end in (low, high):
-      axes.plot(x, end, '_', color=colour, ms=9, mew=1.2)
+      axes.plot(x, end, '_', color=pen['color'], ms=9, mew=1.2)
     axes.plot(x, value, lw=1.2, label=outcome.label, **pen)
     handles.append(Line2D([], [], lw=1.2, label=outcome.label, **pen))
   if most >= 10:
@@ -153,12 +145,6 @@ def draw_best(panel: Best, outcomes: Sequence[Outcome]) -> 'Figure':
     if covered
     else f'no interval (needs {stats.best_of_k_fewest(1)})'
   )
-  axes.annotate(
-    f'median over choices of {" and ".join(map(str, sizes))} seeds, {interval}',
-    (0, 1),
-    (0, 4),
-    xycoords='axes fraction',
-    textcoords='offset points',
-    fontsize=8,
-  )
+  of = f'median over choices of {" and ".join(map(str, sizes))} seeds'
+  style.note(axes, f'{of}, {interval}')
   return picture

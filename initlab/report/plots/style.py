@@ -17,6 +17,58 @@ from initlab.report.plots import pointer
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
+  from matplotlib.lines import Line2D
+
+
+Colour = tuple[float, float, float, float]
+
+# Okabe & Ito (2008), without yellow, which is too pale on white.
+COLOURS = (
+  '#0072B2',
+  '#D55E00',
+  '#009E73',
+  '#CC79A7',
+  '#56B4E9',
+  '#E69F00',
+  '#000000',
+)
+MARKERS = 'os^DvPX*'  # one more than colours: the pairs repeat after 56
+DASHES = ('-', '--', ':', '-.')
+INK = '#222222'
+# Of surfaces, by name; the first two are those of figure 5 of Glorot & Bengio
+# 2010.
+SURFACES = {
+  'black': INK,
+  'red': '#D5001C',
+  'blue': COLOURS[0],
+  'green': COLOURS[2],
+  'orange': COLOURS[5],
+}
+WIDTH = 4.8  # inches; in a column of 3.3 inches, 9 points print as 6
+MARK = 5.5  # marker size in points
+_LAYERS = 10  # most layers that all have a curve
+STYLE = {
+  'axes.edgecolor': '#666666',
+  'axes.labelcolor': INK,
+  'axes.linewidth': 0.8,
+  'axes.spines.right': False,
+  'axes.spines.top': False,
+  'axes.titlelocation': 'left',
+  'axes.titlesize': 10,
+  'font.family': 'DejaVu Sans',
+  'font.size': 9,
+  'legend.fontsize': 8,
+  'legend.frameon': False,
+  'svg.fonttype': 'path',
+  'svg.hashsalt': 'initlab',
+  'text.color': INK,
+  'xtick.color': '#666666',
+  'xtick.labelcolor': INK,
+  'xtick.labelsize': 8,
+  'ytick.color': '#666666',
+  'ytick.labelcolor': INK,
+  'ytick.labelsize': 8,
+}
 
 
 def plain_numbers(axis: Any, decades: float, thirds: float = 3.5) -> None:
@@ -58,19 +110,70 @@ def logarithmic(
   return float(high - low)
 
 
-# Within.
+def blank(height: float) -> 'Figure':
+  """A figure without plots, of the usual width; the height is in inches."""
+  from matplotlib.figure import Figure
+
+  return Figure(figsize=(WIDTH, height), layout='constrained')
 
 
 def empty(panel: Panel, lines: int) -> tuple['Figure', 'Axes']:
   """A figure with one plot, its title and its measured axis."""
-  from matplotlib.figure import Figure
-
-  height = max(2.9, 1.2 + 0.19 * lines)
-  picture = Figure(figsize=(WIDTH, height), layout='constrained')
+  picture = blank(max(2.9, 1.2 + 0.19 * lines))
   axes = picture.add_subplot()
   axes.set_title(panel.title, pad=20, parse_math=False)
   axes.set_ylabel(panel.label, parse_math=False)
   return picture, axes
+
+
+def pen(place: int) -> dict[str, Any]:
+  """Colour and hollow marker of a setting, by its place in the run."""
+  return {
+    'color': COLOURS[place % len(COLOURS)],
+    'marker': MARKERS[place % len(MARKERS)],
+    'mfc': 'none',
+    'ms': MARK,
+  }
+
+
+def layers(count: int) -> list[tuple[int, Colour]]:
+  """The layers that have a curve, evenly spaced, each with its colour."""
+  from matplotlib import colormaps
+
+  drawn = np.linspace(0, count - 1, count if count <= _LAYERS else 6)
+  return [
+    (layer, colormaps['viridis'](0.88 * layer / max(1, count - 1)))
+    for layer in drawn.round().astype(int).tolist()
+  ]
+
+
+def title_rows(
+  picture: 'Figure', panel: Panel, label: str, outcomes: Sequence[Outcome]
+) -> None:
+  """Titles a figure of one plot a setting, and notes its seeds in the first."""
+  picture.supylabel(label, fontsize=9, parse_math=False)
+  picture.suptitle(panel.title, x=0, ha='left', fontsize=10, parse_math=False)
+  seeds = caption_seeds(panel, outcomes)
+  picture.axes[0].set_title(seeds, loc='right', fontsize=8)
+
+
+def note(axes: 'Axes', text: str) -> None:
+  """A line of small text above the plot."""
+  axes.annotate(
+    text,
+    (0, 1),
+    (0, 4),
+    xycoords='axes fraction',
+    textcoords='offset points',
+    fontsize=8,
+  )
+
+
+def theory_handle() -> 'Line2D':
+  """The dashed line of theory, for a legend."""
+  from matplotlib.lines import Line2D
+
+  return Line2D([], [], color=INK, ls='--', lw=1.1, label='theory')
 
 
 def legend(axes: 'Axes', handles: Sequence[Any]) -> None:
@@ -86,6 +189,18 @@ def legend(axes: 'Axes', handles: Sequence[Any]) -> None:
       text.set_parse_math(False)
 
 
+def legend_of_layers(axes: 'Axes', title: str, **options: Any) -> None:
+  """A legend of curves, one a layer, beside the plot."""
+  axes.legend(
+    title=title,
+    title_fontsize=8,
+    loc='upper left',
+    bbox_to_anchor=(1, 1.15),
+    labelspacing=0.2,
+    **options,
+  )
+
+
 def legend_above(axes: 'Axes', handles: Sequence[Any]) -> None:
   """A legend in two columns above the plot."""
   axes.legend(
@@ -98,53 +213,6 @@ def legend_above(axes: 'Axes', handles: Sequence[Any]) -> None:
     handletextpad=0.5,
     columnspacing=1.5,
   )
-
-
-# Okabe & Ito (2008), without yellow, which is too pale on white.
-COLOURS = (
-  '#0072B2',
-  '#D55E00',
-  '#009E73',
-  '#CC79A7',
-  '#56B4E9',
-  '#E69F00',
-  '#000000',
-)
-MARKERS = 'os^DvPX*'  # one more than colours: the pairs repeat after 56
-INK = '#222222'
-# Of surfaces, by name; the first two are those of figure 5 of Glorot & Bengio
-# 2010.
-SURFACES = {
-  'black': INK,
-  'red': '#D5001C',
-  'blue': COLOURS[0],
-  'green': COLOURS[2],
-  'orange': COLOURS[5],
-}
-WIDTH = 4.8  # inches; in a column of 3.3 inches, 9 points print as 6
-MARK = 5.5  # marker size in points
-STYLE = {
-  'axes.edgecolor': '#666666',
-  'axes.labelcolor': INK,
-  'axes.linewidth': 0.8,
-  'axes.spines.right': False,
-  'axes.spines.top': False,
-  'axes.titlelocation': 'left',
-  'axes.titlesize': 10,
-  'font.family': 'DejaVu Sans',
-  'font.size': 9,
-  'legend.fontsize': 8,
-  'legend.frameon': False,
-  'svg.fonttype': 'path',
-  'svg.hashsalt': 'initlab',
-  'text.color': INK,
-  'xtick.color': '#666666',
-  'xtick.labelcolor': INK,
-  'xtick.labelsize': 8,
-  'ytick.color': '#666666',
-  'ytick.labelcolor': INK,
-  'ytick.labelsize': 8,
-}
 
 
 def png(figure: 'Figure') -> bytes:
@@ -197,8 +265,18 @@ def _saved(figure: 'Figure', kind: str, metadata: dict[str, None]) -> bytes:
   return file.getvalue()
 
 
-def caption_seeds(panel: Panel, outcomes: Sequence[Outcome]) -> str:
-  """The kind of estimate in a panel: 'mean of 32 seeds, 95% interval'."""
+def caption_seeds(
+  panel: Panel,
+  outcomes: Sequence[Outcome],
+  words: Callable[[str, int, int], str] = stats.interval_words,
+) -> str:
+  """The kind of estimate in a panel: 'mean of 32 seeds, 95% interval'.
+
+  Args:
+    panel: the panel drawn.
+    outcomes: the settings drawn.
+    words: of the name of the estimate, its fewest and its most seeds.
+  """
   counts = set()
   for outcome in outcomes:
     finite = np.isfinite(outcome.measured[panel.field])
@@ -207,7 +285,7 @@ def caption_seeds(panel: Panel, outcomes: Sequence[Outcome]) -> str:
   if not counts:
     return 'no finite value'
   name = stats.mean_name(outcomes[0], panel.field)
-  return stats.interval_words(name, min(counts), max(counts))
+  return words(name, min(counts), max(counts))
 
 
 def lost(panel: Panel, outcomes: Sequence[Outcome]) -> str:

@@ -1,13 +1,12 @@
 """PerNetwork measures against a knob."""
 
-from collections.abc import Sequence
-import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from initlab import stats
-from initlab.experiment import Outcome, in_words, written
+from initlab.experiment import Outcome, in_words, varying, written
 from initlab.panels import Sweep
 from initlab.report.plots import style
 
@@ -49,16 +48,11 @@ def caption(panel: Sweep, outcomes: Sequence[Outcome]) -> str:
 
 def counted(panel: Sweep, outcomes: Sequence[Outcome]) -> str:
   """The kind of estimate in a sweep: 'mean of 32 seeds, 95% interval'."""
-  values = [each.measured[panel.field] for each in outcomes]
-  counts = {int(np.isfinite(each).sum()) for each in values} - {0}
-  if not counts:
-    return 'no finite value'
-  low, high = min(counts), max(counts)
-  if _are_shares(outcomes, panel.field):
-    many = str(low) if low == high else f'{low} to {high}'
-    return f'share of {many} seeds, 95% interval of Clopper and Pearson'
-  name = stats.mean_name(outcomes[0], panel.field)
-  return stats.interval_words(name, low, high)
+  if not _are_shares(outcomes, panel.field):
+    return style.caption_seeds(panel, outcomes)
+  exact = '95% interval of Clopper and Pearson'
+  words = lambda name, *seeds: f'{stats.of_seeds("share", *seeds)}, {exact}'
+  return style.caption_seeds(panel, outcomes, words)
 
 
 def draw(panel: Sweep, outcomes: Sequence[Outcome]) -> 'Figure':
@@ -77,11 +71,10 @@ def draw(panel: Sweep, outcomes: Sequence[Outcome]) -> 'Figure':
   _scale_measure(axes, panel.log, lines)
   handles = []
   for i, line in enumerate(lines):
-    colour = style.COLOURS[i % len(style.COLOURS)]
-    marker = style.MARKERS[i % len(style.MARKERS)]
+    pen = style.pen(i)
+    colour = pen['color']
     value, low, high = line.estimate[:3]
     bars = np.stack([value - low, high - value])
-    pen = {'color': colour, 'marker': marker, 'mfc': 'none', 'ms': style.MARK}
     name = line.label or panel.label
     axes.errorbar(
       *(line.x, value, bars),
@@ -97,18 +90,9 @@ def draw(panel: Sweep, outcomes: Sequence[Outcome]) -> 'Figure':
     handles.append(Line2D([], [], lw=0.8, label=line.label, **pen))
   handles = handles if len(lines) > 1 else []
   if any(np.isfinite(line.theory).any() for line in lines):
-    handles.append(
-      Line2D([], [], color=style.INK, ls='--', lw=1.1, label='theory')
-    )
+    handles.append(style.theory_handle())
   style.legend(axes, handles)
-  axes.annotate(
-    counted(panel, outcomes),
-    (0, 1),
-    (0, 4),
-    xycoords='axes fraction',
-    textcoords='offset points',
-    fontsize=8,
-  )
+  style.note(axes, counted(panel, outcomes))
   return picture
 
 
@@ -117,10 +101,7 @@ def grouped(panel: Sweep, outcomes: Sequence[Outcome]) -> list[_Line]:
 
   Neither `panel.knob` nor a tuned knob, which has one value a mark, counts.
   """
-  groups: dict[str, list[Outcome]] = {}
-  knobs = varying(outcomes, {panel.knob, *(panel.tuned or ())[:1]})
-  for outcome in outcomes:
-    groups.setdefault(labelled(outcome.config, knobs), []).append(outcome)
+  groups = by_others(outcomes, {panel.knob, *(panel.tuned or ())[:1]})
   shares = _are_shares(outcomes, panel.field)
   return [_line(panel, label, group, shares) for label, group in groups.items()]
 
@@ -157,26 +138,20 @@ def _are_shares(outcomes: Sequence[Outcome], field: str) -> bool:
   return bool(np.isin(values[np.isfinite(values)], (0, 1)).all())
 
 
-def varying(
-  outcomes: Sequence[Outcome], but: set[str]
-) -> list[dataclasses.Field]:
-  """The knobs in which the settings differ, but for these."""
-  return [
-    field
-    for field in dataclasses.fields(outcomes[0].config)
-    if field.name not in but
-    and len({getattr(each.config, field.name) for each in outcomes}) > 1
-  ]
-
-
-def labelled(config: Any, knobs: Sequence[dataclasses.Field]) -> str:
-  """The values of the knobs; numbers stand with the knob's name."""
-  words = []
-  for knob in knobs:
-    text = written(getattr(config, knob.name))
-    named = knob.metadata['choices']
-    words.append(text if named else f'{in_words(knob.name)} {text}')
-  return ', '.join(words)
+def by_others(
+  outcomes: Sequence[Outcome], but: Iterable[str]
+) -> dict[str, list[Outcome]]:
+  """The settings by the values of their other knobs that vary, in words."""
+  knobs = varying([each.config for each in outcomes], but)
+  groups: dict[str, list[Outcome]] = {}
+  for outcome in outcomes:
+    words = []
+    for knob in knobs:
+      text = written(getattr(outcome.config, knob.name))
+      named = knob.metadata['choices']
+      words.append(text if named else f'{in_words(knob.name)} {text}')
+    groups.setdefault(', '.join(words), []).append(outcome)
+  return groups
 
 
 def _number(config: Any, knob: str) -> float:
