@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from initlab import formatting, stats
-from initlab.experiment import DIVERGENCE, Outcome, in_words
+from initlab.experiment import DIVERGENCE, Outcome, as_title
 from initlab.report import tables
 
 _T = TypeVar('_T')
@@ -105,12 +105,9 @@ def errors(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
   }
   values = [np.asarray(each.measured[field], float) for each in outcomes]
   return tables.Table(
-    f'{_name(field)}, the seed as the unit',
+    f'{as_title(field)}, the seed as the unit',
     tables.Column('', 'setting', [each.label for each in outcomes]),
-    [
-      tables.Column(group, head, [cell(x) for x in values])
-      for (group, head), cell in columns.items()
-    ],
+    tables.columns(columns, values),
   )
 
 
@@ -129,7 +126,7 @@ def in_short(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
       f'{np.isfinite(x).sum()} of {len(x)}' for x in values
     ],
   }
-  title, first = f'{_name(field)}, the seed as the unit', outcomes[0].label
+  title, first = f'{as_title(field)}, the seed as the unit', outcomes[0].label
   if len(outcomes) > 1:
     title += f'; differences from {first} are paired by seed'
     found = compare(field, outcomes)[: len(outcomes) - 1]
@@ -166,12 +163,9 @@ def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
   }
   names = [f'{each.b} - {each.a}' for each in comparisons]
   return tables.Table(
-    f'{_name(field)}, differences paired by seed',
+    f'{as_title(field)}, differences paired by seed',
     tables.Column('', 'settings', names),
-    [
-      tables.Column(group, head, [cell(each) for each in comparisons])
-      for (group, head), cell in columns.items()
-    ],
+    tables.columns(columns, comparisons),
   )
 
 
@@ -289,8 +283,3 @@ def _extreme(value: float) -> str:
 def _listed(seeds: np.ndarray) -> str:
   more = ' ...' if len(seeds) > 8 else ''
   return ', '.join(map(str, seeds[:8])) + more
-
-
-def _name(field: str) -> str:
-  words = in_words(field)
-  return words[:1].upper() + words[1:]

@@ -90,6 +90,21 @@ def _beside(left: list[str], right: list[str]) -> list[str]:
   return ['   '.join(pair) for pair in zip(*level, strict=True)]
 
 
+def columns(
+  cells: dict[tuple[str, str], Callable[..., str]], rows: Sequence
+) -> list[Column]:
+  """The columns of rows.
+
+  Args:
+    cells: group and head of a column -> the function of a row that is its cell.
+    rows: what a row is about, one each.
+  """
+  return [
+    Column(*heading, [cell(each) for each in rows])
+    for heading, cell in cells.items()
+  ]
+
+
 def latex(table: Table) -> str:
   """The table as a LaTeX tabular, without packages.
 

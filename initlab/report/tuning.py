@@ -33,8 +33,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from initlab import base, formatting, stats
-from initlab.experiment import Outcome, in_words, written
+from initlab.experiment import Outcome, as_title, in_words, written
 from initlab.report import tables
+
+_RESAMPLES = 999  # of the seeds, on each of which the choice is repeated
+_PAIRS = 6  # the fewest whose 2^n sign patterns allow a p below 0.05: 2 / 2^6
 
 # Values to judge a setting by: `[S]` of an outcome.
 Measure = Callable[[Outcome], base.ArrayLike]
@@ -74,20 +77,19 @@ class Comparison(NamedTuple):
 # Numbers.
 
 
-def selections(errors: np.ndarray, resamples: int = 999) -> np.ndarray:
+def selections(errors: np.ndarray) -> np.ndarray:
   """The option with the fewest diverged seeds, then the lowest mean error.
 
   The first one of those equal to a relative 1e-12.
 
   Args:
     errors: `[K, S]` validation errors, one row per option.
-    resamples: R, how many times S seeds are drawn with replacement; the draws
-      are the same for the same S.
 
   Returns:
-    `[1 + R]` int: for the seeds as they are, then for each resample.
+    `[1 + R]` int: for the seeds as they are, then for each of R resamples, in
+    which S seeds are drawn with replacement, the same draws for the same S.
   """
-  counts = _counts(errors.shape[1], resamples)
+  counts = _counts(errors.shape[1])
   finite = np.isfinite(errors)
   kept = counts @ finite.T
   mean = counts @ np.where(finite, errors, 0.0).T / np.maximum(kept, 1)
@@ -97,10 +99,10 @@ def selections(errors: np.ndarray, resamples: int = 999) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=4)
-def _counts(seeds: int, resamples: int) -> np.ndarray:
-  """How often each seed is drawn, `[1 + resamples, S]`; first, once each."""
+def _counts(seeds: int) -> np.ndarray:
+  """How often each seed is drawn, `[1 + R, S]`; first, once each."""
   draws = np.random.default_rng(0).multinomial(
-    seeds, np.full(seeds, 1 / seeds), size=resamples
+    seeds, np.full(seeds, 1 / seeds), size=_RESAMPLES
   )
   return np.concatenate([np.ones((1, seeds)), draws])
 
@@ -248,8 +250,6 @@ def _value(outcome: Outcome, knob: str) -> str:
 
 # Tables.
 
-_Cells = dict[tuple[str, str], Callable[[Choice], str]]  # group, head -> cell
-
 
 def table(found: Sequence[Choice], knob: str, by: str) -> tables.Table:
   """The table of choices, with their options and how stable they are.
@@ -259,7 +259,7 @@ def table(found: Sequence[Choice], knob: str, by: str) -> tables.Table:
     knob, by: as for `choices`.
   """
   word, error = map(in_words, (knob, by))
-  columns: _Cells = {
+  columns = {
     (word, 'chosen'): lambda each: _value(each.options[each.selected[0]], knob),
     (word, 'options'): lambda each: ', '.join(
       _value(option, knob) for option in each.options
@@ -272,9 +272,9 @@ def table(found: Sequence[Choice], knob: str, by: str) -> tables.Table:
     ),
   }
   return tables.Table(
-    f'{word[:1].upper()}{word[1:]} with the lowest mean {error}',
+    f'{as_title(knob)} with the lowest mean {error}',
     tables.Column('', 'setting', [each.label for each in found]),
-    _columns(columns, found),
+    tables.columns(columns, found),
   )
 
 
@@ -286,8 +286,12 @@ def errors(field: str, found: Sequence[Choice], knob: str) -> tables.Table:
     found: the groups.
     knob: the tuned knob.
   """
-  finite = lambda each: _finite(each.outcome.measured[field])
-  columns: _Cells = {
+
+  def finite(each: Choice) -> np.ndarray:
+    values = np.asarray(each.outcome.measured[field], float)
+    return values[np.isfinite(values)]
+
+  columns = {
     ('mean', '95% interval'): lambda each: tables.cell(
       mean(each, _field(field))
     ),
@@ -302,10 +306,10 @@ def errors(field: str, found: Sequence[Choice], knob: str) -> tables.Table:
     ),
   }
   return tables.Table(
-    f'{_title(field)} at the chosen {in_words(knob)}; the intervals '
+    f'{as_title(field)} at the chosen {in_words(knob)}; the intervals '
     'include the choice',
     tables.Column('', 'setting', [each.label for each in found]),
-    _columns(columns, found),
+    tables.columns(columns, found),
   )
 
 
@@ -323,60 +327,31 @@ def differences(
     knob: the tuned knob.
   """
   compared = [compare(b, a, _field(field)) for a, b in pairs]
-  corrected = stats.holm(np.array([each.p for each in compared]))
-  fewest = min((int(each.difference.n) for each in compared), default=0)
+  found = [each.difference for each in compared]
+  p = [each.p for each in compared]
+  holm = stats.holm(np.array(p))
+  fewest = min((int(each.n) for each in found), default=0)
   few = f'; below {_PAIRS} pairs p is above 0.05' if fewest < _PAIRS else ''
-  estimates = [each.difference for each in compared]
   return tables.Table(
-    f'{_title(field)} at the chosen {in_words(knob)}, differences paired '
+    f'{as_title(field)} at the chosen {in_words(knob)}, differences paired '
     f'by seed{few}',
     tables.Column('', 'settings', [f'{b.label} - {a.label}' for a, b in pairs]),
     [
       tables.Column(
-        'difference',
-        '95% interval',
-        [tables.cell(e) for e in estimates],
+        'difference', '95% interval', list(map(tables.cell, found))
       ),
+      tables.Column('permutation test', 'p', list(map(formatting.p_value, p))),
       tables.Column(
-        'permutation test',
-        'p',
-        [formatting.p_value(each.p) for each in compared],
+        'permutation test', 'p, Holm', list(map(formatting.p_value, holm))
       ),
-      tables.Column(
-        'permutation test',
-        'p, Holm',
-        [formatting.p_value(p) for p in corrected],
-      ),
-      tables.Column(
-        'seeds', 'pairs', [f'{e.n} of {e.total}' for e in estimates]
-      ),
+      tables.Column('seeds', 'pairs', [f'{e.n} of {e.total}' for e in found]),
     ],
   )
-
-
-_PAIRS = 6  # the fewest whose 2^n sign patterns allow a p below 0.05: 2 / 2^6
 
 
 def _field(field: str) -> Measure:
   return lambda outcome: outcome.measured[field]
 
 
-def _finite(values: base.ArrayLike) -> np.ndarray:
-  values = np.asarray(values, float)
-  return values[np.isfinite(values)]
-
-
-def _columns(cells: _Cells, found: Sequence[Choice]) -> list[tables.Column]:
-  return [
-    tables.Column(group, head, [cell(each) for each in found])
-    for (group, head), cell in cells.items()
-  ]
-
-
 def _number(value: float) -> str:
   return f'{value:.4g}' if np.isfinite(value) else '-'
-
-
-def _title(field: str) -> str:
-  words = in_words(field)
-  return words[:1].upper() + words[1:]
