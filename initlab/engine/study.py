@@ -313,7 +313,6 @@ def _fitting(
   """
   limit = lanes.device_memory(devices[0])
 
-  @functools.cache
   def at(count: int) -> Task:
     place = experiment, options, devices[0], config, label, name, count
     if experiment.compiled:
@@ -329,20 +328,15 @@ def _fitting(
       computes = parallel.uncompiled(experiment.run)
     return Task(config, label, data, _folder(*place, create=False), computes)
 
-  @functools.cache
-  def needed(count: int) -> int:
-    return _memory(experiment, at(count), options.root_seed, limit)
-
-  most = options.lanes or _auto_lanes(experiment, config, devices[0].platform)
-  if not store.missing(at(most).folder, options.seeds).size:
-    return at(most)
-  counts = [most]
-  if not options.lanes:
-    counts = [2**k for k in reversed(range(most.bit_length()))]
-  for count in counts:
-    if needed(count) <= limit:
-      return at(count)
-  raise base.UserError(_too_large(at(count), needed(count), limit))
+  platform = devices[0].platform
+  task = at(options.lanes or _auto_lanes(experiment, config, platform))
+  if not store.missing(task.folder, options.seeds).size:
+    return task
+  while (needed := _memory(experiment, task, options.root_seed, limit)) > limit:
+    if options.lanes or lanes_of(task) == 1:
+      raise base.UserError(_too_large(task, needed, limit))
+    task = at(lanes_of(task) // 2)
+  return task
 
 
 def _auto_lanes(experiment: Experiment, config: Any, backend: str) -> int:
@@ -372,18 +366,14 @@ def _memory(
 
 
 def _too_large(task: Task, needed: int, limit: int) -> str:
-  count = lanes_of(task)
-  found = (
-    f'{task.label}: {count} lanes take'
-    if count > 1
-    else (f'{task.label}: a single lane takes')
-  )
+  what = f'{lanes_of(task)} lanes take'
   remedy = 'fewer lanes, or --lanes=auto, which lowers them to fit'
-  if count == 1:
+  if lanes_of(task) == 1:
+    what = 'a single lane takes'
     remedy = 'a smaller network, fewer examples or a smaller minibatch'
   return (
-    f'{found} {lanes.scaled(needed, "B")} of memory on each device, which has '
-    f'{lanes.scaled(limit, "B")}; choose {remedy}'
+    f'{task.label}: {what} {lanes.scaled(needed, "B")} of memory on each '
+    f'device, which has {lanes.scaled(limit, "B")}; choose {remedy}'
   )
 
 
@@ -484,20 +474,9 @@ def _complete(
   replaced a shard by one without our seeds.
   """
   while (seeds := store.missing(task.folder, options.seeds)).size:
-    _fill(experiment, task, seeds, options, progress)
-
-
-def _fill(
-  experiment: Experiment,
-  task: Task,
-  seeds: np.ndarray,
-  options: Options,
-  progress: Progress,
-) -> None:
-  """Runs seeds and stores them, a chunk at a time."""
-  progress(task.label, 0)
-  with arithmetic(experiment):
-    _compute(experiment, task, seeds, options, progress)
+    progress(task.label, 0)
+    with arithmetic(experiment):
+      _compute(experiment, task, seeds, options, progress)
 
 
 def arithmetic(experiment: Experiment) -> Any:
@@ -512,6 +491,7 @@ def _compute(
   options: Options,
   progress: Progress,
 ) -> None:
+  """Runs seeds and stores them, a chunk at a time."""
   if experiment.training:
     resume.fill(
       task.runner,

@@ -20,7 +20,7 @@ from initlab import base
 from initlab.engine import files
 from initlab.experiment import config, knob
 from initlab.launch import flags, machine, shell
-from initlab.launch.options import PLACES_OF_FILES, Common
+from initlab.launch.options import OF_FILES, Common
 from initlab.models import audit as audits, examples, finding, made, verdict
 from initlab.report import as_json, audits as reports, replay
 
@@ -171,7 +171,7 @@ def _flagfile(name: str, options: Options, program: Sequence[str]) -> str:
   found = {
     field.name: str(getattr(options, field.name))
     for field in dataclasses.fields(options)
-    if field.name not in PLACES_OF_FILES and not isinstance(field.default, bool)
+    if field.name not in OF_FILES and not isinstance(field.default, bool)
   }
   versions = f'jax {jax.__version__}, on {jax.devices()[0].device_kind}'
   return replay.text(program, found | {'model': name}, versions)

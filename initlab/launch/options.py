@@ -16,11 +16,14 @@ from initlab.report import tracking
 _MOST_SHARDS = 2**16
 
 # Flags that determine where files lie, not what is in them.
-PLACES_OF_FILES = ('out', 'compile_cache')
+OF_FILES = ('out', 'compile_cache')
 
 # Flags that determine where a study runs, not what it computes.
-PLACES = ('num_shards', 'shard_index', 'launcher')
-PLACES += ('slurm_partition', 'slurm_minutes', 'slurm_gpus', 'slurm_cpus')
+OF_WORKERS = ('num_shards', 'shard_index', 'launcher')
+OF_WORKERS += ('slurm_partition', 'slurm_minutes', 'slurm_gpus', 'slurm_cpus')
+
+# Flags of the report, not of the workers that compute what it shows.
+OF_REPORTS = ('tensorboard', 'tracker', 'project', 'verbose', 'json')
 
 # Flags that a collection passes to all its experiments.
 SHARED = ('seeds', 'root_seed', 'lanes', 'devices', 'matmul_precision')

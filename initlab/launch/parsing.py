@@ -1,8 +1,7 @@
 """Parses flag values; errors name the flag, its text and what is allowed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 import dataclasses
-import functools
 import re
 import typing
 from typing import Any
@@ -15,7 +14,7 @@ _TRUTH = {'true': True, 'false': False}
 
 
 def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
-  """Parses one value of a knob.
+  """Parses one value of a knob; bounds and choices are the Config's to check.
 
   Args:
     field: of the Config.
@@ -28,9 +27,7 @@ def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
   where = f'--{field.name}={word}'
   if not word:
     raise base.UserError(f'--{field.name}: there is an empty value in the list')
-  choices, read = field.metadata['choices'], field.metadata['read']
-  if read or choices:
-    read = read or functools.partial(_choice, field.name, choices)
+  if read := field.metadata['read']:
     try:
       return read(word)
     except base.UserError as error:
@@ -49,11 +46,6 @@ def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
   except ValueError:
     raise base.UserError(f'{where}: it takes {kinds[hint]}') from None
   return value
-
-
-def _choice(name: str, choices: Sequence[str], word: str) -> str:
-  base.lookup(dict.fromkeys(choices), name, word)
-  return word
 
 
 def _widths(where: str, word: str) -> tuple[int, ...]:

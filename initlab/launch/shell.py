@@ -43,7 +43,7 @@ from initlab.launch.flags import (
   read_options,
   read_settings,
 )
-from initlab.launch.options import PLACES, SHARED, Options
+from initlab.launch.options import OF_REPORTS, OF_WORKERS, SHARED, Options
 from initlab.report import (
   as_json,
   collection as collections,
@@ -62,9 +62,6 @@ STATUSES = {
   3: 'findings that --fail_on counts (of an audit)',
   130: 'interrupted; the same command resumes',
 }
-
-# Flags of the report, not of the workers that compute what it shows.
-_OF_A_REPORT = ('tensorboard', 'tracker', 'project', 'verbose', 'json')
 
 HELP = {'--help', '-h', '-help', '--helpfull', '--helpshort'}
 
@@ -156,7 +153,7 @@ def statuses(*more: int) -> str:
 
 
 class _Run(NamedTuple):
-  """What a command line asks for; `asked` is what the engine is told of it."""
+  """What a command line asks for; `asked` are the options of the engine."""
 
   experiment: Experiment
   settings: list[Any]
@@ -288,8 +285,8 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
     print(as_json.document('collection', outcome), end='')
     return
   page, verbose = facts['page'], bool(values['verbose'].value)
-  told = collections.text(collection, parts, page, columns(), verbose=verbose)
-  print(told, end='')
+  report = collections.text(collection, parts, page, columns(), verbose=verbose)
+  print(report, end='')
 
 
 def _print_plans(runs: Sequence[collections.Run], *, as_document: bool) -> None:
@@ -344,31 +341,28 @@ def _launched(
     for cls in (experiment.config, Options)
     for field in dataclasses.fields(cls)
   ]
-  given = [
-    f'--{name}={values[name].value}'
+  given = {
+    name: f'--{name}={values[name].value}'
     for name in names
-    if values[name].present and name not in (*PLACES, *_OF_A_REPORT)
-  ]
+    if values[name].present and name not in OF_WORKERS
+  }
+  shared = [flag for name, flag in given.items() if name not in OF_REPORTS]
   command = functools.partial(launchers.Command, experiment.program)
-  shown = [
-    f'--{name}={values[name].value}'
-    for name in _OF_A_REPORT
-    if values[name].present
-  ]
   count = options.num_shards
   shards = [
-    command([*given, f'--num_shards={count}', f'--shard_index={index}'])
+    command([*shared, f'--num_shards={count}', f'--shard_index={index}'])
     for index in range(count)
   ]
+  report = command(list(given.values()))
   done = lambda index, line: print(
     line or f'shard {index} of {count}: done', file=sys.stderr, flush=True
   )
   if options.launcher == 'ray':
-    return launchers.on_ray(shards, command([*given, *shown]), done)
+    return launchers.on_ray(shards, report, done)
   return launchers.submit(
     options.launcher,
     shards,
-    command([*given, *shown]),
+    report,
     options.out / 'jobs',
     options.job(),
     done,
