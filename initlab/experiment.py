@@ -25,6 +25,8 @@ from initlab.panels import Panel
 
 T = TypeVar('T')
 
+_AXES = ('step', 'layer', 'value')
+
 # Annotations of the fields of a Result, for one seed. The names of the axes
 # determine the rows of a value in the tidy table, see `store`.
 PerNetwork = Annotated[base.Array, ()]  # []
@@ -258,14 +260,27 @@ DIVERGENCE = ('diverged_step', 'last_cost')
 def axes_of(result_type: type) -> dict[str, tuple[str, ...]]:
   """Field of a Result -> the names of its axes.
 
+  Raises:
+    UserError: a field is not annotated with some of step, layer and value, in
+      this order.
+
   Examples:
     >>> class Result(NamedTuple):
     ...   error: PerStep
     >>> axes_of(Result)
     {'error': ('step',)}
   """
+  found = {}
   hints = get_type_hints(result_type, include_extras=True)
-  return {field: hint.__metadata__[0] for field, hint in hints.items()}
+  for field, hint in hints.items():
+    axes = getattr(hint, '__metadata__', (None,))[0]
+    if axes is None or list(axes) != [name for name in _AXES if name in axes]:
+      raise base.UserError(
+        f'field {field} of the Result must be annotated with axes that are '
+        f'some of {", ".join(_AXES)}, in this order, not with {hint}'
+      )
+    found[field] = axes
+  return found
 
 
 def geometric(result_type: type) -> frozenset[str]:

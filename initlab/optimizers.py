@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from initlab import base, keys
+from initlab import base, hessian, keys
 
 _SMALLEST_FACTOR = 0.01  # final factor of the step and exponential schedules
 _WARM_UP = 0.1  # share of all steps
@@ -170,7 +170,7 @@ def product(value_fn: Any, params: Any, key: base.Key) -> Any:
     jax.random.rademacher(keys.at(key, index), leaf.shape, leaf.dtype)
     for index, leaf in enumerate(leaves)
   )
-  _, turned = jax.jvp(jax.grad(value_fn), (params,), (signs,))
+  turned = hessian.product(value_fn, params, signs)
   return jax.tree.map(jnp.multiply, signs, turned)
 
 

@@ -59,16 +59,28 @@ class Folder(NamedTuple):
 # Identity.
 
 
-def axes_of(field: str, hint: Any) -> tuple[str, ...]:
-  """The axes in a field's annotation."""
-  axes = getattr(hint, '__metadata__', (None,))[0]
-  known = (*INDICES, 'value')
-  if axes is None or list(axes) != [name for name in known if name in axes]:
-    raise base.UserError(
-      f'field {field} of the Result must be annotated with axes that are some '
-      f'of {", ".join(known)}, in this order, not with {hint}'
-    )
-  return tuple(axes)
+def of_setting(
+  experiment: str,
+  constants: Mapping[str, tuple[type, Any]],
+  bits: Mapping[str, Any],
+  axes: Mapping[str, tuple[str, ...]],
+) -> dict[str, Any]:
+  """The identity of a setting, as JSON values.
+
+  Args:
+    experiment: its name.
+    constants: knob -> `constant` of its value.
+    bits: what else determines the bits.
+    axes: from `experiment.axes_of`.
+  """
+  identity = {
+    'experiment': experiment,
+    'config': {name: value for name, (_, value) in constants.items()},
+    'bits': dict(bits),
+    'schema': {'version': VERSION, 'fields': axes},
+  }
+  # Through JSON, so that it compares with what is read back.
+  return json.loads(canonical(identity))
 
 
 def constant(hint: Any, value: Any) -> tuple[type, Any]:

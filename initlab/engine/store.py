@@ -47,16 +47,16 @@ from initlab.engine import files, shards
 from initlab.engine.identity import (
   INDICES,
   PROGRAM_BITS,
-  VERSION,
   Folder,
-  axes_of,
   canonical,
   constant,
+  of_setting,
   refuse_other,
   refuse_twins,
   sha256,
   without_program,
 )
+from initlab.experiment import axes_of
 
 if TYPE_CHECKING:
   import pyarrow as pa
@@ -89,8 +89,7 @@ def open_setting(
     config: a frozen dataclass of str, int, float, bool, None and tuples.
     bits: what else determines the bits: root seed, lanes, device kind,
       versions, matmul precision, dtype. One constant column each.
-    result_type: the Result class, its fields annotated `PerLayer` and so
-      on; axes are some of step and layer, in this order, then value or not.
+    result_type: the Result class, see `experiment.axes_of`.
     block: seeds per shard, at least 1; a folder with shards keeps their size.
       Processes that write at the same time must pass the same value.
     environment: recorded in every shard, for information only.
@@ -110,23 +109,12 @@ def open_setting(
     raise base.UserError(f'experiment {experiment!r} cannot name a folder')
   if not 1 <= block < 2**32:
     raise base.UserError(f'block {block} is not from 1 to 2**32 - 1 seeds')
-  hints = typing.get_type_hints(result_type, include_extras=True)
-  axes = {field: axes_of(field, hint) for field, hint in hints.items()}
+  axes = axes_of(result_type)
   hints = typing.get_type_hints(type(config))
   constants = {
     name: constant(hints[name], getattr(config, name)) for name in hints
   }
-  # Through JSON, so that it compares with what is read back.
-  identity = json.loads(
-    canonical(
-      {
-        'experiment': experiment,
-        'config': {name: value for name, (_, value) in constants.items()},
-        'bits': dict(bits),
-        'schema': {'version': VERSION, 'fields': axes},
-      }
-    )
-  )
+  identity = of_setting(experiment, constants, bits, axes)
   digest = sha256(canonical(identity).encode())[:12]
   words = re.sub(r'[^\w.+-]+', '-', prefix, flags=re.ASCII)[:60].strip('-._')
   folder = pathlib.Path(root) / experiment

@@ -476,7 +476,7 @@ def _complete(
   while (seeds := store.missing(task.folder, options.seeds)).size:
     progress(task.label, 0)
     with arithmetic(experiment):
-      _compute(experiment, task, seeds, options, progress)
+      _fill(experiment, task, seeds, options, progress)
 
 
 def arithmetic(experiment: Experiment) -> Any:
@@ -484,7 +484,7 @@ def arithmetic(experiment: Experiment) -> Any:
   return jax.enable_x64(experiment.dtype == 'float64')
 
 
-def _compute(
+def _fill(
   experiment: Experiment,
   task: Task,
   seeds: np.ndarray,

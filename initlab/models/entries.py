@@ -191,6 +191,20 @@ def _concatenated(
   return np.concatenate(filled, operation.params['dimension'])
 
 
+def _roles_along(
+  entries: np.ndarray, leaf_shape: tuple[int, ...], roles: tuple[str, ...]
+) -> list[set[str]]:
+  """For each axis of a leaf, the roles of the dimensions that run along it."""
+  found: list[set[str]] = [set() for _ in leaf_shape]
+  for dim, role in enumerate(roles):
+    for corner in (0, -1):
+      line = np.moveaxis(entries, dim, -1)[(corner,) * (entries.ndim - 1)]
+      for axis, places in enumerate(np.unravel_index(line, leaf_shape)):
+        if np.any(places != places[0]):
+          found[axis].add(role)
+  return found
+
+
 def axes(
   first: np.ndarray,
   last: np.ndarray,
@@ -219,16 +233,7 @@ def axes(
      (slice(0, 4, None), slice(3, 6, None)))
   """
   rank = len(leaf_shape)
-  found: list[set[str]] = [set() for _ in range(rank)]
-  for dim, role in enumerate(roles):
-    for corner in (0, -1):
-      line = first[
-        tuple(slice(None) if d == dim else corner for d in range(first.ndim))
-      ]
-      coordinates = np.unravel_index(line, leaf_shape)
-      for axis in range(rank):
-        if np.any(coordinates[axis] != coordinates[axis][0]):
-          found[axis].add(role)
+  found = _roles_along(first, leaf_shape, roles)
   ends = [np.unravel_index(first.flat[end], leaf_shape) for end in (0, -1)]
   other = np.unravel_index(last.flat[0], leaf_shape)
   stacked = [axis for axis in range(rank) if other[axis] != ends[0][axis]]
