@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from initlab import activations, base, meanfield
+from initlab import activations, base, meanfield, quadrature
 
 # Printed to six decimals.
 _PRINTED = 6e-7
@@ -153,7 +153,7 @@ def test_refuses_what_makes_no_sense():
   ],
 )
 def test_kinks_are_found(f, kinks):
-  np.testing.assert_allclose(meanfield._kinks(f), kinks, atol=1e-11)
+  np.testing.assert_allclose(quadrature.kinks(f), kinks, atol=1e-11)
 
 
 def test_variance_map_where_the_kinks_are_not_at_zero():
