@@ -29,6 +29,9 @@ from initlab.experiment import Outcome
 # at 2, but for uniform ones it covers 92.6, 92.3 and 92.9% at 2, 3 and 4 seeds.
 FEWEST = 5
 
+# Of a t: beyond, its noncentrality is taken from a limit.
+_LARGE = 1000.0
+
 
 class Estimate(NamedTuple):
   """A value with its interval.
@@ -473,13 +476,29 @@ def effect_size(
     half = (n - 1) / 2
     log_j = special.gammaln(half) - special.gammaln(half - 0.5)
     t = np.sqrt(n) * np.abs(np.where(s > 0, d, 0.0))
-    near = special.nctdtrinc(n - 1, 1 - tail, t) / np.sqrt(n)
-    far = special.nctdtrinc(n - 1, tail, t) / np.sqrt(n)
+    near, far = (
+      _noncentrality(n - 1, p, t) / np.sqrt(n) for p in (1 - tail, tail)
+    )
     low, high = np.where(m < 0, [-far, -near], [near, far])
     low, high = (np.where(s > 0, end, d) for end in (low, high))
     return np.exp(log_j) / np.sqrt(half) * d, low, high
 
   return _estimate(_difference(a, b), function)
+
+
+def _noncentrality(degrees: int, p: float, t: np.ndarray) -> np.ndarray:
+  """The noncentrality at which P(T <= t) = p.
+
+  Beyond _LARGE it is the limit of a normal term that is nothing beside t,
+  t w with w^2 = chi^2 / degrees at 1 - p: SciPy's search takes a time that
+  grows with t, and errs by 0.2% at 10^4. The limit errs by a relative
+  ((degrees - 1) / w^2 - degrees) / (2 t^2), 2e-5 for 2 degrees at 95%.
+  """
+  from scipy import special
+
+  limit = t * np.sqrt(special.chdtri(degrees, p) / degrees)
+  found = special.nctdtrinc(degrees, p, np.minimum(t, _LARGE))
+  return np.where(t > _LARGE, limit, found)
 
 
 def permutation_test(

@@ -325,6 +325,18 @@ def test_equal_differences_are_an_infinite_effect_and_none_is_none():
   assert np.isnan(stats.effect_size(pairs[:2], 0 * pairs[:2]).value).all()
 
 
+@pytest.mark.parametrize('spread', [1e-1, 1e-4, 1e-7])
+def test_the_interval_of_a_large_effect_inverts_the_noncentral_t(spread):
+  """P(T <= t) over a grid of 20,000 quantiles of chi^2, to its spacing."""
+  x = 1 + spread * normals(6)
+  found = stats.effect_size(x, 0 * x)
+  t = x.mean() / x.std(ddof=1) * 6**0.5
+  chi2 = scipy_stats.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, 5)
+  for end, p in ((found.low, 0.975), (found.high, 0.025)):
+    got = scipy_stats.norm.cdf(t * np.sqrt(chi2 / 5) - 6**0.5 * end).mean()
+    np.testing.assert_allclose(got, p, atol=1e-4)
+
+
 @every_estimator
 def test_the_same_values_have_the_same_interval_again(estimate):
   x = np.exp(normals(9))
