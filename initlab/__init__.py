@@ -43,11 +43,12 @@ __version__ = '0.1.0'
 _LAZY = {
   'AuditReport': 'initlab.lab',
   'Report': 'initlab.lab',
+  'SweepReport': 'initlab.lab',
   'audit': 'initlab.lab',
   'coordinate_check': 'initlab.lab',
   'learning': 'initlab.lab',
   'run': 'initlab.lab',
-  'sweep': 'initlab.engine.sweep',
+  'sweep': 'initlab.lab',
   'variance': 'initlab.lab',
 }
 

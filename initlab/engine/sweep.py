@@ -13,6 +13,7 @@ call computes only what is missing, and a changed `run` starts anew.
 from collections.abc import Callable, Sequence
 import contextlib
 import dataclasses
+import functools
 import keyword
 import math
 import pathlib
@@ -33,6 +34,8 @@ from initlab.experiment import (
   knob,
 )
 
+_SILENT = contextlib.nullcontext(lambda label, count: None)
+
 
 @config
 class Config:
@@ -52,33 +55,43 @@ class Sweep:
   """What a function returned for each seed.
 
   name: of the function.
+  root_seed: the seed of the study.
   seeds: `[S]` ascending.
   results: the pytree that it returns, NumPy arrays `[S, ...]`.
   """
 
   name: str
+  root_seed: int
   seeds: np.ndarray
   results: Any
+
+  @property
+  def leaves(self) -> dict[str, np.ndarray]:
+    """Path -> leaf of the results; of an array alone, the path is 'result'."""
+    return dict(_named(self.results))
 
   def to_frame(self) -> Any:
     """A tidy `pandas.DataFrame`, one row a seed and entry.
 
     Returns:
       Columns `name` of the function, `seed`, `leaf` of the pytree, `axis_0` and
-      so on, the place in that leaf, null where it has fewer axes, and `value`.
+      so on, the place in that leaf, null where it has fewer axes, and `value`,
+      of a type that holds all of them.
     """
     import pandas as pd
 
-    rank = max(leaf.ndim - 1 for leaf in jax.tree.leaves(self.results))
+    rank = max(leaf.ndim - 1 for leaf in self.leaves.values())
+    kinds = [leaf.dtype for leaf in self.leaves.values()]
+    kind = functools.reduce(np.promote_types, kinds)
     tables = []
-    for name, leaf in _named(self.results):
+    for name, leaf in self.leaves.items():
       place, *axes = (index.ravel() for index in np.indices(leaf.shape))
       table = {'name': self.name, 'seed': self.seeds[place], 'leaf': name}
       for axis in range(rank):
         given = axis < len(axes)
         index = axes[axis] if given else [pd.NA] * len(place)
         table[f'axis_{axis}'] = pd.array(index, dtype='Int64')
-      tables.append(pd.DataFrame(table | {'value': leaf.ravel()}))
+      tables.append(pd.DataFrame(table | {'value': leaf.ravel().astype(kind)}))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -105,6 +118,7 @@ def sweep(
   devices: int = 0,
   worker: tuple[int, int] | None = None,
   matmul_precision: str = 'highest',
+  bar: Callable[[int], Any] = lambda total: _SILENT,
 ) -> Sweep:
   """Runs a function once a seed, many seeds at once.
 
@@ -126,6 +140,7 @@ def sweep(
       this one's seeds are computed and returned. A call without it then reads
       all of them, and computes what is missing.
     matmul_precision: of float32 products.
+    bar: as for `study.run`; none by default.
 
   Returns:
     The results of all seeds, ascending. They are the same bits for a seed,
@@ -152,7 +167,12 @@ def sweep(
     return tuple(jnp.ravel(x) if x.ndim else x for x in jax.tree.leaves(result))
 
   if out is None:
-    found = chosen, _computed(flat, fields, chosen, root_seed, lanes, devices)
+    with bar(len(chosen)) as progress:
+      advance = lambda count: progress(name, count)
+      columns = _computed(
+        flat, fields, chosen, root_seed, lanes, devices, advance
+      )
+    found = chosen, columns
   else:
     options = study.Options(
       seeds=chosen,
@@ -166,14 +186,14 @@ def sweep(
     )
     experiment = _experiment(flat, fields, pathlib.Path(out).absolute().name)
     setting = Config(name, _entries(fields))
-    found = _stored(experiment, setting, options, worker)
+    found = _stored(experiment, setting, options, worker, bar)
   chosen, columns = found
   leaves = [
     column.astype(field.dtype).reshape(len(chosen), *field.shape)
     for column, field in zip(columns, fields, strict=True)
   ]
   results = jax.tree.unflatten(jax.tree.structure(shapes), leaves)
-  return Sweep(name, chosen, results)
+  return Sweep(name, root_seed, chosen, results)
 
 
 def _checked(seeds: Any, worker: Any, out: Any) -> np.ndarray:
@@ -244,17 +264,19 @@ def _computed(
   root_seed: int,
   lanes: int,
   devices: int,
+  advance: Callable[[int], Any],
 ) -> list[np.ndarray]:
-  """The columns of the seeds, nothing stored."""
+  """The columns of the seeds, nothing stored; tells how many more are done."""
   used = engine_lanes.chosen_devices(devices)
   lanes = lanes or engine_lanes.auto_lanes(used[0].platform, _entries(fields))
   engine = parallel.engine(
     lambda config, key, data: flat(key), lanes=lanes, devices=used
   )
   root_key = keys.root(root_seed)
-  parts = [
-    result for _, result in parallel.results(engine, (), root_key, seeds, ())
-  ]
+  parts = []
+  for done, result in parallel.results(engine, (), root_key, seeds, ()):
+    parts.append(result)
+    advance(len(done))
   return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
@@ -284,6 +306,7 @@ def _stored(
   setting: Config,
   options: study.Options,
   worker: tuple[int, int] | None,
+  bar: Callable[[int], Any],
 ) -> tuple[np.ndarray, list[np.ndarray]]:
   """Seeds and columns: those that are there read, the others computed."""
   if worker is not None:
@@ -296,6 +319,5 @@ def _stored(
     assert run
     shapes = jax.eval_shape(lambda key: run(setting, key, ()), keys.root(0))
     return options.seeds, [np.zeros((0, *s.shape), np.float32) for s in shapes]
-  silent = lambda total: contextlib.nullcontext(lambda label, count: None)
-  (outcome,), _ = study.run(experiment, [setting], options, silent)
+  (outcome,), _ = study.run(experiment, [setting], options, bar)
   return outcome.seeds, list(outcome.measured.values())

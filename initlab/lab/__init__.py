@@ -6,6 +6,7 @@
     report.figure('gradient_std')
     initlab.variance(x=array)                       # on inputs of one's own
     initlab.audit(init, model, batch)               # of any JAX model
+    initlab.sweep(run, seeds=64)                    # of any function of a key
 
 The knobs are those of the command line, as Python values; a list is a sweep.
 Numbers are those of the command line, too, bit for bit at the same lanes and
@@ -21,14 +22,17 @@ from initlab.lab.models import (
   coordinate_check,
 )
 from initlab.lab.studies import Report, learning, run, variance
+from initlab.lab.sweeps import SweepReport, sweep
 
 __all__ = [
   'AuditReport',
   'CoordinateReport',
   'Report',
+  'SweepReport',
   'audit',
   'coordinate_check',
   'learning',
   'run',
+  'sweep',
   'variance',
 ]

@@ -1,6 +1,6 @@
 """What a notebook calls of the instruments, and what it gets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import itertools
@@ -135,19 +135,7 @@ class Report:
     if other is not None:
       pairs = itertools.product(self.outcomes, other.outcomes)
     found = comparison.compare_pairs(field, list(pairs))
-    return pd.DataFrame(
-      {
-        'a': each.a,
-        'b': each.b,
-        'difference': float(each.difference.value),
-        'low': float(each.difference.low),
-        'high': float(each.difference.high),
-        'p': each.p,
-        'p_holm': each.holm,
-        'seeds_needed': float(each.needed.value),
-      }
-      for each in found
-    )
+    return pd.DataFrame(list(map(comparison.as_dict, found)))
 
   def save(self, folder: str | pathlib.Path) -> pathlib.Path:
     """Writes the report's page, its figures and its tables into a folder.
@@ -292,9 +280,7 @@ def run(
   with contextlib.ExitStack() as stack:
     if out is None:
       out = stack.enter_context(tempfile.TemporaryDirectory())
-    stack.enter_context(jax.default_matmul_precision('highest'))
-    stack.enter_context(jax.threefry_partitionable(True))
-    stack.enter_context(jax.default_prng_impl('threefry2x32'))
+    stack.enter_context(as_on_the_command_line())
     options = study.Options(
       seeds=parsing.seeds(range(seeds) if isinstance(seeds, int) else seeds),
       root_seed=root_seed,
@@ -313,6 +299,17 @@ def run(
     if replay.nameable(chosen):
       flags = replay.flagfile(experiment, tasks, options)
   return Report(experiment, outcomes, rows, facts, flags)
+
+
+@contextlib.contextmanager
+def as_on_the_command_line() -> Iterator[None]:
+  """JAX's settings that decide bits, as `launch.machine` makes them."""
+  with (
+    jax.default_matmul_precision('highest'),
+    jax.threefry_partitionable(True),
+    jax.default_prng_impl('threefry2x32'),
+  ):
+    yield
 
 
 def settings(experiment: Experiment, knobs: Mapping[str, Any]) -> list[Any]:

@@ -53,23 +53,47 @@ def compare_pairs(
   field: str, compared: Sequence[tuple[Outcome, Outcome]]
 ) -> list[Comparison]:
   """The tests of pairs of settings (a, b), corrected for their number."""
-  values = [_paired(field, *pair) for pair in compared]
+  names = [(first.label, second.label) for first, second in compared]
+  return compare_values(names, [_paired(field, *pair) for pair in compared])
+
+
+def compare_values(
+  names: Sequence[tuple[str, str]],
+  values: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> list[Comparison]:
+  """The tests of values (a, b), corrected for their number.
+
+  Args:
+    names: of a and b.
+    values: `[S]` each, paired by seed.
+  """
   p = [float(stats.permutation_test(b, a).p) for a, b in values]
   corrected = stats.holm(np.array(p)) if p else []
   return [
     Comparison(
-      first.label,
-      second.label,
+      *name,
       stats.paired_difference(b, a),
       p[i],
       float(corrected[i]),
       stats.effect_size(b, a),
       _needed(b, a),
     )
-    for i, ((first, second), (a, b)) in enumerate(
-      zip(compared, values, strict=True)
-    )
+    for i, (name, (a, b)) in enumerate(zip(names, values, strict=True))
   ]
+
+
+def as_dict(found: Comparison) -> dict[str, str | float]:
+  """A comparison as the row of a frame."""
+  return {
+    'a': found.a,
+    'b': found.b,
+    'difference': float(found.difference.value),
+    'low': float(found.difference.low),
+    'high': float(found.difference.high),
+    'p': found.p,
+    'p_holm': found.holm,
+    'seeds_needed': float(found.needed.value),
+  }
 
 
 def pairs(settings: Sequence[_T]) -> list[tuple[_T, _T]]:
@@ -89,13 +113,13 @@ def all_tables(field: str, outcomes: Sequence[Outcome]) -> list[tables.Table]:
 def errors(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
   """The table of final errors by setting."""
   columns = {
-    ('mean', '95% interval'): lambda x: _with_interval(
+    ('mean', '95% interval'): lambda x: tables.with_interval(
       stats.mean(x), stats.FEWEST
     ),
-    ('median', '95% interval'): lambda x: _with_interval(
+    ('median', '95% interval'): lambda x: tables.with_interval(
       stats.median(x), stats.quantile_fewest(0.5)
     ),
-    ('interquartile mean', '95% interval'): lambda x: _with_interval(
+    ('interquartile mean', '95% interval'): lambda x: tables.with_interval(
       stats.interquartile_mean(x), stats.FEWEST
     ),
     ('single seeds', 'best'): lambda x: _extreme(_least(x)),
@@ -116,10 +140,10 @@ def in_short(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
   values = [np.asarray(each.measured[field], float) for each in outcomes]
   columns = {
     ('mean', '95% interval'): [
-      _with_interval(stats.mean(x), stats.FEWEST) for x in values
+      tables.with_interval(stats.mean(x), stats.FEWEST) for x in values
     ],
     ('median', '95% interval'): [
-      _with_interval(stats.median(x), stats.quantile_fewest(0.5))
+      tables.with_interval(stats.median(x), stats.quantile_fewest(0.5))
       for x in values
     ],
     ('seeds', 'finite'): [
@@ -132,7 +156,7 @@ def in_short(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
     found = compare(field, outcomes)[: len(outcomes) - 1]
     columns['difference', '95% interval'] = [
       '-',
-      *(_with_interval(each.difference, stats.FEWEST) for each in found),
+      *(tables.with_interval(each.difference, stats.FEWEST) for each in found),
     ]
     columns['difference', 'p, Holm'] = [
       '-',
@@ -148,7 +172,7 @@ def in_short(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
 def tests(field: str, comparisons: Sequence[Comparison]) -> tables.Table:
   """The table of paired differences."""
   columns = {
-    ('difference of means', '95% interval'): lambda each: _with_interval(
+    ('difference of means', '95% interval'): lambda each: tables.with_interval(
       each.difference, stats.FEWEST
     ),
     ('permutation test', 'p'): lambda each: formatting.p_value(each.p),
@@ -258,13 +282,6 @@ def _least(x: np.ndarray) -> float:
 def _lost(x: np.ndarray) -> str:
   lost = stats.share(int((~np.isfinite(x)).sum()), len(x))
   return tables.cell(lost, unit='%')
-
-
-def _with_interval(estimate: stats.Estimate, fewest: int) -> str:
-  """An estimate with its interval, or the number of seeds that one takes."""
-  text = tables.cell(estimate)
-  needs = estimate.n > 0 and np.isnan(estimate.low)
-  return f'{text} (needs {fewest} seeds)' if needs else text
 
 
 def _needed_text(needed: stats.Estimate) -> str:

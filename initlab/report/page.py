@@ -144,11 +144,13 @@ def _leads(experiment: Experiment, outcome: Outcome) -> list[Lead]:
   if not answer and fields:
     name = f'{stats.mean_name(outcome, fields[0])} {in_words(fields[0])}'
     found = {name: stats.average(outcome, fields[0])}
-  leads = []
-  for name, each in list(found.items())[:2]:
-    value, _, interval = tables.cell(each).partition(' ')
-    leads.append(Lead(value, interval, name))
-  return leads
+  return [lead(name, each) for name, each in list(found.items())[:2]]
+
+
+def lead(name: str, estimate: stats.Estimate) -> Lead:
+  """The number of an estimate with its interval, under a name."""
+  value, _, interval = tables.cell(estimate).partition(' ')
+  return Lead(value, interval, name)
 
 
 def render(template: str, **values: Any) -> str:

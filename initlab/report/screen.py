@@ -45,7 +45,7 @@ def text(
   if places:
     places['more'] = _MORE.format(outcomes[0].seeds[0])
   head = [full.heading(experiment), f'claims\n{told}' if told else '']
-  tail = [_table(each, width) for each in summary.answers(experiment, outcomes)]
+  tail = [table(each, width) for each in summary.answers(experiment, outcomes)]
   tail.append(full.facts_text(places, width))
   room = _LINES - sum(part.count('\n') + 2 for part in [*head, *tail] if part)
   verdicts = [full.verdict(experiment, each, width) for each in outcomes]
@@ -113,12 +113,12 @@ def _size(verdicts: Sequence[list[list[str]]], count: int) -> int:
   return sum(len(part) for each in verdicts for part in each[:count])
 
 
-def _table(table: tables.Table, width: int) -> str:
+def table(whole: tables.Table, width: int) -> str:
   """The first rows of a table, and of its columns as many as have room."""
-  rows = len(table.index.cells)
+  rows = len(whole.index.cells)
   first = lambda column: column._replace(cells=column.cells[:_ROWS])
-  shown = table._replace(
-    index=first(table.index), columns=[first(each) for each in table.columns]
+  shown = whole._replace(
+    index=first(whole.index), columns=[first(each) for each in whole.columns]
   )
   pieces = tables.grid(shown, width).split('\n\n')
   fitting = list(pieces)
@@ -127,4 +127,4 @@ def _table(table: tables.Table, width: int) -> str:
   more = [f'{rows - _ROWS} more rows'] if rows > _ROWS else []
   more += ['more columns'] if len(fitting) < len(pieces) else []
   end = f'\n... and {" and ".join(more)}' if more else ''
-  return '\n\n'.join([table.title, *fitting]) + end
+  return '\n\n'.join([whole.title, *fitting]) + end

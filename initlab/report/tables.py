@@ -5,6 +5,8 @@ import itertools
 import textwrap
 from typing import NamedTuple
 
+import numpy as np
+
 from initlab import stats
 
 
@@ -44,6 +46,13 @@ class Table(NamedTuple):
 def cell(estimate: stats.Estimate, unit: str = '') -> str:
   """An estimate with its interval; a dash if there is none."""
   return format(estimate, unit) if estimate.n else '-'
+
+
+def with_interval(estimate: stats.Estimate, fewest: int) -> str:
+  """An estimate with its interval, or the number of seeds that one takes."""
+  text = cell(estimate)
+  needs = estimate.n > 0 and np.isnan(estimate.low)
+  return f'{text} (needs {fewest} seeds)' if needs else text
 
 
 def grid(table: Table, width: int) -> str:

@@ -1,0 +1,256 @@
+"""The report of a function over seeds: tables, text, page and comparison.
+
+Of each seed the function returns numbers `[]`, vectors `[K]` and arrays of more
+axes. Numbers and the entries of vectors are estimated; arrays of more axes are
+in the rows alone. The mean of what is true or false is its share, with the
+exact interval.
+"""
+
+from collections.abc import Mapping, Sequence
+import io
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from initlab import base, stats
+from initlab.engine import files
+from initlab.engine.sweep import Sweep
+from initlab.report import comparison, page as pages, screen, tables
+from initlab.report.plots import over_seeds, style
+
+READING = (
+  'How to read: an estimate over seeds [its 95% interval, with the seed as the '
+  'unit]. The interval of a mean is exact for normal values, that of a median '
+  'for all. The mean of what is true or false is its share. Values that are '
+  'not finite are left out.'
+)
+
+_ROWS = 12  # entries of a vector up to which a table has them all
+
+
+def estimated(sweep: Sweep) -> dict[str, np.ndarray]:
+  """The numbers `[S]` and vectors `[S, K]`; none without seeds."""
+  return {
+    name: values
+    for name, values in sweep.leaves.items()
+    if values.ndim < 3 and values.size
+  }
+
+
+def drawn(sweep: Sweep) -> tuple[str, ...]:
+  """The names of the figures: what is estimated, but no single yes or no."""
+  return tuple(
+    name
+    for name, values in estimated(sweep).items()
+    if values.ndim == 2 or values.dtype != bool
+  )
+
+
+def mean(values: np.ndarray) -> stats.Estimate:
+  """The mean of `[S]`; of booleans the share, see `stats.share`."""
+  if values.dtype == bool:
+    return stats.share(int(values.sum()), len(values))
+  return stats.mean(values)
+
+
+def contents(sweep: Sweep) -> list[tables.Table]:
+  """The table of the numbers, and one of each vector."""
+  found = estimated(sweep)
+  numbers = {name: each for name, each in found.items() if each.ndim == 1}
+  title = 'Numbers, the seed as the unit'
+  result = [_table(title, 'number', numbers)] if numbers else []
+  for name, values in found.items():
+    if values.ndim == 2:
+      count = values.shape[1]
+      places = np.arange(count)
+      title = f'{name}, entry by entry'
+      if count > _ROWS:
+        places = np.unique(np.linspace(0, count - 1, _ROWS).round().astype(int))
+        title += f'; {len(places)} of {count}, the rows have all'
+      entries = {str(place): values[:, place] for place in places}
+      result.append(_table(title, 'entry', entries))
+  return result
+
+
+def _table(
+  title: str, head: str, values: Mapping[str, np.ndarray]
+) -> tables.Table:
+  columns = {
+    ('mean', '95% interval'): lambda x: tables.with_interval(
+      mean(x), stats.FEWEST
+    ),
+    ('median', '95% interval'): _median,
+    ('seeds', 'finite'): lambda x: f'{np.isfinite(x).sum()} of {len(x)}',
+    ('single seeds', 'lowest'): lambda x: _end(x, np.min),
+    ('single seeds', 'highest'): lambda x: _end(x, np.max),
+  }
+  return tables.Table(
+    title,
+    tables.Column('', head, list(values)),
+    [
+      tables.Column(group, name, [cell(x) for x in values.values()])
+      for (group, name), cell in columns.items()
+    ],
+  )
+
+
+def _median(x: np.ndarray) -> str:
+  if x.dtype == bool:
+    return '-'
+  return tables.with_interval(stats.median(x), stats.quantile_fewest(0.5))
+
+
+def _end(x: np.ndarray, of: Any) -> str:
+  finite = x[np.isfinite(x)]
+  return f'{of(finite):.4g}' if finite.size and x.dtype != bool else '-'
+
+
+def verdict(sweep: Sweep) -> list[str]:
+  """A sentence each of what the function returns."""
+  if not len(sweep.seeds):
+    return ['no seed is in the share of this worker']
+  found = estimated(sweep)
+  lines = [_sentence(name, values) for name, values in found.items()]
+  return lines + [
+    f'{name}, {"x".join(map(str, values.shape[1:]))} a seed: not summarized, '
+    'the rows have it'
+    for name, values in sweep.leaves.items()
+    if name not in found
+  ]
+
+
+def _sentence(name: str, values: np.ndarray) -> str:
+  lost = int((~np.isfinite(values)).reshape(len(values), -1).any(1).sum())
+  end = f'; not finite for {lost} of {len(values)} seeds' if lost else ''
+  if values.ndim == 1:
+    if values.dtype == bool:
+      return f'{name}: true for {mean(values):%} of the seeds'
+    return f'{name}: mean {mean(values)}{end}'
+  means = [mean(column) for column in values.T]
+  level = [float(each.value) for each in means]
+  if np.isnan(level).all():
+    return f'{name}, {len(level)} entries{end}'
+  low, high = int(np.nanargmin(level)), int(np.nanargmax(level))
+  return (
+    f'{name}, {len(level)} entries: means from {means[low]}, entry {low}, to '
+    f'{means[high]}, entry {high}{end}'
+  )
+
+
+def seeds_in_words(sweep: Sweep) -> str:
+  """'64 seeds, 0 to 63'."""
+  seeds = sweep.seeds
+  if len(seeds) < 2:
+    return f'seed {seeds[0]} alone' if len(seeds) else 'no seeds'
+  return f'{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}'
+
+
+def text(sweep: Sweep, width: int = 80) -> str:
+  """The report for a terminal."""
+  found = contents(sweep)
+  told = verdict(sweep)[len(estimated(sweep)) :]
+  return '\n\n'.join(
+    [
+      f'{sweep.name} ({seeds_in_words(sweep)})',
+      *(screen.table(each, width) for each in found),
+      *told,
+    ]
+  )
+
+
+def pictures(
+  sweep: Sweep, names: Sequence[str]
+) -> list[tuple[str, 'pages.Picture', Any]]:
+  """Of each figure the name of its files, the picture of a page, the figure."""
+  result = []
+  for name in names:
+    values = sweep.leaves[name]
+    figure = over_seeds.draw(name, values)
+    word = re.sub(r'\W', '_', name)
+    picture = pages.drawn(
+      word,
+      f'{name} over seeds',
+      style.svg(figure),
+      f'{name}. {over_seeds.caption(values)}',
+    )
+    result.append((word, picture, figure))
+  return result
+
+
+def write(sweep: Sweep, facts: Mapping[str, str], place: pathlib.Path) -> None:
+  """Writes figures, rows and, last, the page into a folder."""
+  found = pictures(sweep, drawn(sweep))
+  for name, _, figure in found:
+    files.write_text(place / f'{name}.svg', style.svg(figure))
+    files.write_bytes(place / f'{name}.png', style.png(figure))
+  rows = io.BytesIO()
+  sweep.to_frame().to_parquet(rows, index=False)
+  files.write_bytes(place / 'rows.parquet', rows.getvalue())
+  page = pages.render(
+    'sweep.html',
+    name=sweep.name,
+    summary='A function over seeds',
+    introduction=[],
+    settings=[setting(sweep)],
+    pictures=[picture for _, picture, _ in found],
+    reading=READING,
+    tables=contents(sweep),
+    facts=facts,
+  )
+  files.write_text(place / 'report.html', page)
+
+
+def setting(sweep: Sweep) -> dict[str, Any]:
+  """The template values of a sweep's card; it leads with two numbers."""
+  numbers = {
+    name: mean(values)
+    for name, values in estimated(sweep).items()
+    if values.ndim == 1
+  }
+  return {
+    'label': sweep.name,
+    'leads': [
+      pages.lead(f'mean {name}', each) for name, each in numbers.items()
+    ][:2],
+    'seeds': seeds_in_words(sweep),
+    'verdict': verdict(sweep),
+    'remarks': [],
+  }
+
+
+def differences(ours: Sweep, theirs: Sweep) -> list[dict[str, Any]]:
+  """The tests of theirs minus ours, paired by seed.
+
+  Returns:
+    A row a number, and an entry of a vector, that both have: see
+    `comparison.as_dict`; `p_holm` is corrected for their number.
+
+  Raises:
+    UserError: the root seeds differ, or they share no seed or no number.
+  """
+  if ours.root_seed != theirs.root_seed:
+    raise base.UserError(
+      f'the sweeps are of root seeds {ours.root_seed} and {theirs.root_seed}: '
+      'their seeds are no pairs'
+    )
+  _, mine, its = np.intersect1d(ours.seeds, theirs.seeds, return_indices=True)
+  if not mine.size:
+    raise base.UserError('the sweeps share no seed')
+  places, values = [], []
+  others = estimated(theirs)
+  for name, each in estimated(ours).items():
+    if name in others and others[name].shape[1:] == each.shape[1:]:
+      pair = each[mine].astype(float), others[name][its].astype(float)
+      for place in np.ndindex(each.shape[1:]):
+        places.append({'leaf': name, 'axis_0': place[0] if place else None})
+        values.append((pair[0][:, *place], pair[1][:, *place]))
+  if not values:
+    raise base.UserError('the sweeps share no number and no vector')
+  names = [(ours.name, theirs.name)] * len(values)
+  found = comparison.compare_values(names, values)
+  return [
+    place | comparison.as_dict(each)
+    for place, each in zip(places, found, strict=True)
+  ]
