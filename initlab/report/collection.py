@@ -19,6 +19,7 @@ from initlab.experiment import (
   Experiment,
   Finding,
   Outcome,
+  present,
 )
 from initlab.report import (
   as_json,
@@ -125,6 +126,7 @@ def _part(each: Run, bar: Callable[[int], Any]) -> Part:
   except base.UserError as error:
     findings = [Finding(None, 'not run')] * len(stated)
     return Part(chapter, experiment, stated, findings, reason=str(error))
+  experiment, outcomes = present(experiment, outcomes)
   facts = publish.publish(experiment, outcomes, tasks, options)
   findings = claims.findings(stated, outcomes)
   return Part(chapter, experiment, stated, findings, outcomes, facts)

@@ -1,12 +1,24 @@
 """A collection: one page of several experiments, whose claims may fail."""
 
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
 import pytest
 
 from initlab import claims, launch, panels, stats
-from initlab.experiment import MARKS, Chapter, Claim, Collection
+from initlab.experiment import (
+  MARKS,
+  OPTIONAL,
+  Chapter,
+  Claim,
+  Collection,
+  PerNetwork,
+)
 from initlab.instruments import variance
 from initlab.report import tables
 from initlab.report.plots import style
+from tests.helpers import tiny
 
 _EXPERIMENT = variance.EXPERIMENT._replace(
   panels=tuple(
@@ -72,11 +84,11 @@ def without_png(monkeypatch):
   monkeypatch.setattr(style, 'png', lambda figure: b'')
 
 
-def _run(tmp_path, *argv):
+def _run(tmp_path, *argv, program=PROGRAM):
   places = [f'--out={tmp_path / "out"}', f'--data_dir={tmp_path}']
   places += [f'--compile_cache={tmp_path.parent / "compiled"}']
   with pytest.raises(SystemExit) as exit_:
-    launch.collect(PROGRAM, ['pair', *places, *argv])
+    launch.collect(program, ['pair', *places, *argv])
   return exit_.value.code
 
 
@@ -104,6 +116,29 @@ def test_the_page_has_claims_pictures_and_what_is_missing(tmp_path, capsys):
   assert sorted((tmp_path / 'out' / 'variance').iterdir()) == rows
   told = capsys.readouterr()
   assert 'Of The first, The second' in told.out and '<true>' in told.out
+
+
+class _Result(NamedTuple):
+  cost: PerNetwork
+  error: Annotated[PerNetwork, OPTIONAL]
+
+
+def test_a_measure_that_no_setting_has_is_left_out(tmp_path):
+  """As in the chapter's own report."""
+  shown = (panels.Seeds(field, field, field) for field in ('cost', 'error'))
+  chapter = tiny.EXPERIMENT._replace(
+    result=_Result,
+    run=lambda config, key, data: _Result(
+      *jax.random.normal(key, (2,))
+    )._replace(error=jnp.nan),
+    predict=lambda config, data: {},
+    panels=tuple(shown),
+    compared=('cost', 'error'),
+  )
+  one = PROGRAM._replace(chapters=(Chapter(chapter, 'One'),))
+  assert _run(tmp_path, '--seeds=0:3', program=one) == 0
+  page = (tmp_path / 'out' / 'reports' / 'pair.html').read_text()
+  assert page.count('<figure>') == 1 and 'cost, one row' in page
 
 
 def _links(page, title):
