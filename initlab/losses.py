@@ -47,6 +47,20 @@ def cross_entropy(logits: base.Array, label: base.Array) -> base.Array:
   return optax.softmax_cross_entropy_with_integer_labels(logits, label)
 
 
+def prior_entropy(labels: base.ArrayLike) -> float:
+  """H of the shares of the labels, in nats, sum of -p_k log p_k.
+
+  It is the least mean cross entropy of an answer that is the same for all
+  examples.
+
+  Args:
+    labels: `[N]` integers from 0.
+  """
+  counts = np.bincount(np.asarray(labels))
+  shares = counts[counts > 0] / counts.sum()
+  return -float(np.sum(shares * np.log(shares)))
+
+
 def squared_error(logits: base.Array, label: base.Array) -> base.Array:
   """C = |s - e_y|^2 / 2 against the one-hot label e_y.
 

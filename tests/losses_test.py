@@ -114,3 +114,9 @@ def test_values_by_hand():
   chex.assert_trees_all_close(
     losses.squared_error(logits, label), np.float32(2.5), rtol=1e-6
   )
+
+
+def test_a_constant_answer_costs_the_entropy_of_the_classes():
+  found = losses.prior_entropy(np.array([0, 2, 2, 2]))
+  expected = 0.25 * np.log(4) + 0.75 * np.log(4 / 3)
+  np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -14,7 +14,7 @@ import numpy as np
 from initlab import claims, stats
 from initlab.experiment import Outcome
 
-from . import SOURCE, runs, table_1
+from . import SOURCE, table_1
 from .table_1 import FREE, STUCK
 
 
@@ -40,7 +40,8 @@ def plateau(outcomes):
   """
   costs, told = _costs(outcomes)
   floors = {
-    name: runs.constant_cost(_at_all_rates(outcomes, name)[0]) for name in STUCK
+    name: float(_at_all_rates(outcomes, name)[0].predicted['prior'])
+    for name in STUCK
   }
   told += f'; a constant answer costs {floors[STUCK[0]]:.4f} on these examples'
   if any(cost.high < floors[name] for name, _, cost in costs):
@@ -151,7 +152,7 @@ def off_the_plateau(outcomes):
   Untested if one of the rows is not in the run.
   """
   rows = {name: table_1.row(outcomes, name) for name in FREE}
-  floor = min(runs.constant_cost(row.outcome) for row in rows.values())
+  floor = min(row.outcome.predicted['prior'] for row in rows.values())
   holds, told = True, []
   for name, row in rows.items():
     cost = table_1.mean(row, lambda each: each.measured['final_cost'], 3)

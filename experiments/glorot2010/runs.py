@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from initlab import claims, datasets, published
+from initlab import claims
 from initlab.experiment import Outcome
 
 # Updates; the paper has 5 million. What it says of the end of training is not
@@ -26,20 +26,6 @@ def require_long(outcome: Outcome, why: str) -> None:
     raise claims.Untested(f'{steps} updates are too few: {why}')
 
 
-def constant_cost(outcome: Outcome) -> float:
-  """The least loss, in nats, of an answer that is the same for every example.
-
-  It is the entropy of the label frequencies among the test examples. A loss
-  below it means that the network uses the images.
-  """
-  dataset = datasets.resolve(outcome.config.dataset)
-  most = outcome.config.test_size
-  size, folder = most if dataset.draw else None, published.default_data_dir()
-  labels = dataset.split('test', size, folder).y[:most]
-  shares = np.bincount(np.asarray(labels)) / len(labels)
-  return -float(np.sum(shares[shares > 0] * np.log(shares[shares > 0])))
-
-
 def require_learning(tanh: Outcome, so_far: str) -> None:
   """Refuses a run in which the tanh network has learned nothing.
 
@@ -48,7 +34,7 @@ def require_learning(tanh: Outcome, so_far: str) -> None:
       answer.
   """
   cost = claims.mean(tanh.measured['final_cost'])
-  if not cost.high < constant_cost(tanh):
+  if not cost.high < tanh.predicted['prior']:
     raise claims.Untested(
       'tanh with standard weights is on the plateau of the class prior, with a '
       f'test loss of {cost} nats after {tanh.steps[-1]} updates; so far '

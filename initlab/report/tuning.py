@@ -58,9 +58,8 @@ class Choice(NamedTuple):
 
   @property
   def outcome(self) -> Outcome:
-    """The chosen setting, under the group's label and without theory."""
-    best = self.options[self.selected[0]]
-    return best._replace(label=self.label, predicted={})
+    """The chosen setting, under the group's label."""
+    return self.options[self.selected[0]]._replace(label=self.label)
 
 
 class Comparison(NamedTuple):

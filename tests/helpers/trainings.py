@@ -40,7 +40,7 @@ def outcome(
     label=f'{row}, learning_rate {rate}',
     seeds=np.arange(_SEEDS),
     measured={name: noise(value) for name, value in measured.items()},
-    predicted={},
+    predicted={'prior': 2.086},
     steps=steps,
   )
 

@@ -90,6 +90,13 @@ def test_a_run_is_what_the_pieces_say():
   assert np.isfinite(result.train_cost[1:]).all()
 
 
+def test_a_constant_answer_is_of_the_test_examples_that_there_are():
+  """Of a finite data set there may be fewer than are asked for."""
+  config = learning.Config(dataset='xor', test_size=1000, examples=4)
+  data = learning.load(config, 'nothing')
+  np.testing.assert_allclose(learning.predict(config, data)['prior'], np.log(2))
+
+
 def test_a_seed_that_diverges_is_nan_from_there_on():
   config = dataclasses.replace(
     learning.SMOKE, loss='squared_error', learning_rate=1e30

@@ -66,7 +66,7 @@ def test_all_seeds_choose_the_least_mean(outcomes):
   first, _ = tuning.chosen(outcomes, 'rate', 'valid')
   np.testing.assert_array_equal(first.measured['test'], [0, 1, 2, 3])
   np.testing.assert_array_equal(first.measured['curve'][:, 2], [2, 3, 4, 5])
-  assert first.predicted == {}
+  assert first.predicted == {'test': 0}
 
 
 def test_resampled_seeds_choose_again():

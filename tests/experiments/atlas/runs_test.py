@@ -144,13 +144,6 @@ def test_a_layer_of_rectifiers_halves_what_xavier_carries():
   )
 
 
-def test_a_constant_answer_costs_the_entropy_of_the_classes():
-  data = base.Batch(np.zeros((4, 2)), np.array([0, 2, 2, 2]))
-  found = rectifier_depth.predict(rectifier_depth.SMOKE, data)['prior']
-  expected = 0.25 * np.log(4) + 0.75 * np.log(4 / 3)
-  np.testing.assert_allclose(found, expected, rtol=1e-12)
-
-
 @pytest.mark.parametrize('branch', ['plain', 'skip_init', 'fixup'])
 def test_blocks_begin_as_the_identity_where_they_should(branch):
   config = residual_training.Config(

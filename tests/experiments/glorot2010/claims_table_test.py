@@ -1,6 +1,5 @@
 """The paper's statements of table 1: each can hold, and each can fail."""
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -94,22 +93,6 @@ def test_the_order_wants_as_many_pairs_as_its_level(claim):
   """2 / 2^9 is below 0.005, 2 / 2^8 is not."""
   assert trainings.holds(claim, _lost(trainings.study(), 9)) is True
   assert trainings.holds(claim, _lost(trainings.study(), 8)) is None
-
-
-def test_a_constant_answer_is_of_the_test_examples_that_there_are():
-  """Of a finite data set there may be fewer than are asked for."""
-  (one,) = trainings.study(rates=(0.1,))[:1]
-  costs = [
-    runs.constant_cost(
-      one._replace(
-        config=dataclasses.replace(
-          one.config, dataset='xor', test_size=test_size
-        )
-      )
-    )
-    for test_size in (4, 1000)
-  ]
-  np.testing.assert_allclose(costs, np.log(2), rtol=1e-6)
 
 
 def test_table_1_invents_nothing():
