@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from initlab.models.program import Operation, Program
 
 
@@ -56,6 +58,49 @@ def _convolution(operation, shape) -> Geometry:
   n_out = positions * shape[out] // operation.params['feature_group_count']
   units = (numbers.out_spec[1],)
   return Geometry(tuple(roles), positions * shape[into], n_out, units)
+
+
+class Windows(NamedTuple):
+  """In how many windows of a convolution an entry of its data lies.
+
+  counts: dimension of the data -> `[its size]`; an entry lies in as many
+    windows as the product of its counts, one of each dimension.
+  number: of windows, one an output of each group of channels.
+  even: whether all entries are in equally many, and windows hold nothing else.
+  """
+
+  counts: dict[int, np.ndarray]
+  number: int
+  even: bool
+
+
+def windows(operation: Operation, x: int) -> Windows:
+  """The windows of a convolution of which operand x is the data."""
+  params = operation.params
+  numbers = params['dimension_numbers']
+  lhs, rhs = (each.aval.shape for each in operation.equation.invars)
+  output = operation.equation.outvars[0].aval.shape
+  batch, channels, *positions = (output[d] for d in numbers.out_spec)
+  counts, even = {}, True
+  for axis, size in enumerate(positions):
+    left, right = numbers.lhs_spec[2 + axis], numbers.rhs_spec[2 + axis]
+    dilation, length = params['lhs_dilation'][axis], lhs[left]
+    low, _ = params['padding'][axis]
+    # [outputs, window] where in the data, which is as long with its dilation.
+    start = params['window_strides'][axis] * np.arange(size) - low
+    reach = params['rhs_dilation'][axis] * np.arange(rhs[right])
+    where = start[:, None] + reach
+    inside = (where >= 0) & (where < dilation * length)
+    inside &= where % dilation == 0
+    if x == 0:
+      hit = where[inside] // dilation
+      counts[left] = found = np.bincount(hit, minlength=length)
+    else:
+      counts[right] = found = inside.sum(0)
+    even &= bool(inside.all()) and len(set(found)) == 1
+  groups = params['feature_group_count'] * params['batch_group_count']
+  number = math.prod(positions) * (batch * groups if x == 0 else channels)
+  return Windows(counts, number, even)
 
 
 def _product(operation, w, shape, rank) -> Geometry:

@@ -9,23 +9,22 @@ weight of, and what single numbers give is computed in the end, in `results`.
 """
 
 from collections.abc import Mapping, Sequence
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from initlab import activations, base
-from initlab.models import internals, moments, program as programs
-from initlab.models.moments import Moments
-from initlab.models.plan import Activation, Plan, Residual, Signal, Site
-from initlab.models.program import (
-  Checkpoint,
-  Constant,
-  Operand,
-  Operation,
-  Program,
+from initlab import base
+from initlab.models import (
+  internals,
+  moments,
+  program as programs,
+  readings,
 )
+from initlab.models.moments import Moments
+from initlab.models.plan import Plan, Residual
+from initlab.models.program import Checkpoint, Operation, Program
+from initlab.models.values import Values, windows_of
 
 # Number of a place -> what is kept there: [] or, of a loop, [iterations].
 Stats = dict[int, dict[str, Any]]
@@ -116,7 +115,7 @@ def measure(
   return Measurement(found, stats, backward, gradients, own, even)
 
 
-def _even(plan: Plan, known: '_Values', output: int) -> jax.Array:
+def _even(plan: Plan, known: Values, output: int) -> jax.Array:
   """The loss if the last site outside of loops gave zeros; NaN without one."""
   program = plan.program
   signals = [
@@ -128,7 +127,7 @@ def _even(plan: Plan, known: '_Values', output: int) -> jax.Array:
     return jnp.full((), jnp.nan)
   last = signals[-1]
   (signal,) = last.outputs
-  even = _Values(known.arrays)
+  even = Values(known.arrays, {})
   even.assign(last.outputs, [jnp.zeros_like(known.read(signal))])
   changed = {signal}
   for operation in program.flat():
@@ -142,55 +141,19 @@ def _even(plan: Plan, known: '_Values', output: int) -> jax.Array:
   return even.read(result) if result in changed else jnp.full((), jnp.nan)
 
 
-class _Values:
-  """The arrays that variables stand for, and their moments, computed once."""
-
-  def __init__(self, arrays: Mapping[int, Any]):
-    self.arrays = dict(arrays)
-    self._moments: dict[Operand, Moments] = {}
-    self._sizes: dict[Operand, Moments] = {}
-
-  def read(self, operand: Operand) -> Any:
-    """The array of a variable, or a constant."""
-    if isinstance(operand, Constant):
-      return operand.value
-    return self.arrays[operand]
-
-  def assign(self, variables: Sequence[int], values: Sequence[Any]) -> None:
-    """Gives variables their arrays."""
-    self.arrays.update(zip(variables, values, strict=True))
-
-  def still(self, operand: Operand) -> jax.Array:
-    """The array, to be measured: nothing is differentiated by it."""
-    return jax.lax.stop_gradient(self.read(operand))
-
-  def moments(self, operand: Operand) -> Moments:
-    """Root mean square and mean over all entries."""
-    if operand not in self._moments:
-      self._moments[operand] = moments.of(self.still(operand))
-    return self._moments[operand]
-
-  def size(self, operand: Operand) -> Moments:
-    """The root mean square alone."""
-    if operand in self._moments:
-      return self._moments[operand]._replace(mean=None)
-    if operand not in self._sizes:
-      self._sizes[operand] = moments.size_of(self.still(operand))
-    return self._sizes[operand]
-
-
 class _Run:
   """Evaluates the programs of a plan, and measures its places."""
 
   def __init__(self, plan: Plan, steepest: Mapping[int, float]):
     self.plan = plan
     self.steepest = steepest
+    self.windows = windows_of(plan)
 
   def program(
     self, program: Program, values: Sequence[Any], taken: Any, stats: Stats
-  ) -> _Values:
+  ) -> Values:
     """All variables outside of checkpoints; adds to what was measured."""
-    known = _Values(program.constants)
+    known = Values(program.constants, self.windows)
     known.assign(program.inputs, values)
     self._operations(program, program.operations, known, taken, stats)
     return known
@@ -213,7 +176,7 @@ class _Run:
         kept |= made.intersection(self._needs(operation))
 
     def run(arrays, taken):
-      own, found = _Values(arrays), {}
+      own, found = Values(arrays, self.windows), {}
       self._operations(program, block.operations, own, taken, found)
       return {variable: own.arrays[variable] for variable in kept}, found
 
@@ -249,24 +212,28 @@ class _Run:
     known.assign(operation.outputs, outputs)
     self._measure(operation, known, stats)
 
-  def _measure(self, operation: Operation, known: _Values, stats: Stats):
+  def _measure(self, operation: Operation, known: Values, stats: Stats):
     """Adds what the places at an operation show."""
     site = self.plan.sites.get(operation)
     if site is not None:
       whole = site.number in self.plan.whole
-      stats[site.number] = _site(site, operation, known, whole)
+      stats[site.number] = readings.of_site(site, operation, known, whole)
     signal = self.plan.signals.get(operation)
     if signal is not None:
-      found = _signal(signal, operation, known)
+      found = readings.of_signal(signal, operation, known)
       stats[signal.site] = stats.get(signal.site, {}) | found
     residual = self.plan.residuals.get(operation)
     if residual is not None:
       units = self._units(residual)
-      stats[residual.number] = _residual(residual, operation, known, units)
+      stats[residual.number] = readings.of_residual(
+        residual, operation, known, units
+      )
     activation = self.plan.activations.get(operation)
     if activation is not None and activation.number in self.steepest:
       steepest = self.steepest[activation.number]
-      stats[activation.number] = _activation(activation, known, steepest)
+      stats[activation.number] = readings.of_activation(
+        activation, known, steepest
+      )
 
   def _units(self, residual: Residual) -> tuple[int, ...]:
     """Dimensions of a residual add that index units; () if that is unknown."""
@@ -334,118 +301,3 @@ class _Run:
     outputs, found = jax.lax.switch(index, list(map(filled, branches)), *values)
     stats.update(found)
     return outputs
-
-
-def _site(
-  site: Site, operation: Operation, known: _Values, whole: bool
-) -> dict[str, Any]:
-  """Of a site's operands; of a weight that is a whole leaf, nothing."""
-  x = operation.inputs[site.x]
-  found: dict[str, Any] = {}
-  if site.kind != 'lookup':
-    found['input'] = known.size(x)
-  if site.kind == 'convolution':
-    found['convolved'] = _convolved(operation, site, known.still(x))
-  if site.kind != 'product' and not whole:
-    found['weight'] = moments.spread(known.still(operation.inputs[site.w]))
-  return found
-
-
-def _convolved(operation: Operation, site: Site, x: jax.Array) -> tuple:
-  """max |x|, and the mean of (x / max |x|)^2 convolved with ones.
-
-  At one output a group.
-  """
-  params = operation.params
-  numbers = params['dimension_numbers']
-  groups = params['feature_group_count'] * params['batch_group_count']
-  thin = list(site.shape)
-  thin[numbers.rhs_spec[0]] = groups
-  x = x.astype(jnp.float32)
-  largest = moments.largest_of(x)
-  square, ones = jnp.square(x / largest), jnp.ones(thin, jnp.float32)
-  sums = jax.lax.conv_general_dilated(
-    *((square, ones) if site.w == 1 else (ones, square)),
-    window_strides=params['window_strides'],
-    padding=params['padding'],
-    lhs_dilation=params['lhs_dilation'],
-    rhs_dilation=params['rhs_dilation'],
-    dimension_numbers=numbers,
-    feature_group_count=params['feature_group_count'],
-    batch_group_count=params['batch_group_count'],
-  )
-  return largest, *moments.mean_of(sums)
-
-
-def _signal(
-  signal: Signal, operation: Operation, known: _Values
-) -> dict[str, Any]:
-  """Of a site's output with its bias, which replaces that without."""
-  (output,) = operation.outputs
-  found: dict[str, Any] = {'forward': known.moments(output)}
-  if signal.bias is not None:
-    found['bias'] = known.size(operation.inputs[signal.bias])
-  return found
-
-
-def _residual(
-  residual: Residual,
-  operation: Operation,
-  known: _Values,
-  units: tuple[int, ...],
-) -> dict[str, Any]:
-  """Of a residual add's operands and its sum."""
-  (output,) = operation.outputs
-  skip, branch = (
-    operation.inputs[each] for each in (residual.skip, residual.branch)
-  )
-  sizes = {'skip': known.size(skip), 'branch': known.size(branch)}
-  unit = lambda each: moments.unit(known.still(each), known.size(each))
-  found = sizes | {
-    'sum': known.size(output),
-    'correlation': moments.mean_of(unit(skip) * unit(branch))[0],
-  }
-  if len(residual.shape) == 3:
-    found['token_cosine'] = moments.token_cosine(known.still(output))
-  for name, each in (('skip', skip), ('branch', branch)) if units else ():
-    found[f'{name}_offset'] = _offset(known.still(each), units)
-  return found
-
-
-def _offset(x: jax.Array, units: tuple[int, ...]) -> Moments:
-  """The root mean square over units of the mean over all else."""
-  rest = tuple(axis for axis in range(x.ndim) if axis not in units)
-  return moments.size_of(jnp.mean(x.astype(jnp.float32), rest))
-
-
-def _activation(
-  activation: Activation, known: _Values, steepest: float
-) -> dict[str, Any]:
-  """Of an activation's input, its output and its slope."""
-  t = known.still(activation.source)
-
-  def function(t: jax.Array) -> jax.Array:
-    own = {activation.source: t}
-    for operation in activation.operations:
-      operands = [
-        own[each] if each in own else known.still(each)
-        for each in operation.inputs
-      ]
-      (own[operation.outputs[0]],) = operation.bind(operands)
-    return own[activation.result]
-
-  _, slope = jax.jvp(function, (t,), (jnp.ones_like(t),))
-  slope = jnp.abs(slope.astype(jnp.float32))
-  units = activation.units or (t.ndim - 1,)
-  rows = tuple(d for d in range(t.ndim) if d not in units)
-  small = slope < activations.SATURATED_SLOPE * steepest
-  square, saturated = moments.mean_of(jnp.square(slope), small)
-  found = {
-    'input': known.moments(activation.source),
-    'output': known.moments(activation.result),
-    'slope_square': square,
-    'dead': moments.mean_of(jnp.all(slope == 0, rows))[0],
-  }
-  if not math.isnan(steepest):
-    found['saturated'] = saturated
-  return found

@@ -8,6 +8,7 @@ precision, when the program has run.
 
 from collections.abc import Sequence
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ _STEP = 2**12
 # Of float32 numbers below 2^-63 or above 2^64 there is no square; of numbers
 # times this, or over this, there is.
 _SCALE = 2.0**80
+_SCALES = 1.0, _SCALE, 1 / _SCALE
 _RANGE = 2.0**-80, 2.0**80
 
 
@@ -51,20 +53,44 @@ class Moments(NamedTuple):
 
 
 @jax.jit
+def together(
+  pairs: Sequence[tuple[jax.Array, jax.Array]],
+  others: Sequence[jax.Array] = (),
+) -> tuple[list[Moments], list[jax.Array]]:
+  """Of pairs the mean of x y, in the place of x^2; the means of others.
+
+  All have one shape; means are over all entries. Of (x, x) it is the size of x.
+  """
+  parts = [part for pair in pairs for part in _products(*pair)]
+  sums = _sums([*parts, *map(_share, others)])
+  end, step = len(parts), len(_SCALES)
+  found = [Moments(*sums[i : i + step]) for i in range(0, end, step)]
+  return found, list(sums[end:])
+
+
+@jax.jit
 def of(x: jax.Array) -> Moments:
   """Root mean square and mean of an array, over all entries."""
-  return Moments(*_sums([*_squares(x), x.astype(jnp.float32) * _part(x)]))
+  (size,), (mean,) = together([(x, x)], [x])
+  return size._replace(mean=mean)
 
 
 @jax.jit
 def size_of(x: jax.Array) -> Moments:
   """The root mean square of an array alone."""
-  return Moments(*_sums(_squares(x)))
+  return together([(x, x)])[0][0]
 
 
-def _squares(x: jax.Array) -> list[jax.Array]:
-  x, part = x.astype(jnp.float32), _part(x) ** 0.5
-  return [jnp.square(x * (part * c)) for c in (1.0, _SCALE, 1 / _SCALE)]
+def _products(x: jax.Array, y: jax.Array) -> list[jax.Array]:
+  """What each entry adds to `Moments`, at each scale."""
+  part = _part(x) ** 0.5
+  scaled = lambda x, scale: x.astype(jnp.float32) * (part * scale)
+  return [scaled(x, scale) * scaled(y, scale) for scale in _SCALES]
+
+
+def _share(x: jax.Array) -> jax.Array:
+  """What each entry adds to the mean over an array."""
+  return x.astype(jnp.float32) * _part(x)
 
 
 def _part(x: jax.Array) -> float:
@@ -82,15 +108,21 @@ def root_of(size: Moments) -> jax.Array:
 
 
 @jax.jit
-def unit(x: jax.Array, size: Moments) -> jax.Array:
-  """An array over its root mean square, 0 if that is 0."""
+def cosine(product: Moments, x: Moments, y: Moments) -> jax.Array:
+  """E x y over the root mean squares of x and y, 0 if one of these is 0.
+
+  Args:
+    product: of x and y, see `together`.
+    x, y: their sizes.
+  """
   low, high = _RANGE
-  scale = jnp.where(size.square < low, _SCALE, 1.0)
-  scale = jnp.where(size.square > high, 1 / _SCALE, scale)
-  square = jnp.where(size.square < low, size.tiny, size.square)
-  square = jnp.where(size.square > high, size.huge, square)
-  root = jnp.sqrt(jnp.where(square > 0, square, 1.0))
-  return x.astype(jnp.float32) * scale / root
+  a, b = root_of(x), root_of(y)
+  tiny, huge = a * b < low, a * b > high
+  scale = jnp.where(tiny, _SCALE, jnp.where(huge, 1 / _SCALE, 1.0))
+  mean = jnp.where(tiny, product.tiny, product.square)
+  mean = jnp.where(huge, product.huge, mean)
+  whole = (a * scale) * (b * scale)
+  return jnp.where(whole == 0, 0.0, mean / jnp.where(whole == 0, 1.0, whole))
 
 
 def _sums(parts: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
@@ -103,13 +135,22 @@ def _add(a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _reduced(parts, start, combine) -> tuple[jax.Array, ...]:
-  """A reduction of several arrays, by rows, then by rows of what they give."""
+  """A reduction of several arrays, by blocks, then of what these give.
+
+  A block has as many of the last axes as hold `_STEP` numbers.
+  """
   start, parts = tuple(map(jnp.float32, start)), tuple(parts)
-  while parts[0].size > _STEP:
-    if parts[0].shape[-1] > _STEP:
+  while True:
+    if parts[0].ndim and parts[0].shape[-1] > _STEP:
       parts = tuple(map(_folded, parts, start))
-    parts = tuple(lax.reduce(parts, start, combine, (parts[0].ndim - 1,)))
-  return tuple(lax.reduce(parts, start, combine, tuple(range(parts[0].ndim))))
+    shape = parts[0].shape
+    first = len(shape)
+    while first and math.prod(shape[first - 1 :]) <= _STEP:
+      first -= 1
+    block = tuple(range(first, len(shape)))
+    parts = tuple(lax.reduce(parts, start, combine, block))
+    if not first:
+      return parts
 
 
 def _folded(x: jax.Array, fill: jax.Array) -> jax.Array:
@@ -153,22 +194,32 @@ class Spread(NamedTuple):
     return np.maximum(self.highest, -self.lowest)
 
 
-def _add_and_compare(a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...]:
-  sums = _add(a[:2], b[:2])
-  return *sums, jnp.maximum(a[2], b[2]), jnp.minimum(a[3], b[3])
-
-
 @jax.jit
 def spread(w: jax.Array) -> Spread:
   """Mean, variance and range of weights, over all entries."""
+  return _spread_and_size(w, None)[0]
+
+
+def _spread_and_size(
+  w: jax.Array, gradient: jax.Array | None
+) -> tuple[Spread, Moments | None]:
+  """Of weights, and of an array of their shape, in one pass."""
   w = w.astype(jnp.float32)
-  part = _part(w)
   centre = jnp.mean(w.ravel()[:_SAMPLE])
   beside = w - centre
+  sums = [beside * _part(w), jnp.square(beside) * _part(w)]
+  sums += [] if gradient is None else _products(gradient, gradient)
+  count = len(sums)
 
-  parts = (beside * part, jnp.square(beside) * part, w, w)
-  start = (0.0, 0.0, -jnp.inf, jnp.inf)
-  return Spread(centre, *_reduced(parts, start, _add_and_compare))
+  def combine(a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...]:
+    (highest, lowest), (other, another) = a[count:], b[count:]
+    ends = jnp.maximum(highest, other), jnp.minimum(lowest, another)
+    return (*_add(a[:count], b[:count]), *ends)
+
+  start = (0.0,) * count + (-jnp.inf, jnp.inf)
+  found = _reduced([*sums, w, w], start, combine)
+  size = None if gradient is None else Moments(*found[2:count])
+  return Spread(centre, *found[:2], *found[count:]), size
 
 
 @jax.custom_vjp
@@ -203,9 +254,10 @@ def of_leaf(w: jax.Array, gradient: jax.Array, layered: bool) -> dict[str, Any]:
   rows = jax.vmap if layered else lambda function: function
   count = min(_SAMPLE, w.size)
   chosen = np.arange(count) * w.size // max(count, 1)
+  found, size = rows(_spread_and_size)(w, gradient)
   return {
-    'spread': rows(spread)(w),
-    'gradient': rows(size_of)(gradient),
+    'spread': found,
+    'gradient': size,
     'sample': w.ravel()[chosen].astype(jnp.float32),
   }
 
@@ -214,12 +266,6 @@ def largest_of(x: jax.Array) -> jax.Array:
   """What to divide an array by before it is squared."""
   tiny = float(np.finfo(np.float32).tiny)
   return jnp.max(jnp.abs(x.astype(jnp.float32)), initial=tiny)
-
-
-@jax.jit
-def mean_of(*xs: jax.Array) -> tuple[jax.Array, ...]:
-  """The means of arrays of one shape, in one pass."""
-  return _sums([x.astype(jnp.float32) * _part(x) for x in xs])
 
 
 @jax.jit

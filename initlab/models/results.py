@@ -102,8 +102,8 @@ def _measured_site(
   square = weight.variance + weight.mean**2
   # How large the sum of squared inputs of one output is.
   inputs = (
-    up['convolved'][0] ** 2 * up['convolved'][1]
-    if 'convolved' in up
+    up['windows'].rms ** 2
+    if 'windows' in up
     else site.n_in * measured.get('input_square', 1.0)
   )
   bias = up['bias'].rms ** 2 if 'bias' in up else 0.0

@@ -134,7 +134,7 @@ def test_the_prediction_counts_what_padding_leaves_out():
   x = signs(2, 6, 6, 4)
   found, run = compiled(init, model, (x,))
   up, _ = stats_of('w', found, run(jax.jit(init)(keys.root(0)), (x,)))
-  square = up['convolved'][0] ** 2 * up['convolved'][1] / 4
+  square = up['windows'].rms ** 2 / 4
   assert square == pytest.approx((16 / 6) ** 2, rel=2e-5)
 
 

@@ -17,8 +17,15 @@ def test_a_root_mean_square_is_exact_where_squares_are_not(scale):
   # 35 terms: some roundings of 2^-24 each.
   np.testing.assert_allclose(moments.of(x).rms, exact, rtol=1e-6)
   np.testing.assert_allclose(moments.size_of(x).rms, exact, rtol=1e-6)
-  unit = moments.unit(x, moments.of(x))
-  np.testing.assert_allclose(np.mean(np.square(unit)), 1, rtol=1e-5)
+  (size, other, product), _ = moments.together(
+    [(x, x), (-x / 2, -x / 2), (x, -x / 2)]
+  )
+  np.testing.assert_allclose(moments.cosine(product, size, other), -1, 1e-6)
+
+
+def test_nothing_is_correlated_with_zero():
+  zero, one = moments.size_of(jnp.zeros(3)), moments.size_of(jnp.ones(3))
+  assert moments.cosine(zero, one, zero) == 0
 
 
 @pytest.mark.parametrize('shape', [(300_001,), (50_000, 3), (40, 80, 90)])
