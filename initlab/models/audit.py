@@ -161,17 +161,12 @@ def audit(
   batch_size = {} if lanes == 1 else {'batch_size': min(lanes, seeds)}
   run = jax.jit(lambda numbers: jax.lax.map(one, numbers, **batch_size))
   found = jax.tree.map(np.asarray, run(numbers))
-  collected = results.collect(parts, functions, found, seeds)
   return Audit(
-    seeds,
-    root_seed,
-    collected.sites,
-    collected.activations,
-    collected.residuals,
-    collected.leaves,
-    parts.opaque,
-    parts.scalar,
-    collected.measured,
+    seeds=seeds,
+    root_seed=root_seed,
+    opaque=parts.opaque,
+    scalar=parts.scalar,
+    **results.collect(parts, functions, found, seeds)._asdict(),
   )
 
 

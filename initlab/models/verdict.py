@@ -115,20 +115,23 @@ def _compare(
   leaf: places.Leaf, law: expected.Declared, seeds: int
 ) -> Iterable[Finding]:
   """A leaf with its declared law; one that is not finite is a symptom."""
+  if np.isfinite(leaf.measured['square']).all():
+    for factor, but in _departures(leaf, law, seeds):
+      sentence = f'{leaf.name} is declared as {law.text}, {but}'
+      yield Finding(finding.EXPECTED, leaf.name, '', factor, sentence)
+
+
+def _departures(
+  leaf: places.Leaf, law: expected.Declared, seeds: int
+) -> Iterable[tuple[stats.Estimate, str]]:
+  """The leaf's standard deviation over that of the law; and what is wrong."""
   square = leaf.measured['square']
-  if not np.isfinite(square).all():
-    return
   draws = math.prod(leaf.shape) * seeds
+  rms = f'{np.mean(square) ** 0.5:.3g}'
   if law.square == 0:
     if square.any():
-      yield Finding(
-        finding.EXPECTED,
-        leaf.name,
-        '',
-        finding.certain(math.inf, seeds),
-        f'{leaf.name} is declared as {law.text}, but has a root mean square of '
-        f'{np.mean(square) ** 0.5:.3g}: find what draws it instead.',
-      )
+      but = f'but has a root mean square of {rms}: find what draws it instead.'
+      yield finding.certain(math.inf, seeds), but
     return
   factor = stats.geometric_mean(np.sqrt(square / law.square))
   value = float(factor.value)
@@ -138,41 +141,24 @@ def _compare(
     error = 0.0
   limit = max(_DECLARED, _ERRORS * error)
   if value == 0 or abs(math.log(value)) > limit:
-    yield Finding(
-      finding.EXPECTED, leaf.name, '', factor, _off(leaf, law, value)
+    what = 'root mean square' if law.mean else 'standard deviation'
+    yield (
+      factor,
+      f'a {what} of {law.square**0.5:.3g}, but has {rms}, {_times(value)}: '
+      'what declares it does not reach it, or another initialization comes '
+      'after.',
     )
     return
   mean, std = float(np.mean(leaf.measured['mean'])), law.square**0.5
   if abs(mean - law.mean) > max(_DECLARED, _ERRORS * draws**-0.5) * std:
-    yield Finding(
-      finding.EXPECTED,
-      leaf.name,
-      '',
-      factor,
-      f'{leaf.name} is declared as {law.text}, but has the mean {mean:.3g}: '
-      'its entries are not symmetric.',
-    )
+    yield factor, f'but has the mean {mean:.3g}: its entries are not symmetric.'
   largest = float(np.max(leaf.measured['largest']))
   if largest > law.largest * (1 + _DECLARED):
-    yield Finding(
-      finding.EXPECTED,
-      leaf.name,
-      '',
+    yield (
       factor,
-      f'{leaf.name} is declared as {law.text}, which is at most '
-      f'{law.largest:.3g}, but an entry is {largest:.3g}: it is not cut, or of '
-      'another family.',
+      f'which is at most {law.largest:.3g}, but an entry is {largest:.3g}: it '
+      'is not cut, or of another family.',
     )
-
-
-def _off(leaf: places.Leaf, law: expected.Declared, factor: float) -> str:
-  value = float(np.mean(leaf.measured['square'])) ** 0.5
-  what = 'root mean square' if law.mean else 'standard deviation'
-  return (
-    f'{leaf.name} is declared as {law.text}, a {what} of '
-    f'{law.square**0.5:.3g}, but has {value:.3g}, {_times(factor)}: what '
-    'declares it does not reach it, or another initialization comes after.'
-  )
 
 
 def _of_own_law(audit: Audit, laws: dict[str, str]) -> Iterable[Finding]:
