@@ -5,6 +5,7 @@ import configparser
 import functools
 import itertools
 import pathlib
+import re
 import sys
 
 import pytest
@@ -182,6 +183,13 @@ def test_says_what_it_is_for(name):
     public = isinstance(node, ast.FunctionDef | ast.ClassDef)
     if public and not node.name.startswith('_'):
       assert ast.get_docstring(node), f'{name}: {node.name}'
+
+
+def test_the_map_of_models_names_every_module():
+  words = re.findall(r'\w+', ast.get_docstring(_TREES['initlab.models']))
+  prefix = 'initlab.models.'
+  modules = {n.removeprefix(prefix) for n in _TREES if n.startswith(prefix)}
+  assert modules - set(words) == set()
 
 
 def test_a_wheel_has_every_package():

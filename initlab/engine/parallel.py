@@ -170,10 +170,7 @@ def pieces_of_seed(
     key = keys.at(root_key, seed)
     return training.advance(config, key, data, state, first, last)
 
-  def record(config, data, state):
-    return training.record(config, data, state)
-
-  return start, advance, record
+  return start, advance, training.record
 
 
 def trainer(

@@ -33,7 +33,7 @@ def table(found: Coordinates) -> tables.Table:
     'Slopes on log2 width',
     tables.Column('', 'site', list(found.sites)),
     [
-      tables.Column(group, 'slope', [_cell(slope, site) for site in sites])
+      tables.Column(group, 'slope', [tables.cell(slope.at(i)) for i in sites])
       for group, slope in columns.items()
     ],
   )
@@ -102,7 +102,3 @@ def differences(ours: Coordinates, theirs: Coordinates) -> list[dict[str, Any]]:
         )
         rows.append({'site': site, 'measure': measure} | ends)
   return rows
-
-
-def _cell(slope: stats.Estimate, site: int) -> str:
-  return tables.cell(slope.at(site))
