@@ -11,7 +11,6 @@ import pytest
 from initlab import base, keys, panels, stats, training
 from initlab.experiment import Outcome, axes_of, geometric
 from initlab.instruments import learning
-from initlab.launch import progress
 from initlab.report import comparison, summary, tables, text as report_text
 from initlab.report.plots import figure as figures, style
 from tests.helpers import made_up
@@ -298,12 +297,6 @@ def test_tables_in_latex_have_as_many_cells_in_every_row(outcomes):
 
 
 # The report.
-
-
-def test_progress_without_a_terminal_is_quiet(capsys):
-  with progress.bar(8) as advance:
-    advance('glorot', 0.5)
-  assert capsys.readouterr().err == ''
 
 
 def test_the_report_says_how_many_seeds_diverged(outcomes):
