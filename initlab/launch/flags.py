@@ -3,7 +3,7 @@
 Every flag is a knob of the experiment's Config or of the launcher's Options.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import itertools
 import typing
@@ -234,14 +234,16 @@ def read_options(values: flags.FlagValues) -> Options:
   return Options(**read(Options, values))
 
 
-def read(cls: type, values: flags.FlagValues) -> dict[str, Any]:
-  """The parsed values of all knobs of a class.
+def read(
+  cls: type, values: flags.FlagValues, names: Iterable[str] = ()
+) -> dict[str, Any]:
+  """The parsed values of knobs of a class, of all if no names are given.
 
   Raises:
     UserError: a knob does not accept its value.
   """
-  fields = dataclasses.fields(cls)
-  return _read(cls, {field.name: values[field.name].value for field in fields})
+  names = names or [field.name for field in dataclasses.fields(cls)]
+  return _read(cls, {name: values[name].value for name in names})
 
 
 def _read(cls: type, texts: Mapping[str, Any]) -> dict[str, Any]:

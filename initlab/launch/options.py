@@ -29,8 +29,8 @@ OF_REPORTS = ('tensorboard', 'tracker', 'project', 'verbose', 'json')
 SHARED = ('seeds', 'root_seed', 'lanes', 'devices', 'matmul_precision')
 SHARED += ('checkpoint_every', 'out', 'data_dir', 'compile_cache')
 
-# Flags of what a program prints, of a collection, too.
-PRINTED = ('verbose', 'json', 'dry_run')
+# Flags of what a program prints and exports, of a collection, too.
+PRINTED = ('verbose', 'json', 'dry_run', 'tracker', 'project')
 
 _OF_PROCESSES = ('coordinator_address', 'num_processes', 'process_id')
 
@@ -172,9 +172,9 @@ class Options(Common):
   )
   tracker: str = knob(
     'none',
-    'also export means, intervals and verdicts, one run a setting, to a '
-    'tracker with the API of wandb: trackio, which is local (pip install '
-    'initlab[trackio]), or wandb',
+    'also export means, intervals and verdicts to a tracker with the API of '
+    'wandb, one run a setting, or of a collection one a chapter: trackio, '
+    'which is local (pip install initlab[trackio]), or wandb',
     ('none', *tracking.TRACKERS),
   )
   project: str = knob(

@@ -39,6 +39,7 @@ from initlab.launch.flags import (
   flag_names,
   help_text,
   parsed,
+  read,
   read_chapters,
   read_options,
   read_settings,
@@ -226,8 +227,9 @@ def _reported(run: _Run) -> str:
     experiment, outcomes = present(experiment, outcomes)
     facts = publish.publish(experiment, outcomes, tasks, asked)
     if options.tracker != 'none':
+      runs = tracking.of_study(experiment, outcomes, facts)
       facts['tracked'] = tracking.export(
-        options.tracker, options.project, experiment, outcomes, facts
+        options.tracker, options.project, runs, facts['page']
       )
   if options.json:
     return as_json.document('study', as_json.study(experiment, outcomes, facts))
@@ -262,6 +264,7 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
     f'--{name}={values[name].value}' for name in SHARED if values[name].present
   ]
   full = bool(collection.full and values['full'].value)
+  exports = read(Options, values, ('tracker', 'project'))
   chapters = read_chapters(collection, str(values['only'].value))
   runs = [_opened(chapter, full, given) for chapter in chapters]
   command = ['python', *collection.program, *argv[1:]]
@@ -272,6 +275,8 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
     if values['dry_run'].value:
       _print_plans(runs, as_document=bool(values['json'].value))
       return
+    if exports['tracker'] != 'none':
+      tracking.library(exports['tracker'])
     parts, facts = collections.run(
       collection,
       runs,
@@ -280,12 +285,19 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
       progress.bar,
       lambda line: print(line, file=sys.stderr, flush=True),
     )
+    if exports['tracker'] != 'none':
+      tracked = tracking.of_collection(collection, parts)
+      facts['tracked'] = tracking.export(
+        **exports, runs=tracked, page=facts['page']
+      )
   if values['json'].value:
     outcome = collections.as_dict(collection, parts, facts)
     print(as_json.document('collection', outcome), end='')
     return
-  page, verbose = facts['page'], bool(values['verbose'].value)
-  report = collections.text(collection, parts, page, columns(), verbose=verbose)
+  verbose = bool(values['verbose'].value)
+  report = collections.text(
+    collection, parts, facts, columns(), verbose=verbose
+  )
   print(report, end='')
 
 

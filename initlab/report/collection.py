@@ -34,6 +34,9 @@ from initlab.report import (
 # Lines of all failing claims in full, on a screen.
 _ROOM = 20
 
+# Facts of a collection, as printed.
+_PLACES = ('page', 'tracked')
+
 # Facts of a chapter's own report, as printed.
 _OF_A_PART = ('page', 'rows', 'replay')
 
@@ -135,7 +138,7 @@ def _part(each: Run, bar: Callable[[int], Any]) -> Part:
 def text(
   collection: Collection,
   parts: Sequence[Part],
-  page: str,
+  facts: Mapping[str, str],
   width: int = 80,
   *,
   verbose: bool = False,
@@ -145,7 +148,7 @@ def text(
   Args:
     collection: the collection.
     parts: its chapters.
-    page: the path of its page.
+    facts: from `run`, of which the places are printed.
     width: columns of the terminal.
     verbose: whether to print every claim in full, and all tables, not just the
       counts and the claims that fail.
@@ -167,12 +170,11 @@ def text(
   sections += [
     f'{table.title}\n\n{tables.grid(table, width)}' for table in shown
   ]
-  facts = {'page': page}
+  places = {name: facts[name] for name in _PLACES if name in facts}
   if not verbose:
-    facts['more'] = '--verbose prints every claim, and how to repeat each run'
-  margin = max(map(len, facts)) + 2
+    places['more'] = '--verbose prints every claim, and how to repeat each run'
   sections.append(counted(collection, parts))
-  sections.append('\n'.join(f'{k.ljust(margin)}{v}' for k, v in facts.items()))
+  sections.append(report_text.facts_text(places, width))
   return '\n\n'.join(sections) + '\n'
 
 

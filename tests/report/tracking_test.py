@@ -1,6 +1,7 @@
 """A tracker gets a run a setting: means and intervals over seeds, and links."""
 
 import json
+import pathlib
 import sys
 import types
 
@@ -9,31 +10,38 @@ import pandas as pd
 import pytest
 
 from initlab import launch, stats
-from initlab.experiment import Outcome
+from initlab.experiment import Chapter, Claim, Collection, Finding, Outcome
 from initlab.report import publish, tracking
 from tests.helpers import tiny
 
 
 class Recorder(types.ModuleType):
-  """The part of wandb's API that is used; it greets on stdout, as they do."""
+  """The part of wandb's API that is used; it greets on stdout, as they do.
+
+  broken: the step at which it fails.
+  """
 
   def __init__(self):
     super().__init__('wandb')
-    self.runs = []
+    self.runs, self.finished, self.broken = [], [], None
 
-  def init(self, project, name, group, config):
+  def init(self, project, name, group, config, settings):
     print('hello')
+    assert settings['quiet']
     json.dumps(config, allow_nan=False)
     self.runs.append((project, name, group, config, {}))
     return self
 
   def log(self, metrics, step):
+    if step == self.broken:
+      raise OSError('the disk\nis full')
     logged = self.runs[-1][-1]
     assert step not in logged and step >= max(logged, default=0)
     logged[step] = metrics
 
-  def finish(self):
+  def finish(self, exit_code=0):
     print('goodbye')
+    self.finished.append(exit_code)
 
 
 @pytest.fixture
@@ -44,10 +52,10 @@ def tracker(monkeypatch):
   return recorder
 
 
-def _main(tmp_path, *argv):
+def _main(tmp_path, *argv, start=launch.main, program=tiny.EXPERIMENT):
   places = f'--out={tmp_path}', '--compile_cache=none'
   with pytest.raises(SystemExit) as exit_:
-    launch.main(tiny.EXPERIMENT, ['tiny', '--seeds=0:5', *places, *argv])
+    start(program, ['tiny', '--seeds=0:5', *places, *argv])
   return exit_.value.code
 
 
@@ -82,6 +90,69 @@ def test_a_setting_is_a_run_of_aggregates_with_links(tmp_path, tracker, capsys):
   assert 'exported before' in capsys.readouterr().out
 
 
+def test_a_tracker_that_fails_midway_is_finished_and_the_report_stays(
+  tmp_path, tracker, capsys
+):
+  """And the next time all is exported."""
+  flags = '--scale=1,2', '--tracker=wandb'
+  tracker.broken = 2
+  assert _main(tmp_path, *flags) == 0
+  assert tracker.finished == [1]
+  told = ' '.join(capsys.readouterr().out.split())
+  assert 'tracked failed after 0 of 2 runs in the project initlab' in told
+  assert 'the disk is full; the same command tries again' in told
+  assert 'scale 2.0' in told
+  tracker.broken = None
+  assert _main(tmp_path, *flags) == 0
+  assert tracker.finished == [1, 0, 0]
+  assert 'tracked 2 runs' in ' '.join(capsys.readouterr().out.split())
+
+
+def _claim(name, holds):
+  check = lambda outcomes: Finding(holds, 'seen')
+  return Claim(name, f'{name}.', 'nobody', check)
+
+
+COLLECTION = Collection(
+  name='pair',
+  program=('-m', 'pair'),
+  doc='Two chapters.',
+  chapters=(
+    Chapter(
+      tiny.EXPERIMENT,
+      'One',
+      ('--scale=1,2',),
+      claims=(_claim('yes', True), _claim('no', False), _claim('open', None)),
+    ),
+    Chapter(tiny.EXPERIMENT, 'Two'),
+  ),
+)
+
+
+def test_a_chapter_is_a_run_of_its_claims(tmp_path, tracker, capsys):
+  collect = {'start': launch.collect, 'program': COLLECTION}
+  assert _main(tmp_path, '--tracker=wandb', '--project=mine', **collect) == 0
+  assert 'tracked  2 runs in the project mine' in capsys.readouterr().out
+  assert tracker.finished == [0, 0]
+  (project, name, group, config, logged), two = tracker.runs
+  assert (project, name, group) == ('mine', 'pair: One', 'pair')
+  assert two[1] == 'pair: Two'
+  assert logged[0] == {
+    'claims/pass': 1,
+    'claims/fail': 1,
+    'claims/not tested': 1,
+    'claim/yes': 1,
+    'claim/no': 0,
+  }
+  assert config['settings'] == 2 and 'no, fail: seen' in config['verdict']
+  assert pd.read_parquet(config['rows']).scale.max() == 2
+  assert pathlib.Path(config['page']).name == 'report.html'
+  assert _main(tmp_path, '--tracker=wandb', '--project=mine', **collect) == 0
+  assert len(tracker.runs) == 2
+  assert _main(tmp_path, '--tracker=wndb', **collect) == 1
+  assert "did you mean 'wandb'" in capsys.readouterr().err
+
+
 def test_a_training_is_curves():
   """Of 6 seeds; the one that is lost at the last step is left out there."""
   error = np.linspace(1, 0.1, 18).reshape(6, 3)
@@ -106,13 +177,20 @@ def test_a_training_is_curves():
   assert 'final' not in logged[10]
 
 
-@pytest.mark.parametrize('workers', [(), ('--launcher=local',)])
+@pytest.mark.parametrize(
+  ('flags', 'program'),
+  [
+    ((), {}),
+    (('--launcher=local',), {}),
+    ((), {'start': launch.collect, 'program': COLLECTION}),
+  ],
+)
 def test_without_the_package_one_line_says_so(
-  workers, tmp_path, capsys, monkeypatch
+  flags, program, tmp_path, capsys, monkeypatch
 ):
-  """Before a seed is computed, by workers, too."""
+  """Before a seed is computed, by workers and of a collection, too."""
   monkeypatch.setitem(sys.modules, 'trackio', None)
-  assert _main(tmp_path, '--tracker=trackio', *workers) == 1
+  assert _main(tmp_path, '--tracker=trackio', *flags, **program) == 1
   error = capsys.readouterr().err
   assert 'pip install initlab[trackio]' in error and error.count('\n') == 1
   assert not list(tmp_path.iterdir())
