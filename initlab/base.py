@@ -33,6 +33,28 @@ class UserError(ValueError):
   """
 
 
+def check_whole(value: Any, least: int, what: str) -> None:
+  """Refuses what is no whole number of at least so many.
+
+  Args:
+    value: to be checked.
+    least: the smallest that is allowed.
+    what: is counted, for the message: 'blocks'.
+
+  Raises:
+    UserError: the value is of another type, or too small.
+
+  Examples:
+    >>> check_whole(1.5, 1, 'blocks')
+    Traceback (most recent call last):
+    initlab.base.UserError: blocks is 1.5: it takes a whole number, at least 1
+  """
+  if not isinstance(value, int | np.integer) or value < least:
+    raise UserError(
+      f'{what} is {value!r}: it takes a whole number, at least {least}'
+    )
+
+
 def lookup(table: Mapping[str, Any], what: str, name: str) -> Any:
   """Looks up a name in a table.
 

@@ -21,6 +21,7 @@ import numpy as np
 from initlab import base, keys
 from initlab.models import (
   model as models,
+  moments,
   places,
   recognize,
   results,
@@ -150,7 +151,7 @@ def audit(
     key = None if parts.scalar else keys.at(down, seed)
     measured = snapshot.measured(parts, steepest, params, batch, key)
     return {
-      'output': _of_output(measured.output),
+      'output': moments.spread(measured.output),
       'stats': measured.stats,
       'backward': measured.backward,
       'leaves': measured.leaves,
@@ -168,8 +169,3 @@ def audit(
     scalar=parts.scalar,
     **results.collect(parts, functions, found, seeds)._asdict(),
   )
-
-
-def _of_output(output: jax.Array) -> dict[str, jax.Array]:
-  output = output.astype(jnp.float32)
-  return {'mean': jnp.mean(output), 'variance': jnp.var(output)}

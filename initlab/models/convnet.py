@@ -54,8 +54,8 @@ class Config:
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
-      if getattr(self, field.name) < 1:
-        raise base.UserError(f'{field.name} of a ConvNet is at least 1')
+      what = f'{field.name} of a ConvNet'
+      base.check_whole(getattr(self, field.name), 1, what)
 
 
 def declared(config: Config) -> Any:

@@ -62,8 +62,8 @@ def copying(symbols: int = 8, size: int = 8) -> Language:
     >>> sequences.tokens[0].tolist(), sequences.targets[0, 3:].tolist()
     ([1, 0, 0, 4, 1, 0], [1, 0, 0])
   """
-  _check(symbols, 2, 'symbols')
-  _check(size, 1, 'size')
+  base.check_whole(symbols, 2, 'symbols')
+  base.check_whole(size, 1, 'size')
 
   def draw(key: base.Key, count: int) -> Sequences:
     word = jax.random.randint(key, (count, size), 0, symbols)
@@ -93,8 +93,8 @@ def induction(symbols: int = 16, queries: int = 8) -> Language:
     >>> sequences.tokens[0].tolist(), sequences.targets[0].tolist()
     ([2, 0, 1, 0, 1, 0], [0, 0, 0, 1, 0, 1])
   """
-  _check(symbols, 3, 'symbols')
-  _check(queries, 1, 'queries')
+  base.check_whole(symbols, 3, 'symbols')
+  base.check_whole(queries, 1, 'queries')
   length = symbols + 2 * queries - 1
 
   def draw(key: base.Key, count: int) -> Sequences:
@@ -129,8 +129,8 @@ def modular_sums(modulus: int = 7, terms: int = 2) -> Language:
     >>> sequences.tokens[0].tolist(), sequences.targets[0].tolist()
     ([1, 2, 5], [0, 0, 3])
   """
-  _check(modulus, 2, 'modulus')
-  _check(terms, 2, 'terms')
+  base.check_whole(modulus, 2, 'modulus')
+  base.check_whole(terms, 2, 'terms')
 
   def draw(key: base.Key, count: int) -> Sequences:
     numbers = jax.random.randint(key, (count, terms), 0, modulus)
@@ -174,8 +174,3 @@ def _sequences(text: base.Array, asked: base.Array) -> Sequences:
   text = text.astype(jnp.int32)
   targets = jnp.where(asked, text[:, 1:], 0)
   return Sequences(text[:, :-1], targets, asked)
-
-
-def _check(value: int, least: int, what: str) -> None:
-  if value < least:
-    raise base.UserError(f'{what} is {value}: at least {least}')

@@ -195,5 +195,6 @@ def _function(
 def _dotted(text: str) -> str:
   """'my_module:make:width=64' -> 'my_module.make:width=64'."""
   module, colon, rest = text.partition(':')
-  own = colon and '=' not in rest.partition(':')[0]
+  named = module in examples.MODELS or '=' in rest.partition(':')[0]
+  own = colon and not named
   return f'{module}.{rest}' if own else text

@@ -162,17 +162,17 @@ def _folded(x: jax.Array, fill: jax.Array) -> jax.Array:
 
 
 class Spread(NamedTuple):
-  """What is kept of weights, which are of no extreme size.
+  """What is kept of weights.
 
   centre: about their mean, from some of them.
   shift: the mean of what they are beside it.
-  square: the mean of its square.
+  size: of what they are beside it.
   highest, lowest: of the weights.
   """
 
   centre: Any
   shift: Any
-  square: Any
+  size: Moments
   highest: Any
   lowest: Any
 
@@ -185,7 +185,7 @@ class Spread(NamedTuple):
   @property
   def variance(self) -> Any:
     """Of the weights, 0 if all are equal."""
-    variance = np.maximum(self.square - self.shift**2, 0.0)
+    variance = np.maximum(self.size.rms**2 - self.shift**2, 0.0)
     return np.where(self.highest == self.lowest, 0.0, variance)
 
   @property
@@ -205,9 +205,11 @@ def _spread_and_size(
 ) -> tuple[Spread, Moments | None]:
   """Of weights, and of an array of their shape, in one pass."""
   w = w.astype(jnp.float32)
-  centre = jnp.mean(w.ravel()[:_SAMPLE])
+  some = w.ravel()[:_SAMPLE]
+  centre = jnp.sum(_share(some))
   beside = w - centre
-  sums = [beside * _part(w), jnp.square(beside) * _part(w)]
+  sums = [_share(beside), *_products(beside, beside)]
+  own = len(sums)
   sums += [] if gradient is None else _products(gradient, gradient)
   count = len(sums)
 
@@ -218,8 +220,9 @@ def _spread_and_size(
 
   start = (0.0,) * count + (-jnp.inf, jnp.inf)
   found = _reduced([*sums, w, w], start, combine)
-  size = None if gradient is None else Moments(*found[2:count])
-  return Spread(centre, *found[:2], *found[count:]), size
+  shift, *sizes = found[:own]
+  size = None if gradient is None else Moments(*found[own:count])
+  return Spread(centre, shift, Moments(*sizes), *found[count:]), size
 
 
 @jax.custom_vjp

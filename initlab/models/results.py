@@ -68,9 +68,9 @@ def collect(
     residuals,
     namer.leaves(leaves),
     {
-      'output_mean': output['mean'],
-      'output_variance': nan if model.scalar else output['variance'],
-      'loss': output['mean'] if model.scalar else nan,
+      'output_mean': output.mean,
+      'output_variance': nan if model.scalar else output.variance,
+      'loss': output.mean if model.scalar else nan,
       'even_loss': wide['even_loss'],
       'gradient_ratio': _gradient_ratio(with_weights, nan),
       'token_cosine': _token_cosine(residuals, nan),

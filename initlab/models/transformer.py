@@ -52,8 +52,8 @@ class Config:
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
-      if getattr(self, field.name) < 1:
-        raise base.UserError(f'{field.name} of a transformer is at least 1')
+      what = f'{field.name} of a transformer'
+      base.check_whole(getattr(self, field.name), 1, what)
     if self.width % self.heads:
       raise base.UserError(
         f'a width of {self.width} is no multiple of {self.heads} heads'

@@ -58,6 +58,23 @@ def test_what_a_function_draws_is_audited():
     np.testing.assert_array_equal(values, drawn.measured[name])
 
 
+@pytest.mark.parametrize(
+  ('text', 'said'),
+  [
+    ('transformer:blocks=1.5', 'blocks of a transformer is 1.5: it takes a wh'),
+    ('transformer:width=abc', "width of a transformer is 'abc'"),
+    ('transformer:heads=5', 'a width of 32 is no multiple of 5 heads'),
+    ('transformer:symbols=2', 'symbols is 2: it takes a whole number, at leas'),
+    ('convnet:classes=0', 'classes of a ConvNet is 0'),
+    ('convnet:widht=4', "no knob 'widht', did you mean 'width'"),
+    ('convnet:width', "'width' in 'convnet:width' is not a knob and its value"),
+  ],
+)
+def test_a_bad_knob_is_named_with_its_value_and_what_is_allowed(text, said):
+  with pytest.raises(base.UserError, match=said):
+    made.make(text)
+
+
 def test_the_convolution_is_seen():
   assert made.make('convnet').convolves
   assert not made.make(toy).convolves

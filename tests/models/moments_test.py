@@ -47,6 +47,13 @@ def test_a_variance_is_that_beside_the_mean_and_of_a_constant_zero():
   # w itself is rounded by 4e-6, a standard deviation of 1e-2 / 2500.
   np.testing.assert_allclose(found.variance, np.var(w, dtype=float), rtol=1e-3)
   assert found.largest == np.max(np.abs(w))
+  for scale in (1e-30, 1e25, 1e36):
+    far = jax.tree.map(
+      np.asarray, moments.spread(jnp.float32(scale * (w - 100)))
+    )
+    exact = np.std(np.float32(scale * (w - 100)), dtype=float)
+    # 600 terms, of which float32 rounds sums by some 2^-20.
+    np.testing.assert_allclose(far.variance**0.5, exact, rtol=1e-6)
   for value in (0.1, -3.0):
     constant = jax.tree.map(np.asarray, moments.spread(jnp.full((7, 9), value)))
     assert constant.variance == 0 and constant.mean == np.float32(value)

@@ -10,6 +10,7 @@ import pytest
 
 from initlab import base
 from initlab.models import audit as audits, places, verdict
+from tests.helpers import architectures
 from tests.helpers.corpus import bugs, healthy, held_out
 
 _SEEDS = 8
@@ -261,6 +262,18 @@ def test_the_first_output_that_is_not_finite_is_all_that_is_said():
   assert (finding.kind, finding.leaf) == ('nonfinite', 'b')
   assert '3 of 8 seeds' in finding.sentence
   assert finding.factor.value == 3 / 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('factor', [1e-37, 1e-25, 1e25, 1e37])
+def test_weights_without_a_square_in_float32_are_measured(factor):
+  """Four leaves follow 1 / sqrt(n_in) to the 10% of their sampling."""
+  init, model, batch = architectures.packed()
+  extreme = lambda key: (params := init(key)) | {'a': factor * params['a']}
+  found = audits.audit(extreme, model, batch, seeds=5)
+  finding = verdict.findings(found)[0]
+  assert (finding.kind, finding.leaf) == ('outlier', 'a')
+  assert finding.factor.value == pytest.approx(factor, rel=0.1)
 
 
 def test_a_branch_that_is_not_taken_is_not_judged():
