@@ -185,7 +185,8 @@ class Spread(NamedTuple):
   @property
   def variance(self) -> Any:
     """Of the weights, 0 if all are equal."""
-    variance = np.maximum(self.size.rms**2 - self.shift**2, 0.0)
+    shift = np.asarray(self.shift, np.float64)
+    variance = np.maximum(self.size.rms**2 - shift**2, 0.0)
     return np.where(self.highest == self.lowest, 0.0, variance)
 
   @property
