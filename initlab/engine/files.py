@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 import contextlib
+import io
 import os
 import pathlib
 from typing import Any
@@ -47,6 +48,13 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
       os.fsync(folder)
     finally:
       os.close(folder)
+
+
+def write_frame(path: str | os.PathLike, frame: Any) -> None:
+  """`write_bytes` of a `pandas.DataFrame` as Parquet, without its index."""
+  content = io.BytesIO()
+  frame.to_parquet(content, index=False)
+  write_bytes(path, content.getvalue())
 
 
 def move(path: str | os.PathLike, target: str | os.PathLike) -> bool:

@@ -127,9 +127,7 @@ class AuditReport:
     """The names that `figure` takes."""
     from initlab.report.plots import audits as plots
 
-    return tuple(
-      name for name, each in plots.FIGURES.items() if each.applies(self.audit)
-    )
+    return plots.names(self.audit)
 
   def figure(self, name: str = 'forward') -> Any:
     """Draws one figure, of matplotlib.
@@ -183,6 +181,8 @@ class AuditReport:
     return audit_reports.text(self.audit, self.findings, {}, 80)
 
   def _repr_html_(self) -> str:
+    from initlab.report.plots import style
+
     return page.render(
       'notebook.html',
       settings=[
@@ -194,7 +194,10 @@ class AuditReport:
         }
       ],
       tables=audit_reports.contents(self.audit)[:1],
-      pictures=audit_reports.pictures(self.audit)[:1],
+      pictures=[
+        audit_reports.picture(name, style.svg(self.figure(name)))
+        for name in self.figures[:1]
+      ],
       figures=self.figures,
     )
 
@@ -296,6 +299,8 @@ class CoordinateReport:
     return self.verdict
 
   def _repr_html_(self) -> str:
+    from initlab.report.plots import style
+
     return page.render(
       'notebook.html',
       settings=[
@@ -309,7 +314,7 @@ class CoordinateReport:
         }
       ],
       tables=[coordinate_reports.table(self.coordinates)],
-      pictures=[coordinate_reports.picture(self.coordinates)],
+      pictures=[coordinate_reports.picture(style.svg(self.figure()))],
       figures=self.figures,
     )
 

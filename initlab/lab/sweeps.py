@@ -86,12 +86,16 @@ class SweepReport:
     return sweep_reports.text(self.sweep)
 
   def _repr_html_(self) -> str:
-    shown = sweep_reports.pictures(self.sweep, self.figures[:1])
+    from initlab.report.plots import style
+
+    shown = {name: style.svg(self.figure(name)) for name in self.figures[:1]}
     return page.render(
       'notebook.html',
       settings=[sweep_reports.setting(self.sweep)],
       tables=sweep_reports.contents(self.sweep)[:1],
-      pictures=[picture for _, picture, _ in shown],
+      pictures=[
+        sweep_reports.picture(self.sweep, *each) for each in shown.items()
+      ],
       figures=self.figures,
     )
 

@@ -7,7 +7,8 @@ What the modules are for, in the order in which a model passes through them:
     taken apart   program, with the internals of JAX; sites, by origins,
                   geometry, entries, elementwise and cones, makes a plan
     kept          model, for an audit; uses, for what changes the params
-    measured      measure, by taps and moments; recognize names activations
+    measured      measure, of the values that readings need, by taps and
+                  moments; recognize names activations
     audited       audit: over seeds; snapshot: within a program; results turns
                   what was measured into places
     judged        verdict: a finding by expected laws, own_law or symptoms

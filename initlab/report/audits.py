@@ -7,7 +7,6 @@ last.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-import io
 import pathlib
 from typing import Any
 
@@ -207,6 +206,7 @@ def page(
   audit: Audit,
   findings: Sequence[Finding],
   facts: Mapping[str, str],
+  pictures: Sequence[pages.Picture],
 ) -> str:
   """The report as one HTML page that needs no other file and no network."""
   return pages.render(
@@ -218,22 +218,17 @@ def page(
     unseen=unseen(audit),
     sites=len(audit.sites),
     seeds=audit.seeds,
-    pictures=pictures(audit),
+    pictures=pictures,
     reading=READING,
     tables=contents(audit),
     facts=facts,
   )
 
 
-def pictures(audit: Audit) -> list[pages.Picture]:
-  """The figures of an audit with their captions."""
-  return [
-    pages.drawn(
-      name, each.title, style.svg(plots.draw(audit, name)), each.caption
-    )
-    for name, each in plots.FIGURES.items()
-    if each.applies(audit)
-  ]
+def picture(name: str, svg: str) -> pages.Picture:
+  """A figure of an audit with its caption."""
+  each = plots.FIGURES[name]
+  return pages.drawn(name, each.title, svg, each.caption)
 
 
 def write(
@@ -244,18 +239,16 @@ def write(
   place: pathlib.Path,
 ) -> None:
   """Writes figures, rows, JSON and, last, the page into a folder."""
-  for figure, each in plots.FIGURES.items():
-    if each.applies(audit):
-      drawn = plots.draw(audit, figure)
-      files.write_text(place / f'{figure}.svg', style.svg(drawn))
-      files.write_bytes(place / f'{figure}.png', style.png(drawn))
-  rows = io.BytesIO()
-  audit.to_frame().to_parquet(rows, index=False)
-  files.write_bytes(place / 'rows.parquet', rows.getvalue())
+  pictures = [
+    picture(figure, style.write(plots.draw(audit, figure), place, figure))
+    for figure in plots.names(audit)
+  ]
+  files.write_frame(place / 'rows.parquet', audit.to_frame())
   content = as_dict(name, audit, findings, facts)
   document = as_json.document('audit', {'audits': [content]})
   files.write_text(place / 'report.json', document)
-  files.write_text(place / 'report.html', page(name, audit, findings, facts))
+  html = page(name, audit, findings, facts, pictures)
+  files.write_text(place / 'report.html', html)
 
 
 def as_dict(

@@ -5,7 +5,6 @@ with their 95% intervals: 0 is a size that the width does not change.
 """
 
 from collections.abc import Mapping
-import io
 import pathlib
 from typing import Any
 
@@ -39,9 +38,8 @@ def table(found: Coordinates) -> tables.Table:
   )
 
 
-def picture(found: Coordinates) -> pages.Picture:
+def picture(svg: str) -> pages.Picture:
   """The figure with its caption."""
-  svg = style.svg(plots.coordinates(found))
   return pages.drawn('coordinates', TITLE, svg, CAPTION)
 
 
@@ -49,12 +47,8 @@ def write(
   found: Coordinates, facts: Mapping[str, str], place: pathlib.Path
 ) -> None:
   """Writes figure, rows and, last, the page into a folder."""
-  drawn = plots.coordinates(found)
-  files.write_text(place / 'coordinates.svg', style.svg(drawn))
-  files.write_bytes(place / 'coordinates.png', style.png(drawn))
-  rows = io.BytesIO()
-  found.to_frame().to_parquet(rows, index=False)
-  files.write_bytes(place / 'rows.parquet', rows.getvalue())
+  svg = style.write(plots.coordinates(found), place, 'coordinates')
+  files.write_frame(place / 'rows.parquet', found.to_frame())
   page = pages.render(
     'audit.html',
     name='coordinate check',
@@ -67,7 +61,7 @@ def write(
     unseen=[],
     sites=len(found.sites),
     seeds=len(found.start),
-    pictures=[picture(found)],
+    pictures=[picture(svg)],
     reading=READING,
     tables=[table(found)],
     facts=facts,

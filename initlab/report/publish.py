@@ -125,9 +125,7 @@ def write(
   vectors = []
   for panel in experiment.panels:
     figure = figures.figure(panel, outcomes)
-    vectors.append(style.svg(figure))
-    files.write_text(place / f'{panel.name}.svg', vectors[-1])
-    files.write_bytes(place / f'{panel.name}.png', style.png(figure))
+    vectors.append(style.write(figure, place, panel.name))
   files.write_text(place / 'summary.csv', summary.csv(outcomes))
   for field in experiment.compared:
     found = comparison.all_tables(field, outcomes)

@@ -6,8 +6,7 @@ in the rows alone. The mean of what is true or false is its share, with the
 exact interval.
 """
 
-from collections.abc import Mapping, Sequence
-import io
+from collections.abc import Mapping
 import pathlib
 import re
 from typing import Any
@@ -89,10 +88,7 @@ def _table(
   return tables.Table(
     title,
     tables.Column('', head, list(values)),
-    [
-      tables.Column(group, name, [cell(x) for x in values.values()])
-      for (group, name), cell in columns.items()
-    ],
+    tables.columns(columns, list(values.values())),
   )
 
 
@@ -160,41 +156,34 @@ def text(sweep: Sweep, width: int = 80) -> str:
   )
 
 
-def pictures(
-  sweep: Sweep, names: Sequence[str]
-) -> list[tuple[str, 'pages.Picture', Any]]:
-  """Of each figure the name of its files, the picture of a page, the figure."""
-  result = []
-  for name in names:
-    values = sweep.leaves[name]
-    figure = over_seeds.draw(name, values)
-    word = re.sub(r'\W', '_', name)
-    picture = pages.drawn(
-      word,
-      f'{name} over seeds',
-      style.svg(figure),
-      f'{name}. {over_seeds.caption(values)}',
-    )
-    result.append((word, picture, figure))
-  return result
+def picture(sweep: Sweep, name: str, svg: str) -> pages.Picture:
+  """A figure of a number or vector with its caption."""
+  caption = f'{name}. {over_seeds.caption(sweep.leaves[name])}'
+  return pages.drawn(_word(name), f'{name} over seeds', svg, caption)
+
+
+def _word(name: str) -> str:
+  """The name of a figure's files."""
+  return re.sub(r'\W', '_', name)
 
 
 def write(sweep: Sweep, facts: Mapping[str, str], place: pathlib.Path) -> None:
   """Writes figures, rows and, last, the page into a folder."""
-  found = pictures(sweep, drawn(sweep))
-  for name, _, figure in found:
-    files.write_text(place / f'{name}.svg', style.svg(figure))
-    files.write_bytes(place / f'{name}.png', style.png(figure))
-  rows = io.BytesIO()
-  sweep.to_frame().to_parquet(rows, index=False)
-  files.write_bytes(place / 'rows.parquet', rows.getvalue())
+  figures = {
+    name: over_seeds.draw(name, sweep.leaves[name]) for name in drawn(sweep)
+  }
+  pictures = [
+    picture(sweep, name, style.write(figure, place, _word(name)))
+    for name, figure in figures.items()
+  ]
+  files.write_frame(place / 'rows.parquet', sweep.to_frame())
   page = pages.render(
     'sweep.html',
     name=sweep.name,
     summary='A function over seeds',
     introduction=[],
     settings=[setting(sweep)],
-    pictures=[picture for _, picture, _ in found],
+    pictures=pictures,
     reading=READING,
     tables=contents(sweep),
     facts=facts,

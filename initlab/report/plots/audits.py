@@ -50,10 +50,19 @@ def draw(audit: Audit, name: str) -> 'Figure':
   return style.settled(lambda: FIGURES[name].draw(audit))
 
 
+def names(audit: Audit) -> tuple[str, ...]:
+  """The figures of `FIGURES` that a model has something for."""
+  return tuple(name for name, each in FIGURES.items() if each.applies(audit))
+
+
+def _empty(name: str, label: str) -> tuple['Figure', 'Axes']:
+  return style.empty(FIGURES[name].title, label, 3.6, 1.5 * style.WIDTH)
+
+
 def _forward(audit: Audit) -> 'Figure':
   from matplotlib.lines import Line2D
 
-  picture, axes = _empty(FIGURES['forward'].title, 'rms of s')
+  picture, axes = _empty('forward', 'rms of s')
   points = _points(audit.sites, 'forward_square', 'forward_square')
   theory = _points(audit.sites, 'predicted_square', 'forward_square')
   _draw(axes, points, style.COLOURS[0], 'o')
@@ -68,7 +77,7 @@ def _forward(audit: Audit) -> 'Figure':
 
 
 def _backward(audit: Audit) -> 'Figure':
-  picture, axes = _empty(FIGURES['backward'].title, 'rms of dC/ds')
+  picture, axes = _empty('backward', 'rms of dC/ds')
   points = _points(audit.sites, 'backward_square', 'forward_square')
   _draw(axes, points, style.COLOURS[1], 's')
   _finish(axes, points)
@@ -76,7 +85,7 @@ def _backward(audit: Audit) -> 'Figure':
 
 
 def _branches(audit: Audit) -> 'Figure':
-  picture, axes = _empty(FIGURES['branches'].title, 'branch over stream')
+  picture, axes = _empty('branches', 'branch over stream')
   ratio = _points(audit.residuals, 'branch_over_skip', 'branch_square', False)
   _draw(axes, ratio, style.COLOURS[2], '^')
   _finish(axes, ratio)
@@ -93,9 +102,7 @@ def coordinates(found: Coordinates) -> 'Figure':
 
 
 def _coordinates(found: Coordinates) -> 'Figure':
-  from matplotlib.figure import Figure
-
-  picture = Figure(figsize=(1.5 * style.WIDTH, 3.2), layout='constrained')
+  picture = style.blank(3.2, 1.5 * style.WIDTH)
   left, right = picture.subplots(1, 2, sharex=True)
   sizes = (
     (left, found.start, 'at the start'),
@@ -181,16 +188,6 @@ def _points(
   values = np.concatenate(columns, axis=1)
   positive = np.where(values > 0, values, np.nan)
   return _Points(names, stats.geometric_mean(positive))
-
-
-def _empty(title: str, label: str) -> tuple['Figure', 'Axes']:
-  from matplotlib.figure import Figure
-
-  picture = Figure(figsize=(1.5 * style.WIDTH, 3.6), layout='constrained')
-  axes = picture.add_subplot()
-  axes.set_title(title, pad=20, parse_math=False)
-  axes.set_ylabel(label, parse_math=False)
-  return picture, axes
 
 
 def _draw(axes: 'Axes', points: _Points, colour: str, marker: str) -> None:

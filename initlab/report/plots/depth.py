@@ -31,11 +31,8 @@ class _Curve(NamedTuple):
 def draw(panel: Depth, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws a per-layer measure against depth, one curve per setting."""
   curves = [_curve(panel.field, i, each) for i, each in enumerate(outcomes)]
-  height = max(2.9, 0.9 + 0.19 * len(curves))
-  picture = style.blank(height)
-  axes = picture.add_subplot()
-  axes.set_title(panel.title, pad=20, parse_math=False)
-  axes.set_ylabel(panel.label, parse_math=False)
+  height = max(style.HEIGHT, 0.9 + 0.19 * len(curves))
+  picture, axes = style.empty(panel.title, panel.label, height)
   axes.set_xlabel(panel.over)
   deep = _scale_depth(axes, curves) > _POINTS
   _scale_measure(axes, curves, panel.log)

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initlab import panels, stats
+from initlab import stats
 from initlab.report.plots import style
 
 if TYPE_CHECKING:
-  from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
 _SPAN = 30.0  # ratio of means from which their axis is logarithmic
@@ -57,7 +56,7 @@ def _estimate(values: np.ndarray) -> str:
 def _histogram(name: str, values: np.ndarray) -> 'Figure':
   from matplotlib import ticker
 
-  picture, axes = style.empty(panels.Panel('', name, 'seeds'), 0)
+  picture, axes = style.empty(name, 'seeds')
   found = stats.mean(values)
   finite = values[np.isfinite(values)]
   axes.stairs(*np.histogram(finite, _edges(finite)), fill=True, color='#a9d4f0')
@@ -77,7 +76,7 @@ def _histogram(name: str, values: np.ndarray) -> 'Figure':
   whole = bool(np.all(finite == np.round(finite)))
   axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=whole))
   axes.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
-  _note(axes, values)
+  style.note(axes, _estimate(values))
   return picture
 
 
@@ -93,7 +92,7 @@ def _edges(finite: np.ndarray) -> np.ndarray:
 def _curve(name: str, values: np.ndarray) -> 'Figure':
   from matplotlib import ticker
 
-  picture, axes = style.empty(panels.Panel('', name, name), 0)
+  picture, axes = style.empty(name, name)
   found = stats.mean(values)
   entries = np.arange(values.shape[1])
   count = min(len(values), _SEEDS)
@@ -111,16 +110,5 @@ def _curve(name: str, values: np.ndarray) -> 'Figure':
     style.plain_numbers(axes.yaxis, style.logarithmic(axes, known, 0.1))
   axes.set_xlabel('entry')
   axes.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
-  _note(axes, values)
+  style.note(axes, _estimate(values))
   return picture
-
-
-def _note(axes: 'Axes', values: np.ndarray) -> None:
-  axes.annotate(
-    _estimate(values),
-    (0, 1),
-    (0, 4),
-    xycoords='axes fraction',
-    textcoords='offset points',
-    fontsize=8,
-  )

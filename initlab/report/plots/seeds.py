@@ -105,7 +105,9 @@ def draw_best(panel: Best, outcomes: Sequence[Outcome]) -> 'Figure':
   from matplotlib import ticker
   from matplotlib.lines import Line2D
 
-  picture, axes = style.empty(panel, len(outcomes))
+  picture, axes = style.empty(
+    panel.title, panel.label, style.with_legend(len(outcomes))
+  )
   axes.set_ylabel(f'lowest {panel.label} of k', parse_math=False)
   axes.set_xlabel('seeds tried, k')
   handles, most = [], 1

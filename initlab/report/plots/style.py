@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 import html
 import io
 import json
+import pathlib
 import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from initlab import stats
+from initlab.engine import files
 from initlab.experiment import Outcome
 from initlab.panels import Panel
 from initlab.report.plots import pointer
@@ -45,6 +47,7 @@ SURFACES = {
   'orange': COLOURS[5],
 }
 WIDTH = 4.8  # inches; in a column of 3.3 inches, 9 points print as 6
+HEIGHT = 2.9  # of one plot
 MARK = 5.5  # marker size in points
 _LAYERS = 10  # most layers that all have a curve
 STYLE = {
@@ -110,20 +113,27 @@ def logarithmic(
   return float(high - low)
 
 
-def blank(height: float) -> 'Figure':
-  """A figure without plots, of the usual width; the height is in inches."""
+def blank(height: float, width: float = WIDTH) -> 'Figure':
+  """A figure without plots; sizes are in inches."""
   from matplotlib.figure import Figure
 
-  return Figure(figsize=(WIDTH, height), layout='constrained')
+  return Figure(figsize=(width, height), layout='constrained')
 
 
-def empty(panel: Panel, lines: int) -> tuple['Figure', 'Axes']:
+def empty(
+  title: str, label: str, height: float = HEIGHT, width: float = WIDTH
+) -> tuple['Figure', 'Axes']:
   """A figure with one plot, its title and its measured axis."""
-  picture = blank(max(2.9, 1.2 + 0.19 * lines))
+  picture = blank(height, width)
   axes = picture.add_subplot()
-  axes.set_title(panel.title, pad=20, parse_math=False)
-  axes.set_ylabel(panel.label, parse_math=False)
+  axes.set_title(title, pad=20, parse_math=False)
+  axes.set_ylabel(label, parse_math=False)
   return picture, axes
+
+
+def with_legend(lines: int) -> float:
+  """The height of a plot with so many lines in the legend beside it."""
+  return max(HEIGHT, 1.2 + 0.19 * lines)
 
 
 def pen(place: int) -> dict[str, Any]:
@@ -254,6 +264,14 @@ def svg(figure: 'Figure') -> str:
     json.dumps(pointer.series(figure), separators=(',', ':'))
   )
   return text.replace('<svg ', f'<svg data-series="{series}" ', 1)
+
+
+def write(figure: 'Figure', folder: pathlib.Path, name: str) -> str:
+  """Writes a figure as an SVG and a PNG file; returns the SVG document."""
+  document = svg(figure)
+  files.write_text(folder / f'{name}.svg', document)
+  files.write_bytes(folder / f'{name}.png', png(figure))
+  return document
 
 
 def _saved(figure: 'Figure', kind: str, metadata: dict[str, None]) -> bytes:

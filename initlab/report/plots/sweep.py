@@ -65,7 +65,9 @@ def draw(panel: Sweep, outcomes: Sequence[Outcome]) -> 'Figure':
   from matplotlib.lines import Line2D
 
   lines = grouped(panel, outcomes)
-  picture, axes = style.empty(panel, len(lines))
+  picture, axes = style.empty(
+    panel.title, panel.label, style.with_legend(len(lines))
+  )
   axes.set_xlabel(in_words(panel.knob))
   _scale_knob(axes, np.concatenate([line.x for line in lines]))
   _scale_measure(axes, panel.log, lines)
