@@ -1,7 +1,7 @@
 """Fans of a product, roles of its weight's dimensions, units of its output."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,8 +78,9 @@ def windows(operation: Operation, x: int) -> Windows:
   """The windows of a convolution of which operand x is the data."""
   params = operation.params
   numbers = params['dimension_numbers']
-  lhs, rhs = (each.aval.shape for each in operation.equation.invars)
-  output = operation.equation.outvars[0].aval.shape
+  equation: Any = operation.equation
+  lhs, rhs = (each.aval.shape for each in equation.invars)
+  output = equation.outvars[0].aval.shape
   batch, channels, *positions = (output[d] for d in numbers.out_spec)
   counts, even = {}, True
   for axis, size in enumerate(positions):
