@@ -49,14 +49,17 @@ TESTS = {
   'training': ('tests/training_test.py',),
   'minibatches': ('initlab/minibatches.py', 'tests/training_test.py'),
   'optimizers': ('tests/training_test.py',),
-  'models/geometry': ('tests/models/sites_test.py',),
+  'models/geometry': (
+    'tests/models/sites_test.py',
+    'tests/models/values_test.py',
+  ),
   'models/entries': ('tests/models/sites_test.py',),
   'models/program': ('tests/models/sites_test.py',),
   'models/moments': (
     'tests/models/moments_test.py',
     'tests/models/measure_test.py',
   ),
-  'models/measure': (
+  'models/readings': (
     'tests/models/measure_test.py',
     'tests/models/audit_test.py',
   ),
@@ -69,6 +72,7 @@ TESTS = {
   'models/calibrate': ('tests/models/calibrate_test.py',),
   'models/mimetic': ('tests/models/mimetic_test.py',),
   'models/coordinates': ('tests/models/coordinates_test.py',),
+  'models/first_steps': ('tests/models/coordinates_test.py',),
   'models/parametrization': ('tests/models/parametrization_test.py',),
   'instruments/model_learning': ('tests/instruments/model_learning_test.py',),
 }
@@ -764,6 +768,11 @@ _MODELS_GEOMETRY = (
     "'in' if d in contracted else 'batch' if d in batch else 'out'",
     "'out' if d in contracted else 'batch' if d in batch else 'in'",
   ),
+  Fault(
+    'a window holds the channels of every group',
+    "groups = params['feature_group_count'] * params['batch_group_count']",
+    'groups = 1',
+  ),
 )
 
 _MODELS_ENTRIES = (
@@ -790,8 +799,13 @@ _MODELS_MOMENTS = (
   ),
   Fault(
     'all is added in one go',
-    'while parts[0].size > _STEP:',
-    'while parts[0].size < 0:',
+    'while first and math.prod(shape[first - 1 :]) <= _STEP:',
+    'while first:',
+  ),
+  Fault(
+    'a cosine over a product that float32 loses',
+    'whole = (a * scale) * (b * scale)',
+    'whole = a * b',
   ),
   Fault(
     'squares that float32 loses',
@@ -800,7 +814,7 @@ _MODELS_MOMENTS = (
   ),
 )
 
-_MODELS_MEASURE = (
+_MODELS_READINGS = (
   Fault(
     'skip and branch are swapped',
     'for each in (residual.skip, residual.branch)',
@@ -889,6 +903,9 @@ _MODELS_COORDINATES = (
     'x = np.log2(np.asarray(widths, np.float64))',
     'x = np.asarray(widths, np.float64) / widths[0]',
   ),
+)
+
+_MODELS_FIRST_STEPS = (
   Fault(
     'changes since the step before',
     'moved = outputs[1:] - outputs[:1]',
@@ -954,13 +971,14 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
   'models/entries': _MODELS_ENTRIES,
   'models/program': _MODELS_PROGRAM,
   'models/moments': _MODELS_MOMENTS,
-  'models/measure': _MODELS_MEASURE,
+  'models/readings': _MODELS_READINGS,
   'models/own_law': _MODELS_OWN_LAW,
   'models/redraw': _MODELS_REDRAW,
   'models/rescaling': _MODELS_RESCALING,
   'models/calibrate': _MODELS_CALIBRATE,
   'models/mimetic': _MODELS_MIMETIC,
   'models/coordinates': _MODELS_COORDINATES,
+  'models/first_steps': _MODELS_FIRST_STEPS,
   'models/parametrization': _MODELS_PARAMETRIZATION,
   'instruments/model_learning': _MODEL_LEARNING,
 }

@@ -24,7 +24,7 @@ import numpy as np
 from initlab import base, claims, experiment, launch, networks, panels, stats
 from initlab.experiment import GEOMETRIC, PerLayer, PerNetwork, PerStepLayer
 from initlab.experiment import knob
-from initlab.models import coordinates
+from initlab.models import first_steps
 
 from . import wide_networks
 
@@ -72,7 +72,7 @@ def steps(config: Config) -> tuple[int, ...]:
 
 def run(config: Config, key: base.Key, data: base.Batch) -> Result:
   """The first steps of one network."""
-  rms, _ = coordinates.first_steps(
+  rms, _ = first_steps.take(
     config.mean_loss, config.draw(key), data, config.optimizer(), config.steps
   )
   start, moved = rms[0], rms[1:]

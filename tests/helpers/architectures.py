@@ -253,6 +253,40 @@ def resnet():
   return draw(**shapes), model, (examples(2, 6, 6, 4),)
 
 
+def residual_convnet(width, images, pixels, blocks=3):
+  """Unrolled blocks of two convolutions with batch norms; returns its loss."""
+
+  def norm(x):
+    mean, variance = jnp.mean(x, (0, 1, 2)), jnp.var(x, (0, 1, 2))
+    return (x - mean) * lax.rsqrt(variance + 1e-5)
+
+  def convolve(x, w):
+    layout = ('NHWC', 'HWIO', 'NHWC')
+    return lax.conv_general_dilated(
+      x, w, (1, 1), 'SAME', dimension_numbers=layout
+    )
+
+  def model(params, x, y):
+    x = convolve(x, params['stem'])
+    for first, second in params['blocks']:
+      h = convolve(jax.nn.relu(norm(x)), first)
+      x = x + convolve(jax.nn.relu(norm(h)), second)
+    logits = jnp.mean(jax.nn.relu(norm(x)), (1, 2)) @ params['out']
+    logs = jax.nn.log_softmax(logits)
+    return -jnp.mean(jnp.take_along_axis(logs, y[:, None], -1))
+
+  one = draw(first=(3, 3, width, width), second=(3, 3, width, width))
+  ends = draw(stem=(3, 3, 3, width), out=(width, 10))
+
+  def init(key):
+    drawn = (one(keys.at(key, block)) for block in range(blocks))
+    pairs = [(each['first'], each['second']) for each in drawn]
+    return {'blocks': pairs, **ends(keys.at(key, blocks))}
+
+  labels = jnp.arange(images) % 10
+  return init, model, (examples(images, pixels, pixels, 3), labels)
+
+
 def grouped_convolution():
   """A depthwise convolution, channels first, and one with two groups."""
 
@@ -282,9 +316,10 @@ def _rms_norm(x, scale):
   return x * lax.rsqrt(jnp.mean(x**2, -1, keepdims=True) + 1e-6) * scale
 
 
-def language_model(scanned=False, remat=False, depth=2, width=16):
-  """A pre-norm transformer that returns its loss."""
-  heads, vocabulary, tokens = 4, 20, jnp.arange(12).reshape(2, 6)
+def language_model(scanned=False, remat=False, depth=2, width=16, batch=(2, 6)):
+  """A pre-norm transformer that returns its loss on [sequences, tokens]."""
+  heads, vocabulary = 4, 20
+  tokens = jnp.arange(np.prod(batch)).reshape(batch) % vocabulary
 
   def block(x, params):
     h = _rms_norm(x, params['scale1'])

@@ -11,7 +11,13 @@ import optax
 import pytest
 
 from initlab import base, keys
-from initlab.models import coordinates, languages, parametrization, transformer
+from initlab.models import (
+  coordinates,
+  first_steps,
+  languages,
+  parametrization,
+  transformer,
+)
 from initlab.models.parametrization import Rule
 
 _WIDTHS = (32, 128)
@@ -170,7 +176,7 @@ def _powers(exponents):
 
 def test_changes_are_since_the_start():
   outputs = jnp.array([1.0, 3.0, 4.0]).reshape(3, 1, 1) * jnp.ones((3, 2, 5))
-  sizes = coordinates._rms(outputs)
+  sizes = first_steps._rms(outputs)
   np.testing.assert_array_equal(sizes, [[1, 1], [2, 2], [3, 3]])
 
 
