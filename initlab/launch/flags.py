@@ -34,7 +34,10 @@ def parsed(values: flags.FlagValues, argv: Sequence[str]) -> None:
     UserError: a flagfile cannot be read, or a word is not a flag.
     flags.Error: a flag is unknown, or does not take its value.
   """
-  rest = values(expanded(argv))[1:]
+  try:
+    rest = values(expanded(argv))[1:]
+  except ValueError as error:  # absl's, of --nojson=true
+    raise base.UserError(str(error)) from None
   if rest:
     raise base.UserError(f'{rest[0]!r} is not a flag; --help lists them')
 
@@ -109,11 +112,16 @@ def define_collection_flags(collection: Collection) -> flags.FlagValues:
 def _define(
   values: flags.FlagValues, field: dataclasses.Field, default: str
 ) -> None:
-  name, text = field.name, field.metadata['help']
-  if isinstance(field.default, bool):
-    flags.DEFINE_boolean(name, field.default, text, flag_values=values)
-  else:
-    flags.DEFINE_string(name, default, text, flag_values=values)
+  """Defines a flag of text; of a boolean, `--on` is true and `--noon` false."""
+  flag = flags.Flag(
+    flags.ArgumentParser(),
+    flags.ArgumentSerializer(),
+    field.name,
+    default,
+    field.metadata['help'],
+    boolean=isinstance(field.default, bool),
+  )
+  flags.DEFINE_flag(flag, values)
 
 
 def collection_help(
@@ -191,9 +199,7 @@ def described(
 def _flag_help(
   flag: flags.Flag, width: int, choices: Sequence[str] = ()
 ) -> list[str]:
-  text = flag.help
-  if not flag.boolean:
-    text += f'; default {flag.default}'
+  text = f'{flag.help}; default {flag.default}'
   if choices:
     text += f'. One of {", ".join(choices)}'
   margin = ' ' * 6
@@ -243,16 +249,14 @@ def read(
     UserError: a knob does not accept its value.
   """
   names = names or [field.name for field in dataclasses.fields(cls)]
-  return _read(cls, {name: values[name].value for name in names})
+  return _read(cls, {name: str(values[name].value) for name in names})
 
 
-def _read(cls: type, texts: Mapping[str, Any]) -> dict[str, Any]:
-  """Parses the values of the knobs of a class; booleans are passed through."""
+def _read(cls: type, texts: Mapping[str, str]) -> dict[str, Any]:
+  """Parses the values of the knobs of a class."""
   fields = {field.name: field for field in dataclasses.fields(cls)}
   hints = typing.get_type_hints(cls)
   return {
-    name: text
-    if isinstance(text, bool)
-    else parsing.knob(fields[name], hints[name], text.strip())
+    name: parsing.knob(fields[name], hints[name], text.strip())
     for name, text in texts.items()
   }

@@ -44,7 +44,13 @@ from initlab.launch.flags import (
   read_options,
   read_settings,
 )
-from initlab.launch.options import OF_REPORTS, OF_WORKERS, SHARED, Options
+from initlab.launch.options import (
+  OF_REPORTS,
+  OF_WORKERS,
+  PRINTED,
+  SHARED,
+  Options,
+)
 from initlab.report import (
   as_json,
   collection as collections,
@@ -264,7 +270,7 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
     f'--{name}={values[name].value}' for name in SHARED if values[name].present
   ]
   full = bool(collection.full and values['full'].value)
-  exports = read(Options, values, ('tracker', 'project'))
+  printed = read(Options, values, PRINTED)
   chapters = read_chapters(collection, str(values['only'].value))
   runs = [_opened(chapter, full, given) for chapter in chapters]
   command = ['python', *collection.program, *argv[1:]]
@@ -272,11 +278,11 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
     machine.configure(
       runs[0].options.matmul_precision, str(values['compile_cache'].value)
     )
-    if values['dry_run'].value:
-      _print_plans(runs, as_document=bool(values['json'].value))
+    if printed['dry_run']:
+      _print_plans(runs, as_document=printed['json'])
       return
-    if exports['tracker'] != 'none':
-      tracking.library(exports['tracker'])
+    if printed['tracker'] != 'none':
+      tracking.library(printed['tracker'])
     parts, facts = collections.run(
       collection,
       runs,
@@ -285,18 +291,17 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
       progress.bar,
       lambda line: print(line, file=sys.stderr, flush=True),
     )
-    if exports['tracker'] != 'none':
+    if printed['tracker'] != 'none':
       tracked = tracking.of_collection(collection, parts)
       facts['tracked'] = tracking.export(
-        **exports, runs=tracked, page=facts['page']
+        printed['tracker'], printed['project'], tracked, facts['page']
       )
-  if values['json'].value:
+  if printed['json']:
     outcome = collections.as_dict(collection, parts, facts)
     print(as_json.document('collection', outcome), end='')
     return
-  verbose = bool(values['verbose'].value)
   report = collections.text(
-    collection, parts, facts, columns(), verbose=verbose
+    collection, parts, facts, columns(), verbose=printed['verbose']
   )
   print(report, end='')
 

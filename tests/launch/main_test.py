@@ -141,13 +141,50 @@ class _Switched:
 
 @pytest.mark.parametrize(
   ('flags', 'on'),
-  [((), True), (('--noon',), False), (('--on=false',), False)],
+  [
+    ((), [True]),
+    (('--on',), [True]),
+    (('--noon',), [False]),
+    (('--on=False',), [False]),
+    (('--on=false,true',), [False, True]),
+    (('--on=true, true',), [True]),
+  ],
 )
-def test_a_switch_of_an_experiment_can_be_off(flags, on):
+def test_a_switch_of_an_experiment_is_swept_as_every_knob(flags, on):
   experiment = tiny.EXPERIMENT._replace(config=_Switched)
   values = define_flags(experiment)
   values(['_', *flags])
-  assert read_settings(experiment, values) == [_Switched(on)]
+  assert read_settings(experiment, values) == [_Switched(each) for each in on]
+
+
+def test_a_switch_has_a_default_of_its_experiment(capsys):
+  experiment = tiny.EXPERIMENT._replace(
+    config=_Switched, defaults={'on': 'true,false'}
+  )
+  values = define_flags(experiment)
+  values(['_'])
+  assert len(read_settings(experiment, values)) == 2
+  with pytest.raises(SystemExit):
+    launch.main(experiment, ['tiny', '--help'])
+  assert 'a switch; default true,false' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  ('flag', 'told'),
+  [
+    ('--on=maybe', '--on=maybe: it takes true or false'),
+    ('--on=true,', '--on: there is an empty value in the list'),
+    ('--noon=true', '--noon=true does not take an argument'),
+    ('--json=true,false', '--json=true,false: it takes true or false'),
+  ],
+)
+def test_a_switch_takes_true_or_false(flag, told, tmp_path, capsys):
+  experiment = tiny.EXPERIMENT._replace(config=_Switched)
+  with pytest.raises(SystemExit) as exit_:
+    launch.main(experiment, ['tiny', f'--out={tmp_path}', flag])
+  assert exit_.value.code == 1
+  error = capsys.readouterr().err
+  assert told in error and error.count('\n') == 1
 
 
 @pytest.mark.parametrize(
