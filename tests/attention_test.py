@@ -94,7 +94,49 @@ def test_overlap_at_its_ends():
   # The next term is of the order e^(2 v) / T, 2e-5.
   assert many == pytest.approx(np.exp(0.1) / 100_000, rel=1e-4)
   assert attention.condensation(128) == pytest.approx(9.704, abs=1e-3)
-  assert attention.overlap(400.0, 64) > 0.85
+
+
+@pytest.mark.parametrize('variance', [1.0, 66.0, 400.0])
+def test_overlap_on_a_grid_that_is_four_times_as_fine(variance):
+  """T int t E[e^2s e^(-t e^s)] E[e^(-t e^s)]^(T - 1) dt, over ln t."""
+  tokens, deviation, step = 64, variance**0.5, 0.1
+  z = np.arange(-8, 8, step / max(deviation, 1))
+  density = np.exp(-0.5 * z**2) / np.exp(-0.5 * z**2).sum()
+  found = 0.0
+  for u in np.arange(-6 * deviation - 30, 6 * deviation + 8, step):
+    own = np.exp(u + deviation * z)
+    decay = density * np.exp(-own)
+    empty = min(decay.sum(), 1.0)
+    found += tokens * (own * (own * decay)).sum() * empty ** (tokens - 1) * step
+  assert attention.overlap(variance, tokens) == pytest.approx(found, rel=1e-6)
+
+
+@pytest.mark.parametrize('variance', [0.5, 9.0, 66.0])
+def test_one_integral_is_the_limit_of_two(variance):
+  """Each of them errs by less than 1e-6, and 1 - r = 1e-9 changes v 1e-9."""
+  alone = attention.overlap(variance, 64, 1.0)
+  pair = attention.overlap(variance, 64, 1 - 1e-9)
+  assert pair == pytest.approx(alone, rel=1e-6, abs=1e-9 * variance)
+
+
+@pytest.mark.parametrize(('variance', 'tokens'), [(0.5, 16), (9.0, 64)])
+def test_entropy_of_softmax_weights(variance, tokens):
+  """20,000 draws of all logits."""
+  random = np.random.default_rng(0)
+  logits = variance**0.5 * random.normal(size=(20_000, tokens))
+  drawn = special.entr(special.softmax(logits, axis=1)).sum(1)
+  found = attention.entropy(variance, tokens)
+  assert abs(drawn.mean() - found) < _Z * drawn.std() / len(drawn) ** 0.5
+
+
+def test_entropy_at_its_ends():
+  """ln T, ln T - v / 2 of many keys, and 0 where one has all."""
+  assert attention.entropy(0.0, 50) == pytest.approx(np.log(50), rel=1e-12)
+  assert attention.entropy(3.0, 1) == pytest.approx(0, abs=1e-6)
+  many = attention.entropy(0.1, 1_000_000)
+  # Of the order e^v / T is neglected, 1e-6.
+  assert many == pytest.approx(np.log(1_000_000) - 0.05, abs=2e-6)
+  assert 0 < attention.entropy(400.0, 64) < 0.25
 
 
 def _draw(random, block):
