@@ -198,19 +198,36 @@ def stream(
   return jax.lax.scan(block, x, params['blocks'])[0]
 
 
-def _attention(
-  layer: Any, x: base.Array, exponent: float, causal: bool
+def attention_weights(
+  layer: Any, x: base.Array, *, exponent: float = 0.5, causal: bool = True
 ) -> base.Array:
-  query, key, value = (
-    jnp.einsum('btn,nhd->bthd', x, layer[name])
-    for name in ('query', 'key', 'value')
+  """What share each token takes of each, a softmax over the latter.
+
+  Args:
+    layer: of the attention of one block, `params['blocks']['attention']` at it.
+    x: `[B, T, width]`, what the attention reads: behind its norm, if any.
+    exponent, causal: `attention_exponent` and `causal` of `stream`.
+
+  Returns:
+    `[B, heads, T, T]`; the last axis sums to 1.
+  """
+  query, key = (
+    jnp.einsum('btn,nhd->bthd', x, layer[name]) for name in ('query', 'key')
   )
   logits = jnp.einsum('bthd,bshd->bhts', query, key)
   logits = logits / query.shape[-1] ** exponent
   if causal:
     seen = jnp.tril(jnp.ones(logits.shape[-2:], bool))
     logits = jnp.where(seen, logits, -jnp.inf)
-  mixed = jnp.einsum('bhts,bshd->bthd', jax.nn.softmax(logits), value)
+  return jax.nn.softmax(logits)
+
+
+def _attention(
+  layer: Any, x: base.Array, exponent: float, causal: bool
+) -> base.Array:
+  weights = attention_weights(layer, x, exponent=exponent, causal=causal)
+  value = jnp.einsum('btn,nhd->bthd', x, layer['value'])
+  mixed = jnp.einsum('bhts,bshd->bthd', weights, value)
   return jnp.einsum('bthd,hdn->btn', mixed, layer['out'])
 
 

@@ -110,6 +110,20 @@ def test_a_place_of_the_norm_that_is_neither_is_refused():
     transformer.stream(params, tokens, norm='sandwich')
 
 
+@pytest.mark.parametrize('causal', [False, True])
+def test_attention_weights_are_those_of_plain_numpy(causal):
+  params, _ = _inputs()
+  layer = jax.tree.map(lambda leaf: leaf[1], params['blocks']['attention'])
+  x = np.random.default_rng(1).standard_normal((2, 3, 8)).astype(np.float32)
+  found = transformer.attention_weights(layer, x, exponent=1.0, causal=causal)
+  for b, head in np.ndindex(2, 2):
+    query, key = (x[b] @ layer[name][:, head] for name in ('query', 'key'))
+    logits = np.asarray(query @ key.T, np.float64) / 4
+    logits[np.triu_indices(3, 1)] -= np.inf if causal else 0
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found[b, head], expected, rtol=1e-4)
+
+
 def test_a_logit_depends_on_no_later_token():
   params, tokens = _inputs()
   other = tokens.at[:, 3:].set((tokens[:, 3:] + 1) % 7)
