@@ -32,12 +32,18 @@ def optimizer(
   """
   make = base.lookup(OPTIMIZERS, 'optimizer', name)
   factor = base.lookup(SCHEDULES, 'schedule', schedule)(steps)
-  inner = optax.with_extra_args_support(
+  return promoting(
     make(lambda count: learning_rate * factor(count.astype(float)))
   )
 
+
+def promoting(
+  transformation: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
+  """One of optax, which mixes integers and floats, under strict promotion."""
+  inner = optax.with_extra_args_support(transformation)
+
   def update(*args: Any, **extra: Any) -> Any:
-    # optax mixes integers and floats.
     with jax.numpy_dtype_promotion('standard'):
       return inner.update(*args, **extra)
 

@@ -8,7 +8,7 @@ import jax
 import optax
 
 from initlab import base, datasets, experiment, functions
-from initlab import keys, losses, mlp, networks, schemes
+from initlab import keys, losses, mlp, networks, optimizers, schemes
 from initlab.experiment import knob
 from initlab.models import parametrization
 
@@ -47,16 +47,7 @@ class Wide:
   def optimizer(self) -> optax.GradientTransformationExtraArgs:
     """Adam, with the rate of every leaf."""
     adam = lambda rule: optax.adam(self.learning_rate * rule.learning_rate)
-    inner = optax.with_extra_args_support(
-      parametrization.optimizer(adam, self.rules())
-    )
-
-    def update(*args: Any, **extra: Any) -> Any:
-      # optax mixes integers and floats.
-      with jax.numpy_dtype_promotion('standard'):
-        return inner.update(*args, **extra)
-
-    return optax.GradientTransformationExtraArgs(inner.init, update)
+    return optimizers.promoting(parametrization.optimizer(adam, self.rules()))
 
   def mean_loss(self, params: base.Params, x: base.Array, y: base.Array):
     """The mean loss of a batch."""

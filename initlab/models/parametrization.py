@@ -158,13 +158,34 @@ def complete_p(
 
   def rule(growth: _Growth) -> Rule:
     width = _rule(growth, _RATES['adam'](growth))
+    rate, epsilon = depth_factors(growth.deep, exponent)
     return dataclasses.replace(
       width,
-      learning_rate=width.learning_rate * growth.deep ** (exponent - 1),
-      epsilon=width.epsilon * growth.deep**-exponent,
+      learning_rate=width.learning_rate * rate,
+      epsilon=width.epsilon * epsilon,
     )
 
   return jax.tree.map(rule, growths, is_leaf=_is_growth)
+
+
+def depth_factors(
+  ratio: float, exponent: float | base.Array
+) -> tuple[Any, Any]:
+  """What multiplies Adam's rate and its epsilon in the blocks.
+
+  ratio^(a - 1) and ratio^(-a), whose product with the branches, ratio^(-a), is
+  1 / ratio for the rate: all blocks together move the stream by as much at any
+  depth.
+
+  Args:
+    ratio: the depth over the base depth.
+    exponent: a; a number, or traced.
+
+  Examples:
+    >>> depth_factors(4.0, 0.5)
+    (0.5, 0.5)
+  """
+  return ratio ** (exponent - 1), ratio**-exponent
 
 
 def branch(
