@@ -21,7 +21,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import interpolate
 
 from initlab import activations, base, functions, meanfield
 
@@ -188,6 +187,8 @@ def _faded(
   Returns:
     `[2, Z, U]`, of Z logits s and U values of ln t'.
   """
+  from scipy import interpolate
+
   shifts = correlation * s
   x = np.arange(u[0] + shifts.min(), u[-1] + shifts.max() + _FINE, _FINE)
   x = np.append(x, x[-1] + _FINE)
