@@ -10,22 +10,19 @@ from initlab.experiment import Chapter, Collection, program_of
 
 from . import (
   claims_spectra,
-  component_moments,
   coordinate_check,
   jacobian_spectrum,
   learning_time,
   log_normal,
   map_chapter,
-  norm_placing,
   phase_diagram,
-  rank_collapse,
   rate_transfer,
   rectifier_depth,
   residual_growth,
   residual_training,
   signal_plots,
-  stream_growth,
   trainability,
+  transformer_chapters,
 )
 
 COLLECTION = Collection(
@@ -144,42 +141,7 @@ COLLECTION = Collection(
       text='The best learning rate of networks in muP does not depend on their '
       'width; in standard parametrization it falls as the width grows.',
     ),
-    Chapter(
-      norm_placing.EXPERIMENT,
-      'Xiong 2020, figure 3: gradients with the norm before and after',
-      full=('--width=512', '--heads=8', '--blocks=6,12,24,48,96'),
-      text='In a transformer with norms after its branches the gradient of '
-      'the last layer is large at any depth; with norms in front of them it '
-      'falls as 1 / sqrt(L), and all layers have about the same.',
-    ),
-    Chapter(
-      rank_collapse.EXPERIMENT,
-      'Dong 2021 and Noci 2022, figure 1: tokens that become alike',
-      full=('--width=512', '--heads=8', '--blocks=6,12,24,48,96'),
-      text='Attention without skip connections makes all tokens alike, doubly '
-      'exponentially in the depth, and then gradients of queries and keys '
-      'vanish. Skips slow it down; branches times 1 / sqrt(L) stop it.',
-    ),
-    Chapter(
-      component_moments.EXPERIMENT,
-      'Kedia 2024: moments of every component of a transformer',
-      full=('--width=256', '--tokens=128', '--logits=0.25,1,4,16,64'),
-      text='Closed forms tell the variance of every component of a '
-      'transformer, and how alike its tokens are, at any depth.',
-    ),
-    Chapter(
-      stream_growth.EXPERIMENT,
-      'Sun 2025 and Alekseev 2026: how the stream and its Jacobian grow',
-      full=(
-        '--width=512',
-        '--heads=8',
-        '--blocks=128',
-        '--norm=layer,scaled,tanh,erf',
-      ),
-      text='With norms in front of the branches the variance of the stream '
-      'grows with the depth, and norms over sqrt(l) bound it. The Jacobian '
-      'grows as a power of the depth, and faster with tanh in place of norms.',
-    ),
+    *transformer_chapters.CHAPTERS,
   ),
   full='at the size of the papers, for a GPU',
   marks=('reproduced', 'not reproduced', 'not tested'),

@@ -1371,6 +1371,54 @@ _DEEP = {
     ),
     (only(norm='layer'), only(norm='tanh')),
   ),
+  'atlas 11, rank collapse': Case(
+    deep.diagrams,
+    (
+      change('cosine', always(0.85), beta=0.5, residual=0.25),
+      change('cosine', always(0.6), beta=0.5, residual=2.0),
+    ),
+    (_instead(deep.diagrams, betas=(2.0, 4.0)),),
+  ),
+  'atlas 11, entropy collapse': Case(
+    deep.diagrams,
+    (
+      change('entropy', always(0.4), beta=0.5, residual=2.0),
+      change('entropy', always(0.6), beta=4.0, residual=2.0),
+      change('cosine', always(0.9), beta=4.0, residual=1.0),
+    ),
+    (only(beta=0.5), only(beta=4.0)),
+  ),
+  'atlas 11, diagram': Case(
+    deep.diagrams,
+    (
+      change('cosine', _shifted(0.15), beta=4.0, residual=1.0),
+      change('entropy', _shifted(-0.15), beta=0.5, residual=2.0),
+    ),
+    (change('cosine', _spread(0.5), beta=0.5, residual=1.0),),
+  ),
+  'atlas 12, CompleteP': Case(
+    atlas.depths,
+    (
+      _instead(atlas.depths, complete=-0.4),
+      _instead(atlas.depths, complete=0.4),
+    ),
+    (
+      only(exponent=0.0),
+      only(depth=2),
+      only(learning_rate=2.0**-4),
+      _instead(atlas.depths, complete=-3.0),
+    ),
+  ),
+  'atlas 12, muP': Case(
+    atlas.depths,
+    (_instead(atlas.depths, none=-0.2), _instead(atlas.depths, none=0.0)),
+    (only(exponent=1.0), only(depth=2)),
+  ),
+  'atlas 12, a = 0.5': Case(
+    atlas.depths,
+    (_instead(atlas.depths, half=-0.2), _instead(atlas.depths, half=0.2)),
+    (only(exponent=1.0), only(depth=2)),
+  ),
 }
 
 CASES = _LECTURES | _PAPER | _FIGURES | _TABLE | _ATLAS | _DEEP

@@ -197,3 +197,18 @@ def schemes(he=0.95, orthogonal=1.0, selu=1.0):
     }
     found.append(outcome('atlas.schemes', knobs, measured))
   return found
+
+
+def depths(complete=0.0, half=-0.5, none=-0.5):
+  """The best rates, which move by so many octaves for each of depth."""
+  slopes = {1.0: complete, 0.5: half, 0.0: none}
+  found = []
+  for (exponent, slope), depth, power in itertools.product(
+    slopes.items(), (2, 4, 16), range(-9, 0)
+  ):
+    best = noisy(-4 + slope * np.log2(depth / 2))
+    knobs = {'exponent': exponent, 'depth': depth}
+    knobs['learning_rate'] = 2.0**power
+    measured = {'cost': np.exp(0.1 * (power - best) ** 2)}
+    found.append(outcome('atlas.depth_transfer', knobs, measured))
+  return found

@@ -4,7 +4,11 @@ import itertools
 
 import numpy as np
 
-from experiments.atlas import component_moments, signal_plots
+from experiments.atlas import (
+  attention_collapse,
+  component_moments,
+  signal_plots,
+)
 from tests.helpers.synthetic import noisy, outcome
 
 
@@ -84,4 +88,19 @@ def components():
     predicted = component_moments.predict(config, None)
     measured = {name: noisy(value) for name, value in predicted.items()}
     found.append(outcome('atlas.component_moments', knobs, measured, predicted))
+  return found
+
+
+def diagrams(betas=(0.5, 4.0)):
+  """The corners of the diagram, and between them, as theory has them."""
+  found = []
+  for beta, residual in itertools.product(betas, (0.25, 1.0, 2.0)):
+    knobs = {'beta': beta, 'residual': residual}
+    predicted = attention_collapse.predict(
+      attention_collapse.Config(**knobs), None
+    )
+    measured = {name: noisy(value) for name, value in predicted.items()}
+    found.append(
+      outcome('atlas.attention_collapse', knobs, measured, predicted)
+    )
   return found
