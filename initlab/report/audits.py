@@ -101,20 +101,20 @@ def _table(
   facts: Callable[[Any], dict[str, str]] = lambda place: {},
 ) -> tables.Table:
   names: list[str] = []
-  told: dict[str, list[str]] = {}
+  listed: dict[str, list[str]] = {}
   cells: dict[tuple[str, str], list[str]] = {column: [] for column in columns}
   for place in found:
     first = next(iter(place.measured.values()))
     for end, (suffix, _) in enumerate(_ends(first)):
       names.append(f'{place.name}{suffix}')
       for name, fact in facts(place).items():
-        told.setdefault(name, []).append(fact)
+        listed.setdefault(name, []).append(fact)
       for column, (measure, root) in columns.items():
         cells[column].append(_cell(place.measured, measure, end, root))
   return tables.Table(
     title,
     tables.Column('', head, names),
-    [tables.Column('', name, column) for name, column in told.items()]
+    [tables.Column('', name, column) for name, column in listed.items()]
     + [
       tables.Column(group, name, column)
       for (group, name), column in cells.items()

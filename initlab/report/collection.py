@@ -162,10 +162,10 @@ def text(
     shown = _tables(collection, parts)
   else:
     failing = [_failing(part) for part in parts]
-    told = [each for each in failing if each.findings or each.reason]
-    size = sum(_findings(collection, x, width).count('\n') for x in told)
+    failing = [each for each in failing if each.findings or each.reason]
+    size = sum(_findings(collection, x, width).count('\n') for x in failing)
     room = 0 if size > _ROOM else size
-    sections += [_findings(collection, x, width, room) for x in told]
+    sections += [_findings(collection, x, width, room) for x in failing]
     shown = [_counts(collection, parts)]
   sections += [
     f'{table.title}\n\n{tables.grid(table, width)}' for table in shown

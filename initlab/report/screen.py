@@ -40,11 +40,11 @@ def text(
     Lines of plain text.
   """
   findings = claims.findings(experiment.claims, outcomes)
-  told = claims_in_short(experiment.claims, findings, MARKS, width)
+  stated = claims_in_short(experiment.claims, findings, MARKS, width)
   places = {name: facts[name] for name in _PLACES if name in facts}
   if places:
     places['more'] = _MORE.format(outcomes[0].seeds[0])
-  head = [full.heading(experiment), f'claims\n{told}' if told else '']
+  head = [full.heading(experiment), f'claims\n{stated}' if stated else '']
   tail = [table(each, width) for each in summary.answers(experiment, outcomes)]
   tail.append(full.facts_text(places, width))
   room = _LINES - sum(part.count('\n') + 2 for part in [*head, *tail] if part)
@@ -98,14 +98,14 @@ def _fitting(verdicts: Sequence[list[list[str]]], room: int) -> str:
   count = max(map(len, verdicts))
   while count > 2 and _size(verdicts, count) > room:
     count -= 1
-  told = len(verdicts)
-  while told > 1 and _size(verdicts[:told], count) > room - 1:
-    told -= 1
+  shown = len(verdicts)
+  while shown > 1 and _size(verdicts[:shown], count) > room - 1:
+    shown -= 1
   lines = [
-    line for each in verdicts[:told] for part in each[:count] for line in part
+    line for each in verdicts[:shown] for part in each[:count] for line in part
   ]
-  if told < len(verdicts):
-    lines.append(f'... and {len(verdicts) - told} more settings')
+  if shown < len(verdicts):
+    lines.append(f'... and {len(verdicts) - shown} more settings')
   return '\n'.join(lines)
 
 

@@ -146,12 +146,12 @@ def seeds_in_words(sweep: Sweep) -> str:
 def text(sweep: Sweep, width: int = 80) -> str:
   """The report for a terminal."""
   found = contents(sweep)
-  told = verdict(sweep)[len(estimated(sweep)) :]
+  others = verdict(sweep)[len(estimated(sweep)) :]
   return '\n\n'.join(
     [
       f'{sweep.name} ({seeds_in_words(sweep)})',
       *(screen.table(each, width) for each in found),
-      *told,
+      *others,
     ]
   )
 
