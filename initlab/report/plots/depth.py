@@ -104,8 +104,7 @@ def _scale_measure(axes: 'Axes', curves: Sequence[_Curve], log: bool) -> None:
   drawn = drawn[np.isfinite(drawn)]
   positive = drawn[drawn > 0]
   if log and positive.size:
-    spare = np.log10(6) - np.ptp(np.log10(positive))
-    decades = style.logarithmic(axes, positive, spare / 2, (drawn == 0).any())
+    decades = style.logarithmic(axes, positive, 0.0, (drawn == 0).any())
     style.plain_numbers(axes.yaxis, decades, thirds=4)
   else:
     lows = np.concatenate([curve.estimate.low for curve in curves])

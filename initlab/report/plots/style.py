@@ -96,6 +96,8 @@ def logarithmic(
 ) -> float:
   """Makes the vertical axis logarithmic, with a margin around the values.
 
+  It spans a factor of six at least, so that two of 1, 2, 5 and 10 are on it.
+
   Args:
     axes: of matplotlib; for its ticks see `plain_numbers`.
     positive: values that must be visible, at least one.
@@ -106,7 +108,7 @@ def logarithmic(
     The decades that the values span.
   """
   low, high = np.log10(positive.min()), np.log10(positive.max())
-  margin = max(0.06 * (high - low), margin)
+  margin = max(0.06 * (high - low), margin, (np.log10(6) - (high - low)) / 2)
   floor = 0.1 * (high - low + 2 * margin) if zeros else 0.0
   axes.set_yscale('log')
   axes.set_ylim(10 ** (low - margin - floor), 10 ** (high + margin))

@@ -34,6 +34,16 @@ def test_the_axis_of_depth_is_named_by_the_panel():
     assert label in axes.get_xlabel()
 
 
+@pytest.mark.parametrize('value', [1.0, 1.1, 2.2, 5.5, 9.9])
+def test_a_logarithmic_axis_of_one_value_has_two_labels(value):
+  _, axes = style.empty('title', 'label')
+  decades = style.logarithmic(axes, np.array([value]), 0.05)
+  style.plain_numbers(axes.yaxis, decades)
+  low, high = axes.get_ylim()
+  ticks = axes.yaxis.get_majorticklocs()
+  assert np.sum((ticks >= low) & (ticks <= high)) >= 2
+
+
 def test_theory_is_named_where_there_is_one():
   outcomes = study('glorot')
   assert '| theory' in words(figures.figure(PANELS[0], outcomes))
