@@ -1,10 +1,11 @@
 """Fans of a product, roles of its weight's dimensions, units of its output."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from initlab.models import internals
 from initlab.models.program import Operation, Program
 
 
@@ -78,9 +79,8 @@ def windows(operation: Operation, x: int) -> Windows:
   """The windows of a convolution of which operand x is the data."""
   params = operation.params
   numbers = params['dimension_numbers']
-  equation: Any = operation.equation
-  lhs, rhs = (each.aval.shape for each in equation.invars)
-  output = equation.outvars[0].aval.shape
+  lhs, rhs = map(internals.shape, operation.equation.invars)
+  output = internals.shape(operation.equation.outvars[0])
   batch, channels, *positions = (output[d] for d in numbers.out_spec)
   counts, even = {}, True
   for axis, size in enumerate(positions):

@@ -53,6 +53,11 @@ def called(equation: jaxprs.JaxprEqn) -> jaxprs.ClosedJaxpr | None:
   return None if found is None else closed(found)
 
 
+def shape(atom: Any) -> tuple[int, ...]:
+  """The shape of an operand or a result of an equation."""
+  return atom.aval.shape
+
+
 def is_literal(atom: Any) -> bool:
   """Whether an operand of an equation is a number rather than a variable."""
   return isinstance(atom, jaxprs.Literal)
