@@ -12,7 +12,7 @@ Paper:
 Run:
   python -m experiments.atlas.attention_collapse --beta=0.5,4 --residual=0.5,2
 Takes:
-  TAKES on two CPU cores (64 settings of 80 seeds).
+  A minute and a half on two CPU cores (64 settings of 80 seeds).
 Expect:
   With small logits tokens become alike, the more the weaker the residual. With
   beta above the critical one queries attend to a few keys. Between are small
