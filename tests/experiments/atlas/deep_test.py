@@ -268,7 +268,14 @@ def test_theory_of_the_gradients_has_an_entry_a_block():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  'module', [component_moments, rank_collapse, signal_plots, stream_growth]
+  'module',
+  [
+    attention_collapse,
+    component_moments,
+    rank_collapse,
+    signal_plots,
+    stream_growth,
+  ],
 )
 def test_every_claim_holds_as_it_runs_by_default(module, tmp_path):
   outcomes = studies.run(module.EXPERIMENT, tmp_path)
