@@ -191,8 +191,12 @@ def _run_of(name):
   return found, run(params, batch), model, params, batch
 
 
-# A product of 8 x 8 is compiled as a part of what follows, which differs.
-_ROUNDED = {'custom_rule'}
+# Where XLA may compile another program if somebody looks on, and how far off
+# that may be. A product of 8 x 8 is compiled as a part of what follows. On
+# jax 0.12 a grouped convolution was two roundings off on one processor, 2^-20
+# each of outputs in [8, 16), and bitwise the model's on another.
+_NEW = jax.__version_info__ >= (0, 12)
+_ROUNDED = {'custom_rule': 2e-7, 'grouped_convolution': 2**-19 if _NEW else 0.0}
 
 
 @pytest.mark.slow
@@ -207,10 +211,9 @@ def test_the_output_is_bitwise_the_model_s_and_so_is_its_gradient(name):
   """The gradient up to what two orders of summation round, a few 2^-24."""
   found, measured, model, params, batch = _run_of(name)
   output = jax.jit(model)(params, *batch)
-  if name in _ROUNDED:
-    np.testing.assert_allclose(measured.output, output, rtol=0, atol=2e-7)
-  else:
-    np.testing.assert_array_equal(measured.output, output)
+  np.testing.assert_allclose(
+    measured.output, output, rtol=0, atol=_ROUNDED.get(name, 0.0)
+  )
   if name == 'custom_rule':
     return
 
