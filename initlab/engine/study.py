@@ -332,7 +332,7 @@ def _fitting(
   task = at(options.lanes or _auto_lanes(experiment, config, platform))
   if not store.missing(task.folder, options.seeds).size:
     return task
-  while (needed := _memory(experiment, task, options.root_seed, limit)) > limit:
+  while (needed := memory(experiment, task, options.root_seed, limit)) > limit:
     if options.lanes or lanes_of(task) == 1:
       raise base.UserError(_too_large(task, needed, limit))
     task = at(lanes_of(task) // 2)
@@ -355,10 +355,20 @@ def _auto_lanes(experiment: Experiment, config: Any, backend: str) -> int:
   return lanes.auto_lanes(backend, size)
 
 
-def _memory(
+def memory(
   experiment: Experiment, task: Task, root_seed: int, limit: int
 ) -> int:
-  """Peak bytes per device; an upper bound, without compiling, if that fits."""
+  """Peak bytes per device of a full call, at most.
+
+  An upper bound, without compiling, if that is within the limit; otherwise what
+  the compiler reports. 0 for an experiment that is not compiled.
+
+  Args:
+    experiment: the program.
+    task: the setting.
+    root_seed: of the study.
+    limit: bytes of a device.
+  """
   with arithmetic(experiment):
     traced = [each for _, each in programs(experiment, task, root_seed)]
     bound = max(map(lanes.memory_bound, traced), default=0)

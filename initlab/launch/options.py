@@ -183,7 +183,7 @@ class Options(Common):
   dry_run: bool = knob(
     False,
     'print the plan, by setting and by worker, with memory and FLOP, and run '
-    'nothing; it compiles the programs, so a later run starts sooner',
+    'nothing',
   )
   distributed: bool = knob(
     False,

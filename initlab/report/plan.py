@@ -37,7 +37,7 @@ class Setting(NamedTuple):
   lanes: the vmap width.
   chunk: seeds per call.
   calls: of chunks that are missing.
-  memory: peak bytes per device; 0 if it is not compiled.
+  memory: peak bytes per device, at most; 0 if it is not compiled.
   flop: floating-point operations per seed; 0 if it is not compiled.
   """
 
@@ -57,7 +57,9 @@ def make(
   options: study.Options,
   num_shards: int,
 ) -> Plan:
-  """Compiles every program, but runs and writes nothing.
+  """Traces every program, but runs and writes nothing.
+
+  A program is compiled only if its memory may exceed that of a device.
 
   Args:
     experiment: the program.
@@ -71,15 +73,16 @@ def make(
   devices = lanes.chosen_devices(options.devices)
   tasks = study.open_tasks(experiment, settings, options, devices, create=False)
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
+  limit = lanes.device_memory(devices[0])
   return Plan(
     experiment=experiment.name,
     settings=[
-      _setting(experiment, task, options, len(seeds))
+      _setting(experiment, task, options, len(seeds), limit)
       for task, seeds in zip(tasks, absent, strict=True)
     ],
     shards=_shards(tasks, options, absent, num_shards),
     devices=f'{len(devices)} x {devices[0].device_kind}',
-    memory=lanes.device_memory(devices[0]),
+    memory=limit,
     folder=str(options.out / experiment.name),
   )
 
@@ -111,9 +114,10 @@ def text(plan: Plan, width: int) -> str:
   if plan.shards:
     parts.insert(2, '\n' + tables.grid(_by_shard(plan.shards), width))
   note = (
-    'Memory is the peak per device that the compiler reports, of '
-    f'{lanes.scaled(plan.memory, "B")} in all. FLOP count matrix products '
-    'only; a loop of unknown length within a step counts once.'
+    f'Memory is an upper bound, of {lanes.scaled(plan.memory, "B")} in all on '
+    'a device; only where the bound exceeds that is it the peak that the '
+    'compiler reports. FLOP count matrix products only; a loop of unknown '
+    'length within a step counts once.'
   )
   parts.append(full.wrap(note, width))
   return '\n'.join(parts) + '\n'
@@ -179,11 +183,11 @@ def _setting(
   task: study.Task,
   options: study.Options,
   missing: int,
+  limit: int,
 ) -> Setting:
   with study.arithmetic(experiment):
     programs = study.programs(experiment, task, options.root_seed)
     work = sum(calls * lanes.work(traced) for calls, traced in programs)
-    memory = max((lanes.memory(traced) for _, traced in programs), default=0)
   size = task.runner.size
   return Setting(
     label=task.label,
@@ -192,6 +196,6 @@ def _setting(
     lanes=study.lanes_of(task),
     chunk=size,
     calls=-(-missing // size),
-    memory=memory,
+    memory=study.memory(experiment, task, options.root_seed, limit),
     flop=work / size,
   )

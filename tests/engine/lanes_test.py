@@ -124,6 +124,7 @@ def test_what_is_surely_small_is_not_compiled_to_see_that(
     raise AssertionError('compiled')
 
   monkeypatch.setattr(lane_rules, 'memory', refuse)
+  assert _main(tmp_path, '--dry_run') == 0
   assert _main(tmp_path) == 0
 
 
