@@ -35,6 +35,10 @@ from initlab.experiment import (
 if TYPE_CHECKING:
   import pyarrow as pa
 
+# Most programs that are kept. A sweep meets all of its own for each value of a
+# traced knob that varies more slowly; those not kept are compiled again.
+_KEPT = 128
+
 # Fewest seeds per shard.
 _BLOCK = 64
 
@@ -528,7 +532,7 @@ def _fill(
     progress(task.label, len(chunk))
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=_KEPT)
 def _compiled(
   run: Callable[..., Any] | None,
   training: Training | None,

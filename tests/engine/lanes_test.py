@@ -171,6 +171,15 @@ def test_what_was_compiled_to_learn_its_memory_is_what_runs():
   assert not [event for event in compiled if 'backend_compile' in event]
 
 
+def test_settings_of_a_program_share_it_however_many_others_are_between():
+  runners = [
+    study._compiled(_run, None, str(program), 1, tuple(jax.local_devices()))
+    for program in (*range(64), *range(64))
+  ]
+  assert runners[:64] == runners[64:]
+  assert len(set(map(id, runners))) == 64
+
+
 def test_every_cpu_device_has_its_share():
   device, *others = jax.local_devices()
   share = lane_rules.device_memory(device)
