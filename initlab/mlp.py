@@ -177,7 +177,13 @@ def evaluate(
   loss: base.ExampleLoss,
 ) -> tuple[base.Array, base.Array]:
   """Mean loss, and the share of misclassified examples."""
-  logits = apply(params, batch.x, activation)
-  wrong = jnp.argmax(logits, axis=-1).astype(jnp.int32) != batch.y
-  cost = jnp.mean(jax.vmap(loss)(logits, batch.y))
+  return score(apply(params, batch.x, activation), batch.y, loss)
+
+
+def score(
+  logits: base.Array, y: base.Array, loss: base.ExampleLoss
+) -> tuple[base.Array, base.Array]:
+  """Mean loss of logits `[B, K]`, and the share that is misclassified."""
+  wrong = jnp.argmax(logits, axis=-1).astype(jnp.int32) != y
+  cost = jnp.mean(jax.vmap(loss)(logits, y))
   return cost, jnp.mean(wrong.astype(cost.dtype))
