@@ -1050,6 +1050,7 @@ _TABLE = {
 _ORDERED_PHASE, _CHAOS = {'weight_variance': 1.0}, {'weight_variance': 4.0}
 _CRITICAL = {'weight_variance': 1.760955}
 _LINEAR = {'activation': 'identity'}
+_TANH = {'activation': 'tanh'}
 _ORTHOGONAL, _NORMAL = {'weights': 'orthogonal'}, {'weights': 'normal'}
 _HE, _XAVIER = {'init': 'he_normal'}, {'init': 'lecun_normal'}
 _MUP, _SP = {'parametrization': 'mup'}, {'parametrization': 'standard'}
@@ -1144,6 +1145,28 @@ _ATLAS = {
       change('last_largest', always(1.5), activation='relu', **_ORTHOGONAL),
     ),
     (only(**_NORMAL), synthetic.configured(q=0.5)),
+  ),
+  'atlas 4, square root': Case(
+    atlas.isometries,
+    (
+      _instead(atlas.isometries, power=0.1),
+      _instead(atlas.isometries, power=0.9),
+    ),
+    (
+      only(weights='normal'),
+      only(depth=72),
+      only(scaled_rate=2.0),
+      change('learning_time', of_seed(3, np.nan), **_TANH, **_ORTHOGONAL),
+    ),
+  ),
+  'atlas 4, isometry learns': Case(
+    atlas.isometries,
+    (_instead(atlas.isometries, slow=30.0),),
+    (
+      only(**_ORTHOGONAL),
+      only(**_TANH),
+      change('learning_time', of_seed(3, np.nan), **_TANH, **_ORTHOGONAL),
+    ),
   ),
   'atlas 5, ratio': Case(
     atlas.rectifiers,

@@ -90,6 +90,24 @@ def linear_nets(deep_normal=400.0, deep_orthogonal=50.0):
   return found
 
 
+def isometries(power=0.5, slow=120.0):
+  """Times at three depths and rates; all but the isometric are slow."""
+  found = []
+  for activation, weights, depth, (rate, factor) in itertools.product(
+    ('tanh', 'relu'),
+    ('orthogonal', 'normal'),
+    (8, 24, 72),
+    ((1.0, 1.5), (2.0, 1.0), (4.0, np.nan)),
+  ):
+    isometric = (activation, weights) == ('tanh', 'orthogonal')
+    time = 4 * depth**power if isometric else slow
+    knobs = {'activation': activation, 'weights': weights, 'depth': depth}
+    knobs |= {'scaled_rate': rate, 'steps': 1000}
+    measured = {'learning_time': noisy(time * factor, 0.05)}
+    found.append(outcome('atlas.isometry_training', knobs, measured))
+  return found
+
+
 def residuals():
   """The four kinds of branches, as theory has them."""
   found = []
