@@ -7,12 +7,13 @@ What the modules are for, in the order in which a model passes through them:
     taken apart   program, with the internals of JAX; sites, by origins,
                   geometry, entries, elementwise and cones, makes a plan
     kept          model, for an audit; uses, for what changes the params
-    measured      measure, of the values that readings need, by taps and
-                  moments; recognize names activations
+    measured      measure, by taps; values holds the arrays, readings says what
+                  is read off them, by moments; recognize names activations
     audited       audit: over seeds; snapshot: within a program; results turns
                   what was measured into places
     judged        verdict: a finding by expected laws, own_law or symptoms
     redrawn       redraw and mimetic, by the schemes of leaves; calibrate, by
                   rescaling
-    scaled        parametrization: rules by size; coordinates checks them
+    scaled        parametrization: rules by size; coordinates checks them, by
+                  the first_steps of training
 """
