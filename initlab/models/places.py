@@ -203,9 +203,9 @@ MEASURES: dict[str, dict[str, str]] = {
   'model': {
     'output_mean': 'mean of the output',
     'output_variance': 'its variance over all of its entries',
-    'loss': 'the loss; NaN if the model does not return one',
+    'loss': 'the loss',
     'even_loss': 'the loss if the last site gave zeros: an even guess',
-    'gradient_ratio': 'weight_gradient of the first site over the last',
-    'token_cosine': 'token_cosine of the last residual add',
+    'gradient_ratio': 'weight gradient of the first site over the last',
+    'token_cosine': 'cosine of two tokens after the last residual add',
   },
 }

@@ -353,4 +353,4 @@ def seeds_in_words(outcome: Outcome) -> str:
 
 def first_line(doc: str) -> str:
   """The summary line of a docstring, without its period."""
-  return doc.strip().partition('\n')[0]
+  return doc.strip().partition('\n')[0].removesuffix('.')

@@ -346,6 +346,9 @@ def test_curves_of_what_ranges_over_decades_are_geometric_means(outcomes):
   for layer, line in enumerate(figure.axes[0].lines[:3]):
     np.testing.assert_array_equal(line.get_ydata(), expected.value[:, layer])
   assert 'geometric mean of 10 to 12 seeds' in made_up.words(figure)
+  # Less than a decade has two labels, too.
+  low, high = figure.axes[0].get_ylim()
+  assert sum(low <= tick <= high for tick in figure.axes[0].get_yticks()) >= 2
   # The same of a measure of the whole network.
   whole = dataclasses.replace(panel, field='error')
   marked = [each._replace(geometric=frozenset({'error'})) for each in outcomes]

@@ -216,7 +216,7 @@ def test_a_report_is_one_screen_whatever_the_sweep():
 
 def test_the_text_begins_with_the_verdict(text, outcomes):
   lines = text.splitlines()
-  assert lines[0] == 'fake: What an initialization does to the signal.'
+  assert lines[0] == 'fake: What an initialization does to the signal'
   assert lines[2] == 'standard (32 seeds, 0 to 31)'
   assert lines[3] == '  upward: standard <does> what it does'
   for outcome in outcomes:

@@ -250,9 +250,8 @@ def _scale(
   flat = flat[np.isfinite(flat)]
   if log and (flat > 0).any():
     lowest = np.quantile(flat[flat > 0], least)
-    style.logarithmic(axes, np.array([lowest, flat.max()]), 0.2)
-    axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5))
-    axes.yaxis.set_minor_locator(ticker.NullLocator())
+    ends = np.array([lowest, flat.max()])
+    style.plain_numbers(axes.yaxis, style.logarithmic(axes, ends, 0.2))
   else:
     high = max(0.0, np.quantile(flat, share)) if flat.size else 1.0
     low = np.min(flat, initial=high)
