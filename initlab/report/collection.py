@@ -285,7 +285,7 @@ def page(
   return report_page.render(
     'collection.html',
     name=collection.name,
-    summary=headline,
+    summary=headline.removesuffix('.'),
     introduction=paragraphs,
     count=counted(collection, parts),
     tables=_tables(collection, parts),

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from initlab import stats
+from initlab.engine import sweep
 from initlab.experiment import Experiment, Outcome
 from initlab.report import (
   page as report_page,
   screen,
   summary,
+  sweeps,
   text as report_text,
 )
 from initlab.report.plots import figure as figures, style
@@ -401,14 +403,29 @@ for (const [name, page] of Object.entries(pages)) for (const width of widths) {
 </script></body>"""
 
 
+_SWEEP = sweep.Sweep(
+  'a_function_of_a_long_name',
+  0,
+  np.arange(8),
+  {
+    'low': np.linspace(-1, 0, 8),
+    'high': np.linspace(0, 1, 8) ** 2,
+    'vector': np.linspace(0, 1, 80).reshape(8, 10),
+  },
+)
+
+
 @pytest.mark.skipif(BROWSER is None, reason='no Chromium on this machine')
 def test_a_browser_shows_the_page_without_scrolling_sideways(page, tmp_path):
   too_wide = '<p style="width: 3000px">A page that must be caught.</p>'
-  pages = json.dumps({'report': page, 'control': too_wide})
+  sweeps.write(_SWEEP, {'seeds': '8'}, tmp_path)
+  of_sweep = (tmp_path / 'report.html').read_text()
+  counts = {'report': len(made_up.PANELS), 'sweep': 3}
+  pages = json.dumps({'report': page, 'sweep': of_sweep, 'control': too_wide})
   file = tmp_path / 'frames.html'
   file.write_text(FRAMES % pages.replace('</', r'<\/'), 'utf-8')
   answers, log = _opened(file, tmp_path / 'profile')
-  assert len(answers) == 4
+  assert len(answers) == 6
   for answer in answers:
     assert answer['width'] in (390, 1280)
     if answer['name'] == 'control':
@@ -420,7 +437,7 @@ def test_a_browser_shows_the_page_without_scrolling_sideways(page, tmp_path):
     assert answer['told'] == f'{answer["shown"]["label"]}: {x:g}, {y:.4g}'
     rising, falling = answer['orders']
     assert rising == sorted(rising) == falling[::-1] != falling
-    assert len(answer['pictures']) == len(made_up.PANELS)
+    assert len(answer['pictures']) == counts[answer['name']]
     assert all(
       250 < width <= answer['width'] and height > 150
       for width, height in answer['pictures']
@@ -446,8 +463,9 @@ def _opened(
     '--dump-dom',
   ]
   command = [BROWSER, *flags, f'--user-data-dir={profile}', file.as_uri()]
-  shown = subprocess.run(
-    command, capture_output=True, text=True, timeout=120, check=True
-  )
-  answers = re.findall(r'<output>({.*?})</output>', shown.stdout, re.S)
-  return [json.loads(answer) for answer in answers], shown.stderr
+  # Into files: a process that it leaves behind would keep a pipe open.
+  dom, log = profile.with_suffix('.dom'), profile.with_suffix('.log')
+  with dom.open('wb') as out, log.open('wb') as err:
+    subprocess.run(command, stdout=out, stderr=err, timeout=100, check=True)
+  answers = re.findall(r'<output>({.*?})</output>', dom.read_text(), re.S)
+  return [json.loads(answer) for answer in answers], log.read_text()
