@@ -69,6 +69,9 @@ def test_a_report_of_another_call_is_compared_by_seed(report):
   assert len(table) == 2
   with pytest.raises(base.UserError, match='unknown measure'):
     report.compare(other, field='activation_std')
+  unpaired = initlab.variance(init='he', seeds=1, root_seed=1, **_TINY)
+  with pytest.raises(base.UserError, match='root seeds 0 and 1'):
+    report.compare(unpaired, field='cost')
 
 
 def test_the_rows_are_those_of_the_command_line(report, tmp_path):

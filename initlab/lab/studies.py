@@ -118,11 +118,18 @@ class Report:
       seeds that show half the difference.
 
     Raises:
-      UserError: the measure is none of a whole network, or not one of both
-        reports, or none is given where the experiment compares none.
+      UserError: the root seeds differ; or the measure is none of a whole
+        network, or not one of both reports, or none is given where the
+        experiment compares none.
     """
     import pandas as pd
 
+    mine, its = (each._facts['root seed'] for each in (self, other or self))
+    if mine != its:
+      raise base.UserError(
+        f'the reports are of root seeds {mine} and {its}: their seeds are no '
+        'pairs'
+      )
     theirs = self.outcomes if other is None else other.outcomes
     names = [
       name
