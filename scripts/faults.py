@@ -353,8 +353,8 @@ _KEYS = (
 _MLP = (
   Fault(
     'right labels counted as wrong',
-    'jnp.argmax(logits, axis=-1).astype(jnp.int32) != batch.y',
-    'jnp.argmax(logits, axis=-1).astype(jnp.int32) == batch.y',
+    'jnp.argmax(logits, axis=-1).astype(jnp.int32) != y',
+    'jnp.argmax(logits, axis=-1).astype(jnp.int32) == y',
   ),
   Fault(
     'layers l and l + 16 share a key',
@@ -511,8 +511,8 @@ _STATS = (
   ),
   Fault(
     'the interval of an effect of n degrees',
-    'special.nctdtrinc(n - 1, 1 - tail, t)',
-    'special.nctdtrinc(n, 1 - tail, t)',
+    '_noncentrality(n - 1, p, t)',
+    '_noncentrality(n, p, t)',
   ),
   Fault(
     'a one-sided permutation test',
@@ -603,8 +603,8 @@ _THEORY = (
   ),
   Fault(
     'the spectrum to 10 bisections',
-    'for _ in range(50):',
-    'for _ in range(10):',
+    'bisect(excess, t, (t + (1 - share) * mean) / share)',
+    'bisect(excess, t, (t + (1 - share) * mean) / share, 10)',
   ),
   Fault(
     'singular values off by 1%',

@@ -170,7 +170,12 @@ def pieces_of_seed(
     key = keys.at(root_key, seed)
     return training.advance(config, key, data, state, first, last)
 
-  return start, advance, training.record
+  # Of its own, as the two above: JAX would reuse the trace of `training.record`
+  # after an edit of what it calls.
+  def record(config, data, state):
+    return training.record(config, data, state)
+
+  return start, advance, record
 
 
 def trainer(

@@ -270,7 +270,7 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
     f'--{name}={values[name].value}' for name in SHARED if values[name].present
   ]
   full = bool(collection.full and values['full'].value)
-  printed = read(Options, values, PRINTED)
+  printed = Options(**read(Options, values, PRINTED))
   chapters = read_chapters(collection, str(values['only'].value))
   runs = [_opened(chapter, full, given) for chapter in chapters]
   command = ['python', *collection.program, *argv[1:]]
@@ -278,11 +278,11 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
     machine.configure(
       runs[0].options.matmul_precision, str(values['compile_cache'].value)
     )
-    if printed['dry_run']:
-      _print_plans(runs, as_document=printed['json'])
+    if printed.dry_run:
+      _print_plans(runs, as_document=printed.json)
       return
-    if printed['tracker'] != 'none':
-      tracking.library(printed['tracker'])
+    if printed.tracker != 'none':
+      tracking.library(printed.tracker)
     parts, facts = collections.run(
       collection,
       runs,
@@ -291,17 +291,17 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
       progress.bar,
       lambda line: print(line, file=sys.stderr, flush=True),
     )
-    if printed['tracker'] != 'none':
+    if printed.tracker != 'none':
       tracked = tracking.of_collection(collection, parts)
       facts['tracked'] = tracking.export(
-        printed['tracker'], printed['project'], tracked, facts['page']
+        printed.tracker, printed.project, tracked, facts['page']
       )
-  if printed['json']:
+  if printed.json:
     outcome = collections.as_dict(collection, parts, facts)
     print(as_json.document('collection', outcome), end='')
     return
   report = collections.text(
-    collection, parts, facts, columns(), verbose=printed['verbose']
+    collection, parts, facts, columns(), verbose=printed.verbose
   )
   print(report, end='')
 
