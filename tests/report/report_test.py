@@ -114,6 +114,16 @@ class Reader(parser.HTMLParser):
     return [attributes for name, attributes in self.tags if name == tag]
 
 
+@pytest.mark.parametrize('number, folded', [(16, False), (17, True)])
+def test_cards_of_many_settings_are_folded(outcomes, number, folded):
+  shown = experiment()._replace(panels=())
+  many = [outcomes[1]._replace(label=label) for label in _LABELS[:number]]
+  page = report_page.page(shown, many, FACTS, [])
+  assert (f'<summary>{number} settings, one by one' in page) == folded
+  assert page.count('class="card"') == number
+  Reader(page)
+
+
 def test_the_page_nests_and_says_everything(page, outcomes):
   reader = Reader(page)
   said = ' '.join(' '.join(reader.said).split())
