@@ -25,8 +25,8 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from initlab import base, experiment, keys, launch, layerwise, minibatches
-from initlab import networks, optimizers, panels, probes, stats, training
+from initlab import base, experiment, keys, launch, minibatches, networks
+from initlab import optimizers, panels, probes, stacked, stats, training
 from initlab.experiment import GEOMETRIC, PerNetwork, knob
 
 from . import claims_schemes, ranks
@@ -90,41 +90,28 @@ class Result(NamedTuple):
   diverged: PerNetwork
 
 
-class Stacked(NamedTuple):
-  """A network whose hidden layers after the first are one array."""
-
-  first: base.Layer
-  middle: base.Layer
-  last: base.Layer
-
-
 load = networks.load('train')
 
 
-def trace(config: Config, network: Stacked, x, taps=(0.0, 0.0)):
+def trace(config: Config, network: stacked.Stacked, x, taps=(0.0, 0.0)):
   """Outputs of the first and last hidden layers (taps added), and logits."""
-  activation = networks.activation(config)
-
-  def layer(z, each):
-    s = z @ each.w
-    return s + jnp.broadcast_to(each.b, s.shape)
-
-  lowest = z = activation(layer(x, network.first) + taps[0])
+  activation, affine = networks.activation(config), stacked.affine
+  lowest = z = activation(affine(network.first, x) + taps[0])
   below = jax.tree.map(lambda leaf: leaf[:-1], network.middle)
   top = jax.tree.map(lambda leaf: leaf[-1], network.middle)
-  climb = lambda z, each: (activation(layer(z, each)), None)
+  climb = lambda z, each: (activation(affine(each, z)), None)
   z, _ = jax.lax.scan(climb, z, below)
-  z = activation(layer(z, top) + taps[1])
-  return lowest, z, layer(z, network.last)
+  z = activation(affine(top, z) + taps[1])
+  return lowest, z, affine(network.last, z)
 
 
-def cost(config: Config, network: Stacked, batch: base.Batch):
+def cost(config: Config, network: stacked.Stacked, batch: base.Batch):
   """The mean loss of a batch."""
   logits = trace(config, network, batch.x)[2]
   return jnp.mean(jax.vmap(networks.loss(config))(logits, batch.y))
 
 
-def kept(config: Config, network: Stacked, batch: base.Batch):
+def kept(config: Config, network: stacked.Stacked, batch: base.Batch):
   """The two ratios of Result at the start, signal and gradient."""
 
   def summed(taps):
@@ -142,8 +129,7 @@ def kept(config: Config, network: Stacked, batch: base.Batch):
 
 def run(config: Config, key: base.Key, data: base.Batch) -> Result:
   """Draws a network, probes it, and trains it at every rate."""
-  first, *middle, last = config.draw(key)
-  network = Stacked(first, layerwise.stack(middle), last)
+  network = stacked.of_layers(config.draw(key))
   shown = jax.tree.map(lambda leaf: leaf[: config.probed], data)
   signal, gradient = kept(config, network, shown)
   batches = minibatches.shuffled(
