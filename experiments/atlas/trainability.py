@@ -9,7 +9,7 @@ Paper:
 Run:
   python -m experiments.atlas.trainability --weight_variance=1,1.761,4
 Takes:
-  Four minutes on two CPU cores (36 settings of 12 seeds).
+  Five minutes on two CPU cores (36 settings of 16 seeds).
 Expect:
   With biases of variance 0.05, tanh networks learn up to about 5 xi_c layers,
   in the ordered phase as in the chaotic one; near the critical weight variance
@@ -138,7 +138,7 @@ PANELS = (
   ),
 )
 EXPERIMENT = experiment.of_module(
-  __name__, claims=claims_trainability.DEPTHS, defaults={'seeds': '0:12'}
+  __name__, claims=claims_trainability.DEPTHS, defaults={'seeds': '0:16'}
 )
 
 if __name__ == '__main__':
