@@ -163,11 +163,17 @@ def objective(
 ) -> Callable[[base.Params, base.Batch], base.Array]:
   """`(params, batch) -> []`, the mean loss of a batch."""
 
-  def mean_loss(params: base.Params, batch: base.Batch) -> base.Array:
-    logits = apply(params, batch.x, activation)
-    return jnp.mean(jax.vmap(loss)(logits, batch.y))
+  def cost(params: base.Params, batch: base.Batch) -> base.Array:
+    return mean_loss(apply(params, batch.x, activation), batch.y, loss)
 
-  return mean_loss
+  return cost
+
+
+def mean_loss(
+  logits: base.Array, y: base.Array, loss: base.ExampleLoss
+) -> base.Array:
+  """The mean over examples of the loss of logits `[B, K]`."""
+  return jnp.mean(jax.vmap(loss)(logits, y))
 
 
 def evaluate(
@@ -185,5 +191,5 @@ def score(
 ) -> tuple[base.Array, base.Array]:
   """Mean loss of logits `[B, K]`, and the share that is misclassified."""
   wrong = jnp.argmax(logits, axis=-1).astype(jnp.int32) != y
-  cost = jnp.mean(jax.vmap(loss)(logits, y))
+  cost = mean_loss(logits, y, loss)
   return cost, jnp.mean(wrong.astype(cost.dtype))

@@ -101,11 +101,10 @@ def objective(config: Any) -> Callable[[Stacked, base.Batch], base.Array]:
   """The mean loss of a batch, as `networks.objective`."""
   activation, loss = networks.activation(config), networks.loss(config)
 
-  def mean_loss(network: Stacked, batch: base.Batch) -> base.Array:
-    logits = apply(network, batch.x, activation)
-    return jnp.mean(jax.vmap(loss)(logits, batch.y))
+  def cost(network: Stacked, batch: base.Batch) -> base.Array:
+    return mlp.mean_loss(apply(network, batch.x, activation), batch.y, loss)
 
-  return mean_loss
+  return cost
 
 
 def evaluate(

@@ -25,8 +25,9 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from initlab import base, experiment, keys, launch, minibatches, networks
-from initlab import optimizers, panels, probes, stacked, stats, training
+from initlab import base, experiment, keys, launch, minibatches, mlp
+from initlab import networks, optimizers, panels, probes, stacked, stats
+from initlab import training
 from initlab.experiment import GEOMETRIC, PerNetwork, knob
 
 from . import claims_schemes, ranks
@@ -108,7 +109,7 @@ def trace(config: Config, network: stacked.Stacked, x, taps=(0.0, 0.0)):
 def cost(config: Config, network: stacked.Stacked, batch: base.Batch):
   """The mean loss of a batch."""
   logits = trace(config, network, batch.x)[2]
-  return jnp.mean(jax.vmap(networks.loss(config))(logits, batch.y))
+  return mlp.mean_loss(logits, batch.y, networks.loss(config))
 
 
 def kept(config: Config, network: stacked.Stacked, batch: base.Batch):

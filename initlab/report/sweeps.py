@@ -105,11 +105,16 @@ def _end(x: np.ndarray, of: Any) -> str:
 
 def verdict(sweep: Sweep) -> list[str]:
   """A sentence each of what the function returns."""
+  found = estimated(sweep).items()
+  return [*(_sentence(*each) for each in found), *_not_estimated(sweep)]
+
+
+def _not_estimated(sweep: Sweep) -> list[str]:
+  """A sentence each of what no table has."""
   if not len(sweep.seeds):
     return ['no seed is in the share of this worker']
   found = estimated(sweep)
-  lines = [_sentence(name, values) for name, values in found.items()]
-  return lines + [
+  return [
     f'{name}, {"x".join(map(str, values.shape[1:]))} a seed: not summarized, '
     'the rows have it'
     for name, values in sweep.leaves.items()
@@ -146,12 +151,11 @@ def seeds_in_words(sweep: Sweep) -> str:
 def text(sweep: Sweep, width: int = 80) -> str:
   """The report for a terminal."""
   found = contents(sweep)
-  others = verdict(sweep)[len(estimated(sweep)) :]
   return '\n\n'.join(
     [
       f'{sweep.name} ({seeds_in_words(sweep)})',
       *(screen.table(each, width) for each in found),
-      *others,
+      *_not_estimated(sweep),
     ]
   )
 
