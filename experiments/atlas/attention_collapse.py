@@ -27,7 +27,7 @@ import numpy as np
 
 from initlab import attention, base, experiment, launch, panels, stats
 from initlab.experiment import PerNetwork, knob
-from initlab.models import transformer
+from initlab.models import moments, transformer
 
 from . import claims_attention, transformers
 
@@ -106,17 +106,15 @@ class Result(NamedTuple):
 def run(config: Config, key: base.Key, data: None) -> Result:
   """One draw."""
   del data
-  params, tokens = config.draw(key), config.tokens
+  params = config.draw(key)
   last = jax.tree.map(lambda leaf: leaf[-1], params['blocks'])
   params['blocks'] = jax.tree.map(lambda leaf: leaf[:-1], params['blocks'])
   x = transformer.stream(params, config.words(key), **config.options())
   weights = transformer.attention_weights(last['attention'], x, causal=False)
-  lengths = jnp.linalg.norm(x, axis=-1, keepdims=True)
-  total = jnp.sum(jnp.sum(x / lengths, axis=1) ** 2, axis=-1)
   entropy = jnp.sum(jax.scipy.special.entr(weights), axis=-1)
   return Result(
-    cosine=jnp.mean(total - tokens) / (tokens * (tokens - 1)),
-    entropy=jnp.mean(entropy) / np.log(tokens),
+    cosine=moments.token_cosine(x),
+    entropy=jnp.mean(entropy) / np.log(config.tokens),
     participation=jnp.mean(jnp.sum(weights**2, axis=-1)),
   )
 
