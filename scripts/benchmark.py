@@ -1,7 +1,8 @@
 """What `scripts/bench` measures.
 
 Every figure is the median of repeats that alternate between the contestants, so
-that a noisy machine is noisy for both; the ratios are what carries over.
+that a noisy machine is noisy for both; the ratios are what carries over. Of an
+audit it is the least of thrice as many repeats.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import itertools
 import statistics
 import time
 
+import benchmark_audit
 import benchmark_training
 import jax
 import jax.numpy as jnp
@@ -193,6 +195,11 @@ def bench_paper(repeats: int) -> None:
   )
 
 
+def bench_audit(repeats: int) -> None:
+  """What an audit costs beside the gradient of the same model."""
+  benchmark_audit.print_table(3 * repeats)
+
+
 def _updates(
   config: learning.Config, count: int
 ) -> tuple[Callable[[], object], int]:
@@ -226,6 +233,7 @@ SECTIONS = {
   'forward': bench_forward,
   'training': bench_training,
   'paper': bench_paper,
+  'audit': bench_audit,
 }
 
 

@@ -21,8 +21,6 @@ from initlab import keys
 from initlab.models import measure, model as models, recognize
 from tests.helpers import architectures
 
-_REPEATS = 15
-
 # Column -> the largest ratio that the audit is meant to have.
 _LIMITS = {'run': 2.0, 'compile': 2.5, 'memory': 1.5}
 
@@ -88,7 +86,7 @@ def compiled(function, arguments):
   )
 
 
-def ratios(make):
+def ratios(make, repeats):
   """Column -> what the audit takes over what the gradient does."""
   init, model, batch = make()
   arguments = jax.jit(init)(keys.root(0)), batch
@@ -97,7 +95,7 @@ def ratios(make):
     program, compile_times[kind], memory[kind] = compiled(function, arguments)
     jax.block_until_ready(program(*arguments))
     programs[kind], runs[kind] = program, float('inf')
-  for _ in range(_REPEATS):
+  for _ in range(repeats):
     for kind, program in programs.items():
       start = time.perf_counter()
       jax.block_until_ready(program(*arguments))
@@ -108,23 +106,19 @@ def ratios(make):
   }
 
 
-def main() -> None:
-  """Prints a table; an asterisk marks what exceeds its limit."""
+def print_table(repeats: int) -> None:
+  """Prints the ratios; an asterisk marks what exceeds its limit."""
   heads = ' '.join(f'{name:>9}' for name in _LIMITS)
-  print(f'{"times value_and_grad, 6 blocks or 3 of two":46} {heads}')
+  print(f'\n{"audit, times value_and_grad of 6 blocks or 3 of two":52} {heads}')
   limits = ' '.join(f'{f"<= {limit:.1f}":>9}' for limit in _LIMITS.values())
-  print(f'{"limit":46} {limits}')
+  print(f'  {"limit":50} {limits}')
   for title, group in _MODELS.items():
-    print(title)
+    print(f'  {title}')
     for name, make in group.items():
-      found = ratios(make).items()
+      found = ratios(make, repeats).items()
       cells = (
         f'{ratio:.2f}' + '*' * (ratio > _LIMITS[column])
         for column, ratio in found
       )
       line = ' '.join(f'{cell:>9}' for cell in cells)
-      print(f'  {name:44} {line}', flush=True)
-
-
-if __name__ == '__main__':
-  main()
+      print(f'    {name:48} {line}', flush=True)
