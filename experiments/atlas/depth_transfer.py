@@ -65,6 +65,11 @@ class Config:
   batch_size: int = knob(16, 'sequences of a step', least=1)
   steps: int = knob(60, 'how many steps are taken', least=1)
 
+  def check(self) -> None:
+    """Refuses units that do not make whole heads."""
+    if self.width % _HEAD:
+      raise base.UserError(f'--width={self.width}: a multiple of {_HEAD}')
+
   def language(self) -> languages.Language:
     """Where the sequences come from."""
     return languages.copying(self.symbols, self.size)

@@ -31,6 +31,13 @@ class Encoder:
   blocks: int = knob(12, 'attention and a feed-forward layer, each', least=1)
   sequences: int = knob(4, 'of the batch', least=1)
 
+  def check(self) -> None:
+    """Refuses heads that do not share the units evenly."""
+    if self.width % self.heads:
+      raise base.UserError(
+        f'--heads={self.heads}: --width={self.width} is no multiple of it'
+      )
+
   def sizes(self) -> transformer.Config:
     """Of the transformer."""
     return transformer.Config(

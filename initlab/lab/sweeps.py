@@ -10,7 +10,7 @@ from initlab import base
 from initlab.engine import study, sweep as sweeps
 from initlab.lab.studies import as_on_the_command_line
 from initlab.launch import progress
-from initlab.report import page, sweeps as sweep_reports
+from initlab.report import page, summary, sweeps as sweep_reports
 
 if TYPE_CHECKING:
   import pandas as pd
@@ -75,7 +75,7 @@ class SweepReport:
     """
     place = pathlib.Path(folder)
     facts = {
-      'seeds': sweep_reports.seeds_in_words(self.sweep),
+      'seeds': summary.seeds_in_words(self.sweep.seeds),
       'root seed': str(self.sweep.root_seed),
       'versions': ', '.join(f'{k} {v}' for k, v in study.environment().items()),
     }

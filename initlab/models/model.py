@@ -137,6 +137,8 @@ def shapes_drawn(draw: Callable[[base.Key], Any], name: str, what: str) -> Any:
   """
   try:
     program, _, shapes = programs.trace(draw, keys.root(0))
+  except base.UserError:
+    raise
   except Exception as error:
     raise base.UserError(
       f'{name} is not a function of the key that JAX can trace: '

@@ -120,7 +120,7 @@ def settings(
     {
       'label': each.label,
       'leads': _leads(experiment, each),
-      'seeds': summary.seeds_in_words(each),
+      'seeds': summary.seeds_in_words(each.seeds),
       'verdict': experiment.verdict(each),
       'remarks': summary.remarks(each),
     }

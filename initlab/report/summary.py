@@ -296,7 +296,9 @@ def _layers(outcome: Outcome) -> tables.Table:
   depth = max((outcome.measured[each].shape[1] for each in fields), default=0)
   rows = np.arange(depth)
   after = f' after {outcome.steps[-1]} steps' if outcome.steps else ''
-  title = f'{outcome.label}, layer by layer{after} ({seeds_in_words(outcome)})'
+  title = (
+    f'{outcome.label}, layer by layer{after} ({seeds_in_words(outcome.seeds)})'
+  )
   if depth > _ROWS:
     rows = np.unique(np.linspace(0, depth - 1, _ROWS - 2).round().astype(int))
     title += f'; {len(rows)} of {depth} layers, the CSV file has all'
@@ -340,12 +342,14 @@ def _at(name: str, place: tuple[int, ...]) -> str:
   return ', layer '.join([name, *(str(index + 1) for index in place)])
 
 
-def seeds_in_words(outcome: Outcome) -> str:
+def seeds_in_words(seeds: Sequence[int]) -> str:
   """'32 seeds, 0 to 31', with a note if there are too few for an interval."""
-  count = len(outcome.seeds)
+  count = len(seeds)
+  if count == 0:
+    return 'no seeds'
   if count == 1:
-    return f'seed {outcome.seeds[0]} alone, so no interval'
-  text = f'{count} seeds, {outcome.seeds[0]} to {outcome.seeds[-1]}'
+    return f'seed {seeds[0]} alone, so no interval'
+  text = f'{count} seeds, {seeds[0]} to {seeds[-1]}'
   if count < stats.FEWEST:
     text += f'; intervals need {stats.FEWEST}'
   return text

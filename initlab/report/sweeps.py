@@ -16,7 +16,7 @@ import numpy as np
 from initlab import base, stats
 from initlab.engine import files
 from initlab.engine.sweep import Sweep
-from initlab.report import comparison, page as pages, screen, tables
+from initlab.report import comparison, page as pages, screen, summary, tables
 from initlab.report.plots import over_seeds, style
 
 READING = (
@@ -140,20 +140,12 @@ def _sentence(name: str, values: np.ndarray) -> str:
   )
 
 
-def seeds_in_words(sweep: Sweep) -> str:
-  """'64 seeds, 0 to 63'."""
-  seeds = sweep.seeds
-  if len(seeds) < 2:
-    return f'seed {seeds[0]} alone' if len(seeds) else 'no seeds'
-  return f'{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}'
-
-
 def text(sweep: Sweep, width: int = 80) -> str:
   """The report for a terminal."""
   found = contents(sweep)
   return '\n\n'.join(
     [
-      f'{sweep.name} ({seeds_in_words(sweep)})',
+      f'{sweep.name} ({summary.seeds_in_words(sweep.seeds)})',
       *(screen.table(each, width) for each in found),
       *_not_estimated(sweep),
     ]
@@ -207,7 +199,7 @@ def setting(sweep: Sweep) -> dict[str, Any]:
     'leads': [
       pages.lead(f'mean {name}', each) for name, each in numbers.items()
     ][:2],
-    'seeds': seeds_in_words(sweep),
+    'seeds': summary.seeds_in_words(sweep.seeds),
     'verdict': verdict(sweep),
     'remarks': [],
   }

@@ -67,7 +67,7 @@ def verdict(
   """The heading of a setting, then the lines of each sentence about it."""
   said = [*experiment.verdict(outcome), *summary.remarks(outcome)]
   return [
-    [f'{outcome.label} ({summary.seeds_in_words(outcome)})'],
+    [f'{outcome.label} ({summary.seeds_in_words(outcome.seeds)})'],
     *(wrap(line, width, '  ', '    ').splitlines() for line in said),
   ]
 

@@ -218,7 +218,7 @@ def config(
   knobs = {name: _knob(value) for name, value in vars(outcome.config).items()}
   return {
     **knobs,
-    'seeds': summary.seeds_in_words(outcome),
+    'seeds': summary.seeds_in_words(outcome.seeds),
     'verdict': '\n'.join(experiment.verdict(outcome)),
     **_links(facts),
   }
