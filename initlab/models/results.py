@@ -68,7 +68,7 @@ def collect(
     residuals,
     namer.leaves(leaves),
     {
-      'output_mean': output.mean,
+      'output_mean': nan if model.scalar else output.mean,
       'output_variance': nan if model.scalar else output.variance,
       'loss': output.mean if model.scalar else nan,
       'even_loss': wide['even_loss'],

@@ -91,6 +91,7 @@ def test_the_whole_has_an_even_guess_and_a_ratio_of_gradients():
   np.testing.assert_allclose(even, 6 * np.log(4), rtol=1e-6)
   first, *_, last = _layers(found.sites, 'weight_gradient').T
   np.testing.assert_allclose(found.measured['gradient_ratio'], first / last)
+  assert np.all(np.isnan(found.measured['output_mean']))  # it is the loss
 
 
 def test_squares_are_predicted_without_bias():
