@@ -75,33 +75,30 @@ class Windows(NamedTuple):
   even: bool
 
 
-def windows(operation: Operation, x: int) -> Windows:
-  """The windows of a convolution of which operand x is the data."""
+def windows(operation: Operation) -> Windows:
+  """The windows of a convolution in its data, the first operand."""
   params = operation.params
   numbers = params['dimension_numbers']
   lhs, rhs = map(internals.shape, operation.equation.invars)
   output = internals.shape(operation.equation.outvars[0])
-  batch, channels, *positions = (output[d] for d in numbers.out_spec)
+  batch, _, *positions = (output[d] for d in numbers.out_spec)
   counts, even = {}, True
   for axis, size in enumerate(positions):
-    left, right = numbers.lhs_spec[2 + axis], numbers.rhs_spec[2 + axis]
-    dilation, length = params['lhs_dilation'][axis], lhs[left]
+    dimension = numbers.lhs_spec[2 + axis]
+    dilation, length = params['lhs_dilation'][axis], lhs[dimension]
     low, _ = params['padding'][axis]
     # [outputs, window] where in the data, which is as long with its dilation.
     start = params['window_strides'][axis] * np.arange(size) - low
-    reach = params['rhs_dilation'][axis] * np.arange(rhs[right])
+    reach = np.arange(rhs[numbers.rhs_spec[2 + axis]])
+    reach *= params['rhs_dilation'][axis]
     where = start[:, None] + reach
     inside = (where >= 0) & (where < dilation * length)
     inside &= where % dilation == 0
-    if x == 0:
-      hit = where[inside] // dilation
-      counts[left] = found = np.bincount(hit, minlength=length)
-    else:
-      counts[right] = found = inside.sum(0)
+    found = np.bincount(where[inside] // dilation, minlength=length)
+    counts[dimension] = found
     even &= bool(inside.all()) and len(set(found)) == 1
   groups = params['feature_group_count'] * params['batch_group_count']
-  number = math.prod(positions) * (batch * groups if x == 0 else channels)
-  return Windows(counts, number, even)
+  return Windows(counts, math.prod(positions) * batch * groups, even)
 
 
 def _product(operation, w, shape, rank) -> Geometry:

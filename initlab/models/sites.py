@@ -233,12 +233,14 @@ class _Analysis:
     if first.data and second.data:
       return 1
     weight = 0 if second.data else 1
+    why = 'its weight is not in the params'
     if inputs[weight].leaves:
-      return weight
-    if not inputs[weight].uniform:
-      self.unknown[operation] = places.Opaque(
-        name, operation.where, 1, 'its weight is not in the params'
-      )
+      if weight == 1 or name == 'dot_general':
+        return weight
+      why = 'its weight is what the windows slide over'
+    elif inputs[weight].uniform:
+      return None
+    self.unknown[operation] = places.Opaque(name, operation.where, 1, why)
     return None
 
   def _note_roles(self, name, inputs) -> None:

@@ -25,7 +25,7 @@ def windows_of(plan: Plan) -> OfData:
   found: dict[Operand, dict[int, Windows]] = {}
   for operation, site in plan.sites.items():
     if site.kind == 'convolution':
-      windows = geometry.windows(operation, site.x)
+      windows = geometry.windows(operation)
       if not windows.even:
         own = found.setdefault(operation.inputs[site.x], {})
         own[site.number] = windows

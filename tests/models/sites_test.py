@@ -339,6 +339,19 @@ def test_a_product_with_a_closed_over_array_is_named_beside_the_sites():
   assert opaque.why == 'its weight is not in the params'
 
 
+def test_a_weight_that_windows_slide_over_is_named():
+  init = architectures.draw(image=(1, 1, 6, 6), w=(16, 4))
+
+  def model(params, x):
+    slid = jax.lax.conv(params['image'], x, (1, 1), 'VALID')
+    return slid.reshape(1, 16) @ params['w']
+
+  found = models.take_apart(init, model, (jnp.ones((1, 1, 3, 3)),))
+  (opaque,) = found.opaque
+  assert opaque.operation == 'conv_general_dilated'
+  assert opaque.why == 'its weight is what the windows slide over'
+
+
 def test_outer_products_and_scales_are_no_sites():
   """As the decay of a state-space model: nothing is summed over."""
   init = architectures.draw(decay=(8, 3), w=(8, 4))
