@@ -52,8 +52,8 @@ class Row(NamedTuple):
   leaf: name.
   site: name.
   role: 'input' (reads the batch), 'hidden', 'inner' (inside a residual
-    branch), 'output' (the last of a branch), 'readout' (nothing reads it) or
-    'embedding'.
+    branch), 'output' (the last of a branch), 'readout' (nothing reads it, or a
+    softmax, as a router's) or 'embedding'.
   n_in, n_out: fans.
   depth: 1, 2, ..., of the layer, by its loop or by the number in its path.
   square: E w^2, the mean over seeds.
@@ -220,6 +220,8 @@ def roles(sites: Sequence[places.Site]) -> dict[str, str]:
       found[site.name] = 'output'
     elif not site.after:
       found[site.name] = 'input'
+    elif site.logits:
+      found[site.name] = 'readout'
     elif branches.get(site.name):
       found[site.name] = 'inner'
     else:

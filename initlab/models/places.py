@@ -41,6 +41,7 @@ class Site(NamedTuple):
   output: shape of its output.
   bias: path of the leaf that is added to its output; '' for none.
   activations: names of the functions that its output enters.
+  logits: whether a softmax reads its output, with its bias.
   residual: name of the residual add whose branch it is the last site of; ''.
   reads: a number; sites of the same number read the same array, up to layout.
   after: names of the sites from which its input comes.
@@ -62,6 +63,7 @@ class Site(NamedTuple):
   output: tuple[int, ...]
   bias: str
   activations: tuple[str, ...]
+  logits: bool
   residual: str
   reads: int
   after: tuple[str, ...]

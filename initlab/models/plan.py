@@ -114,6 +114,7 @@ class Plan(NamedTuple):
   sites, signals, residuals: operation -> the place.
   activations: the last operation of one -> the activation.
   biases: number of a site -> numbers of leaves added to its output.
+  logits: numbers of sites whose output, with its bias, a softmax reads.
   whole: number of a site -> the leaf that is its weight, all of it or, in a
     loop, one row an iteration, and enters nothing else.
   roles: number of a leaf -> its role, see `places.Leaf`.
@@ -126,6 +127,7 @@ class Plan(NamedTuple):
   residuals: dict[Operation, Residual]
   activations: dict[Operation, Activation]
   biases: dict[int, tuple[int, ...]]
+  logits: frozenset[int]
   whole: dict[int, int]
   roles: dict[int, str]
   opaque: tuple[places.Opaque, ...]

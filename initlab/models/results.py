@@ -262,6 +262,7 @@ class Namer:
         for a in self.activations
         if each.number in a.sites
       ),
+      logits=each.number in plan.logits,
       residual=self.residual_names[residual] if residual is not None else '',
       reads=reads[each.reads],
       after=tuple(self.site_names[number] for number in each.after),

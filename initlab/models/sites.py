@@ -77,6 +77,7 @@ class _Analysis:
     self.residuals: dict[Operation, Residual] = {}
     self.activations: dict[Operation, Activation] = {}
     self.biases: dict[int, frozenset[int]] = {}
+    self.logits: set[int] = set()
     self.roles: dict[int, str] = {}
     self.unknown: dict[Operation, places.Opaque] = {}
     self.makers_of_signals: dict[int, Operation] = {}
@@ -97,6 +98,7 @@ class _Analysis:
       self.residuals,
       self.activations,
       {site: tuple(sorted(found)) for site, found in self.biases.items()},
+      frozenset(self.logits),
       self._whole(),
       {
         leaf: self.roles.get(leaf, 'other')
@@ -206,6 +208,8 @@ class _Analysis:
     if len(data) == 1 and _is_real(scope.program, operation):
       found = found._replace(stem=data[0].stem)
     self._note_roles(name, inputs)
+    if name == 'exp':
+      self._note_softmax(scope, known, operation)
     if name in ('add', 'add_any', 'sub') and len(inputs) == 2:
       biased = self._bias(operation, inputs, found)
       if biased is not None:
@@ -248,6 +252,18 @@ class _Analysis:
     if name in _ROLES:
       for leaf in NONE.union(*(each.leaves for each in inputs)):
         self.roles.setdefault(leaf, _ROLES[name])
+
+  def _note_softmax(self, scope, known, operation) -> None:
+    """A softmax takes the exponential of logits less the largest of them."""
+    maker = scope.makers.get(operation.inputs[0])
+    if maker is None or maker.name != 'sub':
+      return
+    logits, largest = maker.inputs
+    if isinstance(logits, Constant):
+      return
+    tag = known[logits].tag
+    if tag is not None and programs.comes_from(largest, logits, scope.makers):
+      self.logits.add(tag)
 
   def _bias(self, operation, inputs, found) -> Origin | None:
     """The origin of a site's output with something added that is not data."""

@@ -42,7 +42,7 @@ _MOST_ALIKE = 1 - 2**-8
 
 # An even guess is exceeded by at most half of the logits' variance, by Jensen's
 # inequality, and the largest gain that recipes give to a readout of unit inputs
-# makes that variance (5/3)^2.
+# makes that variance (5/3)^2. That is of one prediction.
 _MOST_EXCESS = own_law.LARGEST_GAIN / 2
 
 
@@ -356,25 +356,27 @@ def _collapse(audit: Audit) -> Iterable[Finding]:
 def _overconfident(audit: Audit) -> Iterable[Finding]:
   if not audit.scalar:
     return
-  excess = audit.measured['loss'] - audit.measured['even_loss']
+  roles = own_law.roles(audit.sites)
+  readouts = [s for s in audit.sites if roles.get(s.name) == 'readout']
+  even = audit.measured['even_loss']
+  excess = audit.measured['loss'] - even
+  if readouts:
+    # An even guess among n_out classes costs ln n_out nats: how many a loss
+    # sums up.
+    excess /= np.maximum(1.0, even / np.log(max(2, readouts[-1].n_out)))
   if not np.isfinite(excess).all():
     return
   if _above(excess, _MOST_EXCESS):
     above = stats.mean(excess)
-    readouts = [
-      site
-      for site in audit.sites
-      if own_law.roles(audit.sites).get(site.name) == 'readout'
-    ]
     site = readouts[-1].name if readouts else ''
+    outputs = f'the outputs of {site}' if site else 'the outputs'
     yield Finding(
       finding.OVERCONFIDENT,
       _leaf_of(audit, site),
       site,
       above,
-      f'the loss is {float(above.value):.3g} nats above that of an even guess: '
-      f'the outputs{" of " + site if site else ""} are too large; draw the '
-      'readout smaller, or zero.',
+      f'the loss is {float(above.value):.3g} nats a prediction above an even '
+      f'guess: {outputs} are too large; draw the readout smaller, or zero.',
     )
 
 

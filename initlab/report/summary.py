@@ -342,7 +342,7 @@ def _at(name: str, place: tuple[int, ...]) -> str:
   return ', layer '.join([name, *(str(index + 1) for index in place)])
 
 
-def seeds_in_words(seeds: Sequence[int]) -> str:
+def seeds_in_words(seeds: np.ndarray) -> str:
   """'32 seeds, 0 to 31', with a note if there are too few for an interval."""
   count = len(seeds)
   if count == 0:

@@ -339,6 +339,18 @@ def test_a_product_with_a_closed_over_array_is_named_beside_the_sites():
   assert opaque.why == 'its weight is not in the params'
 
 
+def test_what_a_softmax_reads_is_logits():
+  init = architectures.draw(router=(8, 4), bias=(1, 4), hidden=(8, 4))
+
+  def model(params, x):
+    logits = x @ params['router'] + params['bias']
+    return jax.nn.softmax(logits) * jnp.exp(x @ params['hidden'] - 1.0)
+
+  plan = models.take_apart(init, model, (jnp.ones((2, 8)),)).plan
+  router, _ = plan.sites.values()
+  assert plan.logits == {router.number}
+
+
 def test_a_weight_that_windows_slide_over_is_named():
   init = architectures.draw(image=(1, 1, 6, 6), w=(16, 4))
 

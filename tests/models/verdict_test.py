@@ -47,6 +47,7 @@ def _site(name, gain=1.0, after=(), **changes):
     output=(16, 64),
     bias='',
     activations=(),
+    logits=False,
     residual='',
     reads=0,
     after=after,
@@ -222,6 +223,15 @@ def test_tokens_that_bfloat16_cannot_tell_apart(before, after, wrong):
 @pytest.mark.parametrize(('loss', 'wrong'), [(3.5, False), (3.9, True)])
 def test_a_loss_far_above_an_even_guess(loss, wrong):
   measured = {'loss': _all(loss), 'even_loss': np.full(_SEEDS, np.log(10))}
+  found = _kinds(_chain(scalar=True, measured=measured))
+  assert found == ([('overconfident', 'c')] if wrong else [])
+
+
+@pytest.mark.parametrize(('excess', 'wrong'), [(13.5, False), (14.5, True)])
+def test_a_loss_that_sums_up_ten_predictions(excess, wrong):
+  """Of 64 classes each, as c has outputs; the limit is ten times 25 / 18."""
+  even = np.full(_SEEDS, 10 * np.log(64))
+  measured = {'loss': even + _all(excess), 'even_loss': even}
   found = _kinds(_chain(scalar=True, measured=measured))
   assert found == ([('overconfident', 'c')] if wrong else [])
 
