@@ -6,6 +6,7 @@ free. Memory and operations are those of the traced or compiled program.
 """
 
 from collections.abc import Iterator
+import functools
 import math
 import os
 from typing import Any
@@ -18,6 +19,10 @@ from initlab import base
 
 # XLA may hold two copies of a loop's carry.
 _COPIES = 2
+
+# Most programs, those within others included, whose size is kept: settings that
+# differ only in traced numbers have one trace, which JAX keeps.
+_KEPT = 4096
 
 
 def work(traced: Any) -> float:
@@ -81,6 +86,7 @@ def scaled(number: float, unit: str) -> str:
   return f'{number / 1000**power:.3g} {["", *"kMGTPE"][power]}{unit}'
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def _products(jaxpr: Any) -> float:
   total = 0.0
   for equation in jaxpr.eqns:
@@ -102,6 +108,7 @@ def _products(jaxpr: Any) -> float:
   return total
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def _results(jaxpr: Any) -> int:
   """Bytes of all intermediate results; a loop's body counts once."""
   return sum(

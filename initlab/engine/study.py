@@ -280,8 +280,9 @@ def open_tasks(
     names, found = program.names(
       experiment, settings, data, memory.programs if memory else {}
     )
+  auto = _auto_lanes(experiment, devices[0].platform)
   tasks = [
-    _fitting(experiment, *each, options, devices)
+    _fitting(experiment, *each, options, devices, auto)
     for each in zip(settings, labels(settings), data, names, strict=True)
   ]
   if not create:
@@ -309,6 +310,7 @@ def _fitting(
   name: program.Name,
   options: Options,
   devices: Sequence[Any],
+  auto: Callable[[Any], int],
 ) -> Task:
   """A task with the largest vmap width that fits in device memory.
 
@@ -332,8 +334,7 @@ def _fitting(
       computes = parallel.uncompiled(experiment.run)
     return Task(config, label, data, _folder(*place, create=False), computes)
 
-  platform = devices[0].platform
-  task = at(options.lanes or _auto_lanes(experiment, config, platform))
+  task = at(options.lanes or auto(config))
   if not store.missing(task.folder, options.seeds).size:
     return task
   while (needed := memory(experiment, task, options.root_seed, limit)) > limit:
@@ -343,20 +344,29 @@ def _fitting(
   return task
 
 
-def _auto_lanes(experiment: Experiment, config: Any, backend: str) -> int:
-  """Lanes by the size of `config.draw`; 1 for a Config without it.
+def _auto_lanes(experiment: Experiment, backend: str) -> Callable[[Any], int]:
+  """`config -> lanes` by the size of `config.draw`; 1 for a Config without it.
 
   And 1 on a CPU for a model that convolves: many kernels at once make a grouped
   convolution there, which takes longer than one after the other.
   """
-  if not hasattr(config, 'draw'):
-    return 1
-  if backend == 'cpu' and getattr(config, 'convolves', False):
-    return 1
-  with arithmetic(experiment):
-    drawn = jax.eval_shape(config.draw, keys.root(0))
-  size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(drawn))
-  return lanes.auto_lanes(backend, size)
+
+  # Settings that differ only in traced numbers are traced once. Of its own: JAX
+  # would reuse the trace of a method after an edit of what it calls.
+  def draw(config, key):
+    return config.draw(key)
+
+  def of_setting(config: Any) -> int:
+    if not hasattr(config, 'draw'):
+      return 1
+    if backend == 'cpu' and getattr(config, 'convolves', False):
+      return 1
+    with arithmetic(experiment):
+      drawn = jax.eval_shape(draw, parallel.traced(config), keys.root(0))
+    size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(drawn))
+    return lanes.auto_lanes(backend, size)
+
+  return of_setting
 
 
 def memory(

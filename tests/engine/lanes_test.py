@@ -218,3 +218,21 @@ def test_products_of_a_network():
   forward = jax.jit(lambda x: mlp.apply(layers, x, jnp.tanh))
   count = lane_rules.work(forward.trace(jnp.ones((3, 4))))
   assert count == 2 * 3 * (16 + 16 + 8)
+
+
+def test_settings_that_differ_in_traced_numbers_are_drawn_once():
+  drawn = []
+
+  @config
+  class Scaled:
+    size: int = knob(64, 'how many numbers are drawn')
+    scale: float = knob(1.0, 'multiplies them', traced=True)
+
+    def draw(self, key):
+      drawn.append(self.size)
+      return self.scale * jax.random.normal(key, (self.size,))
+
+  lanes = study._auto_lanes(_SORTING._replace(config=Scaled), 'cpu')
+  settings = [Scaled(n, scale) for n in (64, 128) for scale in (1.0, 2.0)]
+  assert list(map(lanes, settings)) == [512, 512, 256, 256]
+  assert drawn == [64, 128]

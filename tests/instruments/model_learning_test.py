@@ -211,8 +211,8 @@ def test_bad_input_is_one_clear_sentence(knobs, told):
 
 def test_a_model_that_convolves_is_trained_seed_by_seed_on_a_cpu():
   lanes = lambda model, backend: study._auto_lanes(
-    learning.EXPERIMENT, learning.Config(model=model), backend
-  )
+    learning.EXPERIMENT, backend
+  )(learning.Config(model=model))
   assert lanes('convnet', 'cpu') == 1 < lanes('convnet', 'gpu')
   assert lanes('anybodys:make', 'cpu') > 1
 
