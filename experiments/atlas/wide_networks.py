@@ -42,7 +42,9 @@ class Wide:
 
   def rules(self) -> Any:
     """What the parametrization says of every leaf, a `Rule` each."""
-    return _rules(dataclasses.replace(self, learning_rate=1.0))
+    names = [field.name for field in dataclasses.fields(Wide)]
+    shared = {name: getattr(self, name) for name in names}
+    return _rules(Wide(**shared | {'learning_rate': 1.0}))
 
   def optimizer(self) -> optax.GradientTransformationExtraArgs:
     """Adam, with the rate of every leaf."""
@@ -73,7 +75,7 @@ class Wide:
 
 @functools.cache
 def _rules(config: Wide) -> Any:
-  """Kept, since the standard deviations of the models are drawn for them."""
+  """Kept, of all experiments, since standard deviations are drawn for them."""
   with jax.ensure_compile_time_eval():
     if config.parametrization == 'standard':
       return parametrization.standard(config.make, config.width)

@@ -294,11 +294,13 @@ def _growths(
     )
   _, loss, batch = make(*size)
   model = uses.trace(loss, wide, *batch)
-  stds = zip(_stds(make, size), _stds(make, narrow_size), strict=True)
+  # At the base width the two are one model.
+  stds = {each: _stds(make, each) for each in {size, narrow_size}}
   deep = _blocks(make, size, base_size)
   found = []
-  for use, old, (std, narrow_std) in zip(
-    model.uses, jax.tree.leaves(narrow), stds, strict=True
+  for use, old, std, narrow_std in zip(
+    *(model.uses, jax.tree.leaves(narrow), stds[size], stds[narrow_size]),
+    strict=True,
   ):
     ratios = np.asarray(use.shape) / np.asarray(old.shape)
     kind, r_in, r_out = _kind(use, ratios)
