@@ -109,9 +109,9 @@ class Map(Panel):
 
   x, y: the knobs; the colour is the mean over seeds. Numbers have a scale;
     words, and the joint values of several knobs, have cells of one size.
-  line: `config -> number` by theory, in the unit of y and named like what it
-    gives, drawn against x; None for none.
-  multiples: of that number, one line each.
+  lines: each `config -> number` by theory, in the unit of y and named like what
+    it gives, drawn against x.
+  multiples: of these numbers, one line each.
   """
 
   kind: ClassVar[str] = 'map'
@@ -120,7 +120,7 @@ class Map(Panel):
   _: dataclasses.KW_ONLY
   x: str | tuple[str, ...]
   y: str | tuple[str, ...]
-  line: Callable[[Any], float] | None = None
+  lines: tuple[Callable[[Any], float], ...] = ()
   multiples: tuple[float, ...] = (1.0,)
 
 

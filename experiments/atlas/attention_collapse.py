@@ -150,14 +150,14 @@ PANELS = (
     'cosine',
     'Rank collapse: how alike tokens are',
     'cosine of two tokens',
-    line=claims_attention.rank_collapse,
+    lines=(claims_attention.rank_collapse,),
     **_AXES,
   ),
   panels.Map(
     'entropy',
     'Entropy collapse: how many keys have a say',
     'entropy over ln T',
-    line=claims_attention.critical_beta,
+    lines=(claims_attention.critical_beta,),
     **_AXES,
   ),
 )

@@ -130,7 +130,7 @@ PANELS = (
     'accuracy',
     x='weight_variance',
     y='depth',
-    line=claims_trainability.depth_scale,
+    lines=(claims_trainability.depth_scale,),
     multiples=claims_trainability.MULTIPLES,
   ),
   panels.Sweep(

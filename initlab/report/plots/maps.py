@@ -1,7 +1,8 @@
 """PerNetwork measures by knobs, as heat maps with the lines of theory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ def caption(panel: Map, outcomes: Sequence[Outcome]) -> str:
     f'{panel.title}, by {x.label} and {y.label}. Colour: '
     f'{style.caption_seeds(panel, outcomes, stats.of_seeds)}.'
   )
-  if panel.line:
+  if panel.lines:
     text += f' Lines: {_named(panel)}, by theory.'
   means = [stats.average(each, panel.field).value for each in outcomes]
   if panel.log and np.less_equal(means, 0).any():
@@ -89,7 +90,7 @@ def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
     bar = picture.colorbar(mesh, ax=axes)
     bar.set_label(panel.label, parse_math=False)
     bar.outline.set_visible(False)
-    if panel.line:
+    if panel.lines:
       _draw_lines(axes, panel, groups[label][0].config, x.values, edges[1])
   return picture
 
@@ -139,26 +140,20 @@ def _ticks(axes: Any, x: _Axis, y: _Axis) -> None:
 def _draw_lines(
   axes: Any, panel: Map, config: Any, x: Sequence[float], rows: np.ndarray
 ) -> None:
-  """The multiples of what theory says, cut off where the map ends."""
-  assert panel.line and isinstance(panel.x, str)
+  """The multiples of what theory says, cut off far above the map."""
+  assert isinstance(panel.x, str)
   across = np.linspace(x[0], x[-1], _POINTS)
-  line = np.minimum(
-    [
-      panel.line(dataclasses.replace(config, **{panel.x: value}))
-      for value in across.tolist()
-    ],
-    100 * rows[-1],
-  )
+  along = [
+    dataclasses.replace(config, **{panel.x: value}) for value in across.tolist()
+  ]
   limits = axes.get_xlim()
-  for place, multiple in enumerate(panel.multiples):
+  pairs = itertools.product(panel.lines, panel.multiples)
+  for place, (line, multiple) in enumerate(pairs):
+    y = np.minimum([multiple * line(each) for each in along], 100 * rows[-1])
     dashes = style.DASHES[place % 4]
-    axes.plot(across, multiple * line, dashes, color='white', lw=2.6)
-    axes.plot(
-      *(across, multiple * line, dashes),
-      color=style.COLOURS[1],
-      lw=1.6,
-      label=f'{multiple:g} x {_name(panel)}',
-    )
+    axes.plot(across, y, dashes, color='white', lw=2.6)
+    label = _times(multiple, _name(line))
+    axes.plot(across, y, dashes, color=style.COLOURS[1], lw=1.6, label=label)
   axes.set_xlim(limits)
   axes.set_ylim(rows[0], rows[-1])
   style.legend_above(axes, axes.get_legend_handles_labels()[0])
@@ -175,10 +170,18 @@ def _edges(values: np.ndarray) -> np.ndarray:
 
 def _named(panel: Map) -> str:
   """'4 and 8 times the depth scale'."""
+  names = ' and '.join(f'the {_name(line)}' for line in panel.lines)
+  if panel.multiples == (1,):
+    return names
   times = ' and '.join(f'{multiple:g}' for multiple in panel.multiples)
-  return f'{times} times the {_name(panel)}'
+  return f'{times} times {names}'
 
 
-def _name(panel: Map) -> str:
+def _times(multiple: float, name: str) -> str:
+  """'4 x depth scale'; one of it is 'depth scale'."""
+  return name if multiple == 1 else f'{multiple:g} x {name}'
+
+
+def _name(line: Callable[[Any], float]) -> str:
   """'depth scale'"""
-  return in_words(getattr(panel.line, '__name__', 'theory'))
+  return in_words(getattr(line, '__name__', 'theory'))

@@ -34,7 +34,7 @@ PANEL = panels.Map(
   *('accuracy', 'What learns', 'share'),
   x='gain',
   y='depth',
-  line=depth_scale,
+  lines=(depth_scale,),
   multiples=(4.0, 8.0),
 )
 
@@ -101,6 +101,21 @@ def test_the_caption_says_what_is_drawn():
   text = figures.caption(PANEL, OUTCOMES)
   assert 'Lines: 4 and 8 times the depth scale, by theory' in text
   assert '5 seeds are not finite' in text
+
+
+def test_lines_of_their_own_are_named_without_a_multiple():
+  def other_scale(config):
+    return 2 * config.gain
+
+  lines = depth_scale, other_scale
+  panel = dataclasses.replace(PANEL, lines=lines, multiples=(1.0,))
+  found = pointer.series(figures.figure(panel, OUTCOMES))
+  assert [each['label'] for each in found[:-1]] == [
+    'depth scale',
+    'other scale',
+  ]
+  text = figures.caption(panel, OUTCOMES)
+  assert 'Lines: the depth scale and the other scale, by theory' in text
 
 
 @pytest.mark.parametrize('values', [(0.0, 0.5), (0.0, 0.0), (np.nan, np.nan)])
