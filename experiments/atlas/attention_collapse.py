@@ -57,22 +57,21 @@ class Config(transformers.Encoder):
   sequences: int = knob(1, 'of the batch', least=1)
 
   def draw(self, key: base.Key) -> Any:
-    """The parameters; alpha divides W_O, which is the same to the norm."""
+    """The parameters."""
     params = super().draw(key)
     layer, mlp = params['blocks']['attention'], params['blocks']['mlp']
     layer['query'] *= self.beta * np.log(self.tokens) ** 0.5
     layer['value'] *= _VARIANCE**0.5
-    layer['out'] /= self.residual
     mlp['up'] *= _VARIANCE**0.5
     mlp['down'] *= _VARIANCE**0.5
     return params
 
   def options(self) -> dict[str, Any]:
     """Of `transformer.stream`."""
-    return {**super().options(), 'norm': 'post'}
+    return {**super().options(), 'norm': 'post', 'skip': (self.residual, 1.0)}
 
   def block(self) -> attention.Block:
-    """As `initlab.attention` has it."""
+    """As `initlab.attention` has it; 1 / alpha of W_O is alpha to the norm."""
     plain = transformers.theory(self, norm='post')
     return plain._replace(
       query=self.beta**2 * np.log(self.tokens) * plain.query,
@@ -123,7 +122,7 @@ def predict(config: Config, data: None) -> dict[str, np.ndarray]:
   """By `initlab.attention`, of wide networks and this number of tokens."""
   del data
   block, tokens = config.block(), config.tokens
-  path = attention.encoder(transformers.start(), config.blocks - 1, block)
+  path = attention.encoder(config.start(), config.blocks - 1, block)
   variance = attention.logit_variance(path[-1], block)
   found = {
     'cosine': path[-1].cosine,

@@ -7,8 +7,6 @@ import numpy as np
 
 from initlab import attention, claims
 
-from . import transformers
-
 _ALIKE = 0.5  # the cosine, and the share of ln T, that a collapse is told by
 _COLLAPSED = 0.9  # a cosine of tokens that are alike
 _CLOSE = 0.1  # of a cosine, and of an entropy over ln T
@@ -22,7 +20,7 @@ def cosine_of_many(config: Any, beta: float) -> float:
   p + (1 - p) y of the square, with y = 1 - beta_c / beta above beta_c =
   sqrt(2 / (1 - p)) and 0 below.
   """
-  signal, block = transformers.start(), config.block()
+  signal, block = config.start(), config.block()
   v = config.width**2 * block.value * block.output
   for _ in range(config.blocks - 1):
     p = signal.cosine

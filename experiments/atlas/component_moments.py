@@ -97,7 +97,7 @@ def predict(config: Config, data: None) -> dict[str, np.ndarray]:
   n, found = config.width, []
   block = transformers.theory(config)
   block = block._replace(query=config.logits * block.query)
-  steps = attention.branches(transformers.start(), config.blocks, block)
+  steps = attention.branches(config.start(), config.blocks, block)
   for attended, fed in zip(steps[::2], steps[1::2], strict=True):
     out = attention.attend(attended.inside, block)
     found.append(

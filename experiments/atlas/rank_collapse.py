@@ -101,7 +101,7 @@ def predict(config: Config, data: None) -> dict[str, np.ndarray]:
   del data
   skip, branch = config.scales()
   block = transformers.theory(config, norm='post', skip=skip, branch=branch)
-  path = attention.encoder(transformers.start(), config.blocks, block)
+  path = attention.encoder(config.start(), config.blocks, block)
   cosine = np.array([each.cosine for each in path[1:]])
   return {
     'cosine': cosine,

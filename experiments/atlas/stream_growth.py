@@ -116,7 +116,7 @@ def _summary(variance: Any, jacobian: Any) -> dict[str, Any]:
 def predict(config: Config, data: None) -> dict[str, np.ndarray]:
   """Of wide networks; of scaled norms the variance alone."""
   del data
-  start, count = transformers.start(), config.blocks
+  start, count = config.start(), config.blocks
   block = transformers.theory(config, elementwise=config.elementwise())
   if config.norm == 'scaled':
     stream = [start]

@@ -60,6 +60,10 @@ class Encoder:
     """Of `transformer.stream`."""
     return {'activation': jax.nn.relu, 'causal': False}
 
+  def start(self) -> attention.Signal:
+    """The stream before the first block, of random words."""
+    return attention.Signal(0.0, 1.0, 0.5 / self.sizes().vocabulary)
+
   def words(self, key: base.Key) -> base.Array:
     """Random words, `[B, T]`."""
     key = keys.stream(key, 'data')
@@ -95,11 +99,6 @@ def norm_of(found: snapshot.Snapshot, site: str, size: int) -> base.Array:
   return size**0.5 * found.sites[site]['weight_gradient']
 
 
-def start() -> attention.Signal:
-  """The stream before the first block."""
-  return attention.Signal(0.0, 1.0, 0.5 / VOCABULARY)
-
-
 def theory(config: Encoder, **knobs: Any) -> attention.Block:
   """The block as `initlab.attention` has it."""
   n = config.width
@@ -129,9 +128,9 @@ def gradient_norms(config: Encoder, block: attention.Block) -> np.ndarray:
   On top the gradient of a logit has E |p - y|^2 = 1 of many words.
   """
   n, tokens, count = config.width, config.tokens, config.blocks
-  path = attention.encoder(start(), count, block)
-  downward = encoder_gradients.gradients(start(), count, block)
-  steps = attention.branches(start(), count, block)[1::2]
+  path = attention.encoder(config.start(), count, block)
+  downward = encoder_gradients.gradients(config.start(), count, block)
+  steps = attention.branches(config.start(), count, block)[1::2]
   top = _READOUT**2 / path[-1].square / (config.sequences * tokens) ** 2
   found = []
   for step, gradient in zip(steps, downward[1:], strict=True):

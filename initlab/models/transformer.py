@@ -152,7 +152,7 @@ def stream(
   attention_exponent: float = 0.5,
   causal: bool = True,
   branch: float = 1.0,
-  skip: float = 1.0,
+  skip: float | tuple[float, float] = 1.0,
   norm: str = 'pre',
   normalize: Callable[[base.Array], base.Array] = rms_norm,
 ) -> base.Array:
@@ -167,8 +167,8 @@ def stream(
     causal: whether a token attends to none that comes later.
     branch: what multiplies each residual branch: 1, or with the base depth over
       the depth CompleteP's.
-    skip: what multiplies the stream that a branch is added to; 0 for a network
-      without skip connections.
+    skip: what multiplies the stream that a branch is added to, or a pair, of
+      attention and of the MLP; 0 for a network without skip connections.
     norm: 'pre', x + F(norm(x)), or 'post', norm(x + F(x)), after which the norm
       in front of the readout does nothing more.
     normalize: what a norm does before its scale: `rms_norm`, or a function in
@@ -181,9 +181,12 @@ def stream(
     UserError: norm is neither.
   """
   pre = base.lookup({'pre': True, 'post': False}, 'norm', norm)
+  skips = skip if isinstance(skip, tuple) else (skip, skip)
   x = params['embedding'][tokens] + params['position'][: tokens.shape[-1]][None]
 
-  def residual(x: base.Array, scale: base.Array, part: Any) -> base.Array:
+  def residual(
+    x: base.Array, scale: base.Array, part: Any, skip: float
+  ) -> base.Array:
     if pre:
       return skip * x + branch * part(_scaled(normalize(x), scale))
     return _scaled(normalize(skip * x + branch * part(x)), scale)
@@ -191,9 +194,9 @@ def stream(
   def block(x: base.Array, layer: Any) -> tuple[base.Array, None]:
     attention, mlp = layer['attention'], layer['mlp']
     attend = lambda x: _attention(attention, x, attention_exponent, causal)
-    x = residual(x, attention['norm'], attend)
+    x = residual(x, attention['norm'], attend, skips[0])
     forward = lambda x: activation(x @ mlp['up']) @ mlp['down']
-    return residual(x, mlp['norm'], forward), None
+    return residual(x, mlp['norm'], forward, skips[1]), None
 
   return jax.lax.scan(block, x, params['blocks'])[0]
 

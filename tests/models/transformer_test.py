@@ -26,7 +26,7 @@ def _norm(x, scale):
 
 
 def _by_hand(
-  params, tokens, exponent, branch, post=False, skip=1.0, norm=_norm
+  params, tokens, exponent, branch, post=False, skips=(1.0, 1.0), norm=_norm
 ):
   """The logits of one sequence, position by position, in float64.
 
@@ -55,13 +55,13 @@ def _by_hand(
         weights = np.exp(scores) / np.sum(np.exp(scores))
         mixed = sum(w * v for w, v in zip(weights, value[:seen], strict=True))
         moved[t] += mixed @ attention['out'][head]
-    x = skip * x + branch * moved
+    x = skips[0] * x + branch * moved
     for t, each in enumerate(x):
       each = after(each, attention['norm'])
       hidden = before(each, mlp['norm']) @ mlp['up']
       inner = np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3)
       hidden = 0.5 * hidden * (1 + np.tanh(inner))
-      x[t] = after(skip * each + branch * hidden @ mlp['down'], mlp['norm'])
+      x[t] = after(skips[1] * each + branch * hidden @ mlp['down'], mlp['norm'])
   return (
     np.stack([norm(each, params['norm']) for each in x]) @ params['readout']
   )
@@ -80,25 +80,26 @@ def test_the_logits_are_those_of_plain_numpy(exponent, branch):
 
 
 @pytest.mark.parametrize(
-  ('normalize', 'norm'),
+  ('normalize', 'norm', 'skip'),
   [
-    (transformer.rms_norm, _norm),
-    (lambda x: jnp.tanh(x / 2), lambda x, scale: np.tanh(x / 2) * scale),
+    (transformer.rms_norm, _norm, (0.8, 0.6)),
+    (lambda x: jnp.tanh(x / 2), lambda x, scale: np.tanh(x / 2) * scale, 0.8),
   ],
 )
-def test_norms_after_the_branches_of_full_attention(normalize, norm):
+def test_norms_after_the_branches_of_full_attention(normalize, norm, skip):
   params, tokens = _inputs()
   logits = transformer.apply(
     params,
     tokens,
     branch=0.5,
-    skip=0.8,
+    skip=skip,
     norm='post',
     causal=False,
     normalize=normalize,
   )
+  skips = skip if isinstance(skip, tuple) else (skip, skip)
   hand = [
-    _by_hand(params, row, 0.5, 0.5, True, 0.8, norm)
+    _by_hand(params, row, 0.5, 0.5, True, skips, norm)
     for row in np.asarray(tokens)
   ]
   np.testing.assert_allclose(logits, hand, atol=1e-5)

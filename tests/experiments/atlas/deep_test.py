@@ -121,10 +121,13 @@ def test_the_residual_divides_what_attention_ends_in():
   one, two = (
     each.draw(keys.root(0))['blocks']['attention'] for each in (plain, other)
   )
-  np.testing.assert_allclose(two['out'], one['out'] / 4, rtol=1e-6)
+  np.testing.assert_array_equal(two['out'], one['out'])
+  assert other.options()['skip'] == (4, 1)
+  ratio = plain.block().output / other.block().output
+  np.testing.assert_allclose(ratio, 16)
   np.testing.assert_allclose(two['query'], 3 * one['query'], rtol=1e-6)
   np.testing.assert_array_equal(two['value'], one['value'])
-  signal = transformers.start()
+  signal = plain.start()
   variances = [
     attention.logit_variance(signal, each.block()) for each in (plain, other)
   ]
@@ -204,7 +207,7 @@ def test_lines_are_where_their_conditions_begin():
     claims_attention.cosine_of_many(weak, line * factor) for factor in (0.99, 1)
   ]
   assert cosines[0] > 0.5 > cosines[1]
-  assert claims_attention.rank_collapse(strong) == 0
+  assert claims_attention.rank_collapse(strong) < 1e-3
   critical = claims_attention.critical_beta(strong)
   left = 1 - claims_attention.cosine_of_many(strong, critical)
   np.testing.assert_allclose(critical**2 * left, 2, rtol=1e-2)
