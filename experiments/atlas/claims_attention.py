@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab import attention, claims
+from initlab import attention, claims, roots
 
 _ALIKE = 0.5  # the cosine, and the share of ln T, that a collapse is told by
 _COLLAPSED = 0.9  # a cosine of tokens that are alike
@@ -35,23 +35,20 @@ def cosine_of_many(config: Any, beta: float) -> float:
 
 def rank_collapse(config: Any) -> float:
   """The beta up to which tokens end with a cosine above 1/2, of many tokens."""
-  return _crossing(lambda beta: cosine_of_many(config, beta) < _ALIKE)
+  return _crossing(lambda beta: _ALIKE - cosine_of_many(config, beta))
 
 
 def critical_beta(config: Any) -> float:
   """The beta from which the last attention has few keys, of many tokens."""
   return _crossing(
-    lambda beta: beta**2 * (1 - cosine_of_many(config, beta)) > 2
+    lambda beta: beta**2 * (1 - cosine_of_many(config, beta)) - 2
   )
 
 
-def _crossing(beyond: Callable[[float], bool]) -> float:
-  """Where a condition begins that holds of large beta, by bisection."""
-  low, high = 0.0, _MOST
-  for _ in range(16):
-    middle = (low + high) / 2
-    low, high = (low, middle) if beyond(middle) else (middle, high)
-  return high if low else 0.0
+def _crossing(rising: Callable[[Any], Any]) -> float:
+  """The beta at which this is 0, to 0.0005; no more than that if none is."""
+  ends = np.zeros(()), np.array(_MOST)
+  return float(roots.bisect(rising, *ends, halvings=16))
 
 
 def _at(outcomes: Any, beta: Any, residual: Any) -> Any:
