@@ -1,8 +1,8 @@
 """Small languages that need attention, drawn on the device from a key.
 
-In each the token to be predicted is fixed by tokens that came before, and it is
-independent of the last token alone: a model that does not look back predicts no
-better than `Language.blind`.
+In each the token to be predicted is fixed by other tokens, by those that came
+before except in `opposites`, and it is independent of the last token alone: a
+model that looks at no other predicts no better than `Language.blind`.
 
 References:
   Copying: Jelassi et al., 2024, Repeat after me. https://arxiv.org/abs/2402.01032
@@ -25,8 +25,9 @@ class Sequences(NamedTuple):
   """Sequences to learn from.
 
   tokens: `[B, T]` int32.
-  targets: `[B, T]` int32, the token that follows each; 0 where none is asked.
-  asked: `[B, T]` bool, where the target is fixed by what came before.
+  targets: `[B, T]` int32, the token that follows each, unless the language says
+    otherwise; 0 where none is asked.
+  asked: `[B, T]` bool, where there is a target.
   """
 
   tokens: base.Array
@@ -117,6 +118,33 @@ def induction(symbols: int = 16, queries: int = 8) -> Language:
   return Language(symbols, length, draw, math.log(symbols - 1))
 
 
+def opposites(symbols: int = 16, length: int = 16) -> Language:
+  """Random symbols; the target of each is the one half a sequence away.
+
+  No token tells its own target, so attention may be full, as in an encoder.
+
+  Args:
+    symbols: how many there are; they are the vocabulary.
+    length: of a sequence, even.
+
+  Examples:
+    >>> sequences = opposites(symbols=4, length=4).draw(keys.root(0), 1)
+    >>> sequences.tokens[0].tolist(), sequences.targets[0].tolist()
+    ([1, 0, 0, 1], [0, 1, 1, 0])
+  """
+  base.check_whole(symbols, 2, 'symbols')
+  base.check_whole(length, 2, 'length')
+  if length % 2:
+    raise base.UserError(f'length is at least 2 and even, not {length}')
+
+  def draw(key: base.Key, count: int) -> Sequences:
+    tokens = jax.random.randint(key, (count, length), 0, symbols)
+    targets = jnp.roll(tokens, length // 2, axis=1)
+    return Sequences(tokens, targets, jnp.ones((count, length), bool))
+
+  return Language(symbols, length, draw, math.log(symbols))
+
+
 def modular_sums(modulus: int = 7, terms: int = 2) -> Language:
   """Random numbers, an equals sign, and their sum modulo `modulus`.
 
@@ -147,6 +175,7 @@ LANGUAGES: dict[str, Callable[..., Language]] = {
   'copying': copying,
   'induction': induction,
   'modular_sums': modular_sums,
+  'opposites': opposites,
 }
 
 

@@ -15,6 +15,7 @@ _LANGUAGES = [
   languages.copying(symbols=5, size=4),
   languages.induction(symbols=6, queries=3),
   languages.modular_sums(modulus=5, terms=3),
+  languages.opposites(symbols=5, length=8),
 ]
 
 
@@ -24,7 +25,7 @@ def _drawn(index):
   return tuple(map(np.asarray, draw(keys.root(5), 4096)))
 
 
-@pytest.mark.parametrize('index', range(3))
+@pytest.mark.parametrize('index', range(4))
 def test_shapes_and_ranges(index):
   language, (tokens, targets, asked) = _LANGUAGES[index], _drawn(index)
   assert tokens.shape == targets.shape == asked.shape == (4096, language.length)
@@ -33,7 +34,11 @@ def test_shapes_and_ranges(index):
     assert 0 <= each.min() <= each.max() < language.vocabulary
   assert asked.dtype == bool
   assert asked.any(axis=1).all()
-  # A target is the token that follows.
+
+
+@pytest.mark.parametrize('index', range(3))
+def test_a_target_is_the_token_that_follows(index):
+  tokens, targets, asked = _drawn(index)
   inside = asked[:, :-1]
   np.testing.assert_array_equal(targets[:, :-1][inside], tokens[:, 1:][inside])
 
@@ -65,7 +70,14 @@ def test_a_sum_is_that_of_the_terms():
   np.testing.assert_array_equal(asked.sum(axis=1), 1)
 
 
-@pytest.mark.parametrize('index', range(3))
+def test_opposites_are_half_a_sequence_apart():
+  tokens, targets, asked = _drawn(3)
+  assert asked.all()
+  np.testing.assert_array_equal(targets[:, :4], tokens[:, 4:])
+  np.testing.assert_array_equal(targets[:, 4:], tokens[:, :4])
+
+
+@pytest.mark.parametrize('index', range(4))
 def test_the_last_token_alone_tells_nothing(index):
   language, (tokens, targets, asked) = _LANGUAGES[index], _drawn(index)
   # One pair a sequence, since those of one sequence are dependent.
@@ -103,6 +115,8 @@ def test_the_blind_loss_is_that_of_even_logits():
     lambda: languages.induction(symbols=2),
     lambda: languages.induction(queries=0),
     lambda: languages.modular_sums(terms=1),
+    lambda: languages.opposites(symbols=1),
+    lambda: languages.opposites(length=3),
   ],
 )
 def test_a_language_without_a_choice_is_refused(make):
