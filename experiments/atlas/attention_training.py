@@ -1,0 +1,133 @@
+"""Which deep transformers learn: the trainability diagram, trained.
+
+Question:
+  Tokens become alike if the logits of attention are small and its residual is
+  weak; queries attend to a few keys if the logits are large. Do transformers
+  that start in either region learn less than those that start between?
+Paper:
+  Giorlandino & Goldt, Two failure modes of deep transformers and how to avoid
+  them, 2025, whose encoders of 60 layers learn masked words of stories. The
+  lines come from the authors' repository, the figure was not read.
+Run:
+  python -m experiments.atlas.attention_training --beta=0.5,4 --residual=0.5,2
+Takes:
+  Three minutes on two CPU cores (32 settings of 6 seeds).
+Expect:
+  Between the lines networks learn, beyond them they learn less.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import optax
+
+from initlab import base, experiment, keys, launch, minibatches, optimizers
+from initlab import panels, stats, training
+from initlab.experiment import PerNetwork, knob
+from initlab.models import languages, transformer
+
+from . import attention_collapse, claims_attention
+from . import claims_attention_training
+
+_TEST = 256  # sequences
+
+
+@experiment.config
+class Config(attention_collapse.Config):
+  """An encoder that learns to tell the token half a sequence away."""
+
+  width: int = knob(32, 'the units of the stream', least=4)
+  tokens: int = knob(16, 'the length of a sequence, even', least=2)
+  blocks: int = knob(12, 'attention and a feed-forward layer, each', least=2)
+  sequences: int = knob(16, 'of a step', least=1)
+  symbols: int = knob(16, 'how many symbols the language has', least=2)
+  learning_rate: float = knob(0.001, 'of Adam', above=0, traced=True)
+  steps: int = knob(120, 'how many steps are taken', least=1)
+
+  def language(self) -> languages.Language:
+    """Where the sequences come from."""
+    return languages.opposites(self.symbols, self.tokens)
+
+  def sizes(self) -> transformer.Config:
+    """Of the transformer, whose words are the symbols."""
+    return dataclasses.replace(super().sizes(), vocabulary=self.symbols)
+
+  def loss(self, params: Any, sequences: languages.Sequences) -> base.Array:
+    """The mean loss of a batch."""
+    logits = transformer.apply(params, sequences.tokens, **self.options())
+    return languages.loss(logits, sequences)
+
+  def optimizer(self) -> optax.GradientTransformationExtraArgs:
+    """Adam."""
+    return optimizers.promoting(optax.adam(self.learning_rate))
+
+
+SMOKE = Config(width=4, tokens=4, blocks=2, symbols=2, sequences=2, steps=2)
+SWEEP = {
+  'beta': (0.5, 1.0, 2.0, 4.0),
+  'residual': (0.25, 0.5, 1.0, 2.0),
+  'learning_rate': (0.001, 0.003),
+}
+
+
+class Result(NamedTuple):
+  """After the last step; NaN if a seed diverges.
+
+  cost: the mean loss of 256 sequences that were not trained on.
+  """
+
+  cost: PerNetwork
+
+
+def load(config: Config, data_dir: str) -> languages.Sequences:
+  """The sequences of the test."""
+  del data_dir
+  return config.language().draw(keys.stream(keys.root(0), 'test'), _TEST)
+
+
+def examples(config: Config, key, data):
+  """The minibatches of a seed."""
+  del data
+  key = keys.stream(key, 'data')
+  return minibatches.generated(key, config.language().draw, config.sequences)
+
+
+def record(config: Config, network, data, kept):
+  """The loss of the test."""
+  del kept
+  return {'cost': config.loss(network.params, data)}
+
+
+TRAINING = training.of_networks(
+  Result,
+  record,
+  objective=lambda config: config.loss,
+  optimizer=Config.optimizer,
+  examples=examples,
+  every=lambda config: config.steps,
+)
+
+
+def verdict(outcome):
+  """The loss after the last step."""
+  cost = stats.average(outcome, 'cost')
+  return [f'test loss {cost} after {outcome.config.steps} steps']
+
+
+PANELS = (
+  panels.Map(
+    'cost',
+    'Loss after training, at the better rate',
+    'loss',
+    x='residual',
+    y='beta',
+    lines=(claims_attention.rank_collapse, claims_attention.critical_beta),
+    tuned=('learning_rate', 'cost'),
+  ),
+)
+EXPERIMENT = experiment.of_module(
+  __name__, claims=claims_attention_training.CLAIMS, defaults={'seeds': '0:6'}
+)
+
+if __name__ == '__main__':
+  launch.main(EXPERIMENT)
