@@ -61,6 +61,8 @@ def caption(panel: Map, outcomes: Sequence[Outcome]) -> str:
 def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
   """Draws the mean over seeds by knobs, a map for each value of the others.
 
+  A tuned knob has one value a cell and does not count.
+
   Args:
     panel: whose field is `[S]`.
     outcomes: the settings, at least one; cells that are not among them, those
@@ -68,7 +70,9 @@ def draw(panel: Map, outcomes: Sequence[Outcome]) -> 'Figure':
       above 0 are blank.
   """
   x, y = (_axis(knob, outcomes) for knob in (panel.x, panel.y))
-  groups = sweep.by_others(outcomes, {*x.names, *y.names})
+  groups = sweep.by_others(
+    outcomes, {*x.names, *y.names, *(panel.tuned or ())[:1]}
+  )
   cells = [_cells(panel, group) for group in groups.values()]
   drawn = np.concatenate([values.ravel() for _, _, values in cells])
   drawn = drawn[np.isfinite(drawn)] if np.isfinite(drawn).any() else np.ones(1)

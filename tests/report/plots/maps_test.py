@@ -141,6 +141,21 @@ def test_a_third_knob_has_maps_of_its_own_in_the_same_colours():
   assert {axes.collections[0].get_clim() for axes in maps} == {(0.1, 0.8)}
 
 
+def test_of_a_tuned_knob_a_cell_has_the_best_value():
+  outcomes = [
+    _outcome(1.0, 10, 0.3, rate=0.1),
+    _outcome(1.0, 10, 0.2, rate=0.2),
+    _outcome(2.0, 10, 0.4, rate=0.1),
+    _outcome(2.0, 10, 0.5, rate=0.2),
+  ]
+  panel = dataclasses.replace(PANEL, tuned=('rate', 'accuracy'))
+  figure = figures.figure(panel, outcomes)
+  (axes,) = (axes for axes in figure.axes if axes.get_xlabel() == 'gain')
+  (mesh,) = axes.collections
+  np.testing.assert_array_equal(np.ravel(mesh.get_array()), [0.2, 0.4])
+  assert axes.get_title(loc='left') == 'What learns'
+
+
 def _cell(config, value):
   return Outcome(config, str(config), np.arange(5), {'loss': value}, {})
 
