@@ -11,9 +11,11 @@ Paper:
 Run:
   python -m experiments.atlas.attention_training --beta=0.5,4 --residual=0.5,2
 Takes:
-  Three minutes on two CPU cores (32 settings of 6 seeds).
+  Two and a half minutes on two CPU cores (32 settings of 6 seeds).
 Expect:
-  Between the lines networks learn, beyond them they learn less.
+  Between the lines the mean loss falls from 2.8 to 0.8 nats, beyond them to 2.5
+  and 2.7. Just above the critical beta a strong residual still lets networks
+  learn, as much as the slowest of those between.
 """
 
 import dataclasses
@@ -39,9 +41,11 @@ class Config(attention_collapse.Config):
   width: int = knob(32, 'the units of the stream', least=4)
   tokens: int = knob(16, 'the length of a sequence, even', least=2)
   blocks: int = knob(12, 'attention and a feed-forward layer, each', least=2)
-  sequences: int = knob(16, 'of a step', least=1)
+  sequences: int = knob(16, 'drawn for a step', least=1)
   symbols: int = knob(16, 'how many symbols the language has', least=2)
-  learning_rate: float = knob(0.001, 'of Adam', above=0, traced=True)
+  learning_rate: float = knob(
+    0.001, 'the learning rate of Adam', above=0, traced=True
+  )
   steps: int = knob(120, 'how many steps are taken', least=1)
 
   def language(self) -> languages.Language:

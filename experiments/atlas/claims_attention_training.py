@@ -1,4 +1,8 @@
-"""What Giorlandino & Goldt say of training in the regions of their diagram."""
+"""What Giorlandino & Goldt say of training in the regions of their diagram.
+
+Between the lines beta is above that of rank collapse and below the critical
+one, which is where the residual is strong and the logits are small.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +60,7 @@ def _worse(outcomes: Any, region: Callable[[Any], bool]) -> Any:
   more = claims.mean(failed - learned)
   return claims.finding(
     more.low > 0,
-    f'loss {claims.mean(failed)} in it and {claims.mean(learned)} between the '
+    f'loss {claims.mean(failed)}, and {claims.mean(learned)} between the '
     f'lines: {more} more',
   )
 
@@ -107,8 +111,8 @@ def diagram(outcomes):
   least = int(np.argmin(more.low))
   return claims.finding(
     np.all(more.low > 0),
-    f'of {np.sum(more.low > 0)} of {len(pairs)} pairs; the least difference is '
-    f'{claims.mean(pairs[least])}',
+    f'{np.sum(more.low > 0)} of {len(pairs)} pairs differ so; the least '
+    f'difference is {claims.mean(pairs[least])}',
   )
 
 

@@ -4,6 +4,7 @@ from initlab.experiment import Chapter
 
 from . import (
   attention_collapse,
+  attention_training,
   component_moments,
   depth_transfer,
   norm_placing,
@@ -58,7 +59,23 @@ CHAPTERS = (
     ),
     text='If the logits of attention are small and the residual is weak, '
     'tokens become alike; if the logits are large, queries attend to a few '
-    'keys. Networks are trained where neither happens.',
+    'keys.',
+  ),
+  Chapter(
+    attention_training.EXPERIMENT,
+    'Giorlandino & Goldt 2025, the training half: which transformers learn',
+    full=(
+      '--width=256',
+      '--tokens=128',
+      '--blocks=60',
+      '--sequences=32',
+      '--steps=2000',
+      '--beta=' + ','.join(f'{i / 4:g}' for i in range(1, 17)),
+      '--residual=' + ','.join(f'{i / 4:g}' for i in range(1, 17)),
+      '--learning_rate=0.0001,0.0003,0.001',
+    ),
+    text='Networks that start in either region learn less than those that '
+    'start between: with small logits and a strong residual.',
   ),
   Chapter(
     component_moments.EXPERIMENT,

@@ -1419,6 +1419,30 @@ _DEEP = {
     ),
     (change('cosine', _spread(0.5), beta=0.5, residual=1.0),),
   ),
+  'atlas 11, training after rank collapse': Case(
+    deep.trained_diagrams,
+    (
+      change('cost', always(0.1), beta=0.5, residual=0.5),
+      change('cost', always(2.77), residual=2.0),
+    ),
+    (only(residual=2.0), only(residual=0.5)),
+  ),
+  'atlas 11, training after entropy collapse': Case(
+    deep.trained_diagrams,
+    (
+      change('cost', always(0.1), beta=4.0),
+      change('cost', always(np.nan), residual=2.0),
+    ),
+    (only(beta=0.5), only(beta=4.0)),
+  ),
+  'atlas 11, training by the diagram': Case(
+    deep.trained_diagrams,
+    (
+      change('cost', always(0.3), beta=4.0, residual=2.0),
+      change('cost', always(2.65), beta=1.0, residual=2.0),
+    ),
+    (only(beta=1.0), only(residual=0.5)),
+  ),
   'atlas 12, CompleteP': Case(
     atlas.depths,
     (

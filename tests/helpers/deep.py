@@ -107,3 +107,22 @@ def diagrams(betas=(0.5, 4.0)):
       outcome('atlas.attention_collapse', knobs, measured, predicted)
     )
   return found
+
+
+def trained_diagrams():
+  """Losses by residual and beta; two are between the lines of theory."""
+  losses = {
+    (0.5, 0.5): 2.6,
+    (2.0, 0.5): 0.2,
+    (2.0, 1.0): 0.4,
+    (0.5, 4.0): 2.7,
+    (2.0, 4.0): 2.5,
+  }
+  found = []
+  for ((residual, beta), loss), rate in itertools.product(
+    losses.items(), (0.001, 0.003)
+  ):
+    knobs = {'beta': beta, 'residual': residual, 'learning_rate': rate}
+    measured = {'cost': noisy(loss if rate == 0.001 else 2.77)}
+    found.append(outcome('atlas.attention_training', knobs, measured))
+  return found
