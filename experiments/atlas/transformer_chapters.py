@@ -13,6 +13,7 @@ from . import (
 )
 
 _TENTHS = ','.join(f'{i / 10:g}' for i in range(1, 41))
+_HALVES = ','.join(f'{i / 2:g}' for i in range(1, 9))
 CHAPTERS = (
   Chapter(
     depth_transfer.EXPERIMENT,
@@ -68,11 +69,10 @@ CHAPTERS = (
       '--width=256',
       '--tokens=128',
       '--blocks=60',
-      '--sequences=32',
-      '--steps=2000',
-      '--beta=' + ','.join(f'{i / 4:g}' for i in range(1, 17)),
-      '--residual=' + ','.join(f'{i / 4:g}' for i in range(1, 17)),
-      '--learning_rate=0.0001,0.0003,0.001',
+      '--steps=500',
+      '--beta=' + _HALVES,
+      '--residual=' + _HALVES,
+      '--learning_rate=0.0003,0.001',
     ),
     text='Networks that start in either region learn less than those that '
     'start between: with small logits and a strong residual.',
