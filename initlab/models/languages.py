@@ -171,14 +171,6 @@ def modular_sums(modulus: int = 7, terms: int = 2) -> Language:
   return Language(modulus + 1, terms + 1, draw, math.log(modulus))
 
 
-LANGUAGES: dict[str, Callable[..., Language]] = {
-  'copying': copying,
-  'induction': induction,
-  'modular_sums': modular_sums,
-  'opposites': opposites,
-}
-
-
 def loss(logits: base.Array, sequences: Sequences) -> base.Array:
   """Mean cross-entropy of the asked tokens, `[]`, in nats.
 
