@@ -24,20 +24,24 @@ def _probe(name, activation, params, signals):
   return probes.PROBES[name](params, activation, signals)
 
 
-_DRAWN = jax.jit(
-  lambda: mlp.init(keys.root(0), _WIDTHS, initializers.he_normal(), shift=0.2)
-)()
+@functools.cache
+def _drawn():
+  init = functools.partial(mlp.init, keys.root(0), _WIDTHS, shift=0.2)
+  return jax.jit(lambda: init(initializers.he_normal()))()
 
 
-def _network(activation=jnp.tanh, params=_DRAWN):
+def _network(activation=jnp.tanh, params=None):
+  params = _drawn() if params is None else params
   return params, activation, _signals(activation, params)
 
 
-_NETWORK = _network()
+@functools.cache
+def _usual():
+  return _network()
 
 
-def _measured(name, network=_NETWORK):
-  params, activation, signals = network
+def _measured(name, network=None):
+  params, activation, signals = network or _usual()
   return np.asarray(_probe(name, activation, params, signals), float)
 
 
@@ -59,7 +63,7 @@ def test_shape_and_finiteness(name):
 
 def test_means_and_deviations():
   """float32 sums over 2,000 values err by less than 1e-6 of the deviation."""
-  _, _, signals = _NETWORK
+  _, _, signals = _usual()
   post, gradient = _double(signals.post), _double(signals.gradient)
   expected = {
     'activation_mean': [z.mean() for z in post],
@@ -71,7 +75,7 @@ def test_means_and_deviations():
 
 
 def test_deviations_within_units_and_cosines():
-  _, _, signals = _NETWORK
+  _, _, signals = _usual()
   for name, layers in (
     ('activation_within_std', signals.post),
     ('gradient_within_std', signals.gradient),
@@ -103,7 +107,7 @@ def test_offsets_are_no_deviation_within_units():
 
 
 def test_weight_gradients():
-  _, _, signals = _NETWORK
+  _, _, signals = _usual()
   inputs = _double([signals.x, *signals.post[:-1]])
   gradients = _double(signals.gradient)
   single = [
@@ -129,7 +133,7 @@ def test_weight_gradients():
 
 def test_percentile_of_the_size_of_activations():
   """24 halvings leave 2^-24 of the largest; float32 rounds likewise."""
-  _, _, signals = _NETWORK
+  _, _, signals = _usual()
   sizes = [np.sort(abs(z).ravel()) for z in _double(signals.post)]
   expected = [size[int(np.ceil(0.98 * size.size)) - 1] for size in sizes]
   largest = np.array([size[-1] for size in sizes])
@@ -138,7 +142,7 @@ def test_percentile_of_the_size_of_activations():
 
 
 def test_cost():
-  _, _, signals = _NETWORK
+  _, _, signals = _usual()
   np.testing.assert_allclose(
     _measured('cost'), np.mean(_double(signals.loss)), rtol=1e-6
   )
@@ -151,7 +155,7 @@ def test_singular_values_of_small_layers():
   the control leaves, a fifth: with 8 of them 2% of the mean at side 20. Five
   times that is allowed here; the next test bounds the bias.
   """
-  params, activation, signals = _NETWORK
+  params, activation, signals = _usual()
   rows = probes.jacobian_examples(40)
   expected = []
   for index, ((w, _), s) in enumerate(zip(params, signals.pre, strict=True)):
@@ -221,7 +225,7 @@ def test_singular_values_of_isometries_are_the_gain(shape):
 
 
 def test_zero_weights_measure_as_zero():
-  measured = _network(params=jax.tree.map(jnp.zeros_like, _DRAWN))
+  measured = _network(params=jax.tree.map(jnp.zeros_like, _drawn()))
   for name in ('gradient_std', 'mean_singular_value', 'gradient_norm'):
     values = _measured(name, measured)
     assert np.isfinite(values).all()
@@ -240,7 +244,7 @@ def test_saturated_and_dead():
     [*(o.all(0).mean() for o in off), 0],
     rtol=1e-6,
   )
-  params = [base.Layer(w, b - 100) for w, b in _DRAWN]
+  params = [base.Layer(w, b - 100) for w, b in _drawn()]
   drowned = _measured('dead', _network(jax.nn.relu, tuple(params)))
   np.testing.assert_array_equal(drowned, [1, 1, 1, 0])
 
@@ -274,7 +278,7 @@ def test_a_signal_of_1e_minus_30_is_still_measured():
 
 
 def test_samples_are_values_spread_over_their_layer():
-  _, _, signals = _NETWORK
+  _, _, signals = _usual()
   for name, layers in (
     ('activation_sample', signals.post),
     ('gradient_sample', signals.gradient),

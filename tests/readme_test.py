@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+import initlab
 from initlab.launch import audits, flags as launch_flags
 from initlab.launch.flags import (
   define_collection_flags,
@@ -60,13 +61,28 @@ def test_commands_are_accepted(name, flags):
   read_options(values)
 
 
-def test_code_runs():
-  failed, ran = doctest.testfile(
-    str(_ROOT / 'README.md'),
-    module_relative=False,
-    optionflags=doctest.NORMALIZE_WHITESPACE,
+_SESSIONS = re.findall(
+  r'```python\n(>>> .*?)```', (_ROOT / 'README.md').read_text(), re.S
+)
+
+
+@pytest.mark.parametrize(
+  'session',
+  [
+    # `lab_test` makes the same call, of fewer examples and a smaller network.
+    pytest.param(_SESSIONS[0], marks=pytest.mark.slow, id='variance'),
+    pytest.param(_SESSIONS[1], id='audit'),
+    pytest.param('\n'.join(_SESSIONS[2:]), id='initializers'),
+  ],
+)
+def test_code_runs(session):
+  names = {'initlab': initlab}
+  parsed = doctest.DocTestParser().get_doctest(
+    session, names, 'README.md', 'README.md', 0
   )
-  assert ran >= 5
+  runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+  failed, ran = runner.run(parsed)
+  assert ran >= 3
   assert failed == 0
 
 

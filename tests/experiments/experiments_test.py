@@ -26,9 +26,8 @@ _NAMES = tuple(n for n, m in _MODULES.items() if hasattr(m, 'EXPERIMENT'))
 _COLLECTIONS = tuple(n for n, m in _MODULES.items() if hasattr(m, 'COLLECTION'))
 # Run whole in every run of the tests: one of each kind of program and picture.
 # The others are lowered by `lowering_test`, and run by tests of their own or
-# with --slow; `learning` by those of the engine and of the launcher.
+# with --slow; `variance` and `learning` by those of engine and launcher.
 _WHOLE = (
-  'variance',
   'lectures.descent',
   'glorot2010.surface',
 )

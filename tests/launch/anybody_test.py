@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pandas as pd
+import pytest
 
 _EXPERIMENT = '''
 """What do my weights do to a gradient?"""
@@ -52,7 +53,9 @@ if __name__ == '__main__':
 '''
 
 
-def test_an_experiment_of_anybody_runs_resumes_and_replays(tmp_path):
+@pytest.fixture
+def python(tmp_path):
+  """Runs `python words` beside the experiment, and returns what it prints."""
   (tmp_path / 'my').mkdir()
   (tmp_path / 'my' / 'exp.py').write_text(_EXPERIMENT)
 
@@ -69,6 +72,17 @@ def test_an_experiment_of_anybody_runs_resumes_and_replays(tmp_path):
     assert done.returncode == 0, done.stderr
     return done.stdout
 
+  return python
+
+
+def test_an_experiment_of_anybody_runs(python, tmp_path):
+  assert 'exp.laplace (3 seeds' in python('my/exp.py', '--seeds=0:3')
+  rows = pd.read_parquet(tmp_path / 'results' / 'exp')
+  assert set(rows.seed) == {0, 1, 2} and set(rows.init) == {'exp.laplace'}
+
+
+@pytest.mark.slow
+def test_an_experiment_of_anybody_resumes_and_replays(python, tmp_path):
   first = python('my/exp.py', '--seeds=0:3')
   rows = tmp_path / 'results' / 'exp'
   (shard,) = rows.rglob('*.parquet')

@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from initlab import claims, launch, panels, stats
+from initlab import claims, launch, networks, panels, stats
 from initlab.experiment import (
   MARKS,
   OPTIONAL,
   Chapter,
   Claim,
   Collection,
+  PerLayer,
   PerNetwork,
 )
 from initlab.instruments import variance
@@ -20,12 +21,30 @@ from initlab.report import tables
 from initlab.report.plots import style
 from tests.helpers import tiny
 
+
+class _Few(NamedTuple):
+  activation_std: PerLayer
+  saturated: PerLayer
+  cost: PerNetwork
+
+
+def _measure(config, key, batch):
+  params = config.draw(key)
+  return _Few(**networks.probed(config, params, batch, _Few._fields))
+
+
 _EXPERIMENT = variance.EXPERIMENT._replace(
+  result=_Few,
+  run=_measure,
+  predict=lambda config, batch: {},
+  verdict=lambda outcome: [],
+  answer=lambda outcome: {('', 'cost'): stats.mean(outcome.measured['cost'])},
+  compared=('cost',),
   panels=tuple(
     panel
     for panel in variance.PANELS
     if panel.name in ('activation_std_depth', 'saturated_depth')
-  )
+  ),
 )
 _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
 

@@ -31,7 +31,13 @@ def _main(tmp_path, capsys, *argv):
 
 
 def test_a_plan_counts_what_is_missing_and_leaves_nothing(tmp_path, capsys):
-  flags = *_LONG, '--seeds=0:20', '--bias=0,1', '--num_shards=3'
+  flags = (
+    '--steps=3',
+    '--record_every=3',
+    '--seeds=0:20',
+    '--bias=0,1',
+    '--num_shards=3',
+  )
   run = lambda *more: _main(tmp_path, capsys, *flags, *more)
   plan = run('--dry_run')
   for setting in 'bias 0.0', 'bias 1.0':

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from initlab.engine import program, study
-from initlab.instruments import variance
 from initlab.report import publish
+from tests.helpers import tiny
 
 
 def _options(out, **knobs):
@@ -34,8 +34,8 @@ def _quiet(total):
 def ran(tmp_path_factory):
   """A study without pictures: experiment, outcomes, tasks, folder."""
   out = tmp_path_factory.mktemp('results')
-  experiment = variance.EXPERIMENT._replace(panels=())
-  found = study.run(experiment, [variance.SMOKE], _options(out), _quiet)
+  experiment = tiny.EXPERIMENT
+  found = study.run(experiment, [experiment.smoke], _options(out), _quiet)
   return experiment, *found, out
 
 

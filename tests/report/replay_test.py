@@ -18,7 +18,7 @@ _SWEEP = [
     init=init, widths=(7, 7, 5), gain=gain, learning_rate=1e-7 / 3
   )
   for init in ('glorot', 'he_normal')
-  for gain in ('critical', 0.1 + 0.2)
+  for gain in ('activation', 0.1 + 0.2)
 ]
 
 

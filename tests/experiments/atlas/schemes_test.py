@@ -38,19 +38,25 @@ def _batch():
 
 
 def test_the_loop_measures_what_the_probes_of_the_library_measure():
+  @jax.jit
+  def started(key):
+    params = _CONFIG.draw(key)
+    signals = networks.signals(_CONFIG, params, batch)
+    return (
+      probes.activation_within_std(params, jax.nn.elu, signals),
+      probes.gradient_within_std(params, jax.nn.elu, signals),
+      mlp.evaluate(params, batch, jax.nn.elu, networks.loss(_CONFIG))[0],
+    )
+
   key, batch = keys.at(keys.root(0), 3), _batch()
   found = _RUN(_CONFIG, key, batch)
-  params = _CONFIG.draw(key)
-  signals = networks.signals(_CONFIG, params, batch)
-  z = probes.activation_within_std(params, jax.nn.elu, signals)
-  slope = probes.gradient_within_std(params, jax.nn.elu, signals)
+  z, slope, start = started(key)
   # Sums of 8 products in four layers, there and back: below 100 roundings.
   error = 100 * np.finfo(np.float32).eps
   np.testing.assert_allclose(found.signal_kept, z[3] / z[0], rtol=error)
   np.testing.assert_allclose(
     found.gradient_kept, slope[0] / slope[3], rtol=error
   )
-  start = mlp.evaluate(params, batch, jax.nn.elu, networks.loss(_CONFIG))[0]
   assert found.cost < start and found.diverged == 0
 
 

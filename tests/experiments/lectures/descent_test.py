@@ -18,6 +18,7 @@ def test_every_claim_holds(outcomes):
   assert set(studies.holds(descent.EXPERIMENT, outcomes).values()) == {True}
 
 
+@pytest.mark.slow
 def test_the_steps_that_a_rate_needs_are_those_of_the_closed_form(outcomes):
   for outcome in outcomes[2:7]:
     factor = abs(1 - 10 * outcome.config.learning_rate)
