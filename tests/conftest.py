@@ -3,8 +3,8 @@
 Two CPU devices, so that what must hold across devices can be tested anywhere;
 typed promotion and the key-reuse checker, so that sloppiness is an error.
 The suite compiles more than it computes: XLA optimizes only in `slow` runs, and
-where programs are compared bit for bit. A second run takes compiled programs
-from pytest's cache folder.
+in files marked `bits`. A second run takes compiled programs from pytest's cache
+folder.
 """
 
 import os
@@ -22,9 +22,6 @@ jax.config.update('jax_threefry_partitionable', True)
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
 jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
-# Folders and files that compare the bits of compiled programs.
-_BITS = {'engine', 'initializers_test.py'}
-
 
 def pytest_configure(config):
   """A folder per worker: JAX's cache does not expect two to write one file."""
@@ -38,8 +35,8 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True, scope='module')
 def programs_of_one_file(request):
   """No file runs what another compiled, so a worker need not keep it."""
-  slow = request.config.option.markexpr != 'not slow'
-  quick = not slow and not _BITS & set(request.path.parts)
+  slow = 'not slow' not in request.config.option.markexpr
+  quick = not slow and not request.node.get_closest_marker('bits')
   jax.config.update('jax_disable_most_optimizations', quick)
   # Programs that tests start read it there.
   os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = str(int(quick))

@@ -115,16 +115,11 @@ def test_fresh_examples_are_those_of_the_step():
 def test_a_step_of_sgd_is_w_minus_rate_times_gradient():
   state = training.start(_params(), _optimizer())
   data = base.Batch(*map(jnp.asarray, _DATA))
-  stepped = training.advance(
-    _OBJECTIVE,
-    _optimizer(),
-    minibatches.whole(data),
-    state,
-    jnp.int32(0),
-    jnp.int32(1),
-    every=5,
+  advance = functools.partial(
+    training.advance, _OBJECTIVE, _optimizer(), minibatches.whole(data), every=5
   )
-  cost, gradient = jax.value_and_grad(_OBJECTIVE)(state.params, data)
+  stepped = jax.jit(advance)(state, jnp.int32(0), jnp.int32(1))
+  cost, gradient = jax.jit(jax.value_and_grad(_OBJECTIVE))(state.params, data)
   expected = jax.tree.map(lambda w, g: w - 0.1 * g, state.params, gradient)
   # One multiplication and one subtraction, in another order: a few 2^-24.
   chex.assert_trees_all_close(stepped.params, expected, atol=1e-6)

@@ -12,6 +12,8 @@ import pytest
 from initlab import initializers, keys, mlp
 from initlab.engine import lanes as lane_rules, parallel
 
+pytestmark = pytest.mark.bits
+
 _DRAW = initializers.he_normal()
 _DATA = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 

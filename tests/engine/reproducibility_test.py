@@ -12,6 +12,8 @@ from initlab import base, initializers, keys, mlp
 from initlab.engine import parallel
 from initlab.instruments import learning
 
+pytestmark = pytest.mark.bits
+
 # One of each way to draw; the tests of initializers go through all names.
 _NAMES = ('truncated_normal', 'orthogonal', 'torch')
 _EAGER = (*_NAMES, 'he_uniform', 'glorot', 'standard', 'random_walk')

@@ -18,6 +18,8 @@ from initlab.instruments import learning
 from initlab.launch import machine
 from tests.helpers import programs
 
+pytestmark = pytest.mark.bits
+
 _FLAGS = (
   '--dataset=xor',
   '--widths=6x2',

@@ -11,6 +11,8 @@ import pytest
 from initlab import base, keys
 from initlab.engine import store, sweep
 
+pytestmark = pytest.mark.bits
+
 
 def _run(key):
   """A pytree of several shapes and types."""

@@ -6,46 +6,19 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from initlab import claims, launch, networks, panels, stats
+from initlab import claims, launch, panels, stats
 from initlab.experiment import (
   MARKS,
   OPTIONAL,
   Chapter,
   Claim,
   Collection,
-  PerLayer,
   PerNetwork,
 )
-from initlab.instruments import variance
 from initlab.report import tables
 from initlab.report.plots import style
-from tests.helpers import tiny
+from tests.helpers import few, tiny
 
-
-class _Few(NamedTuple):
-  activation_std: PerLayer
-  saturated: PerLayer
-  cost: PerNetwork
-
-
-def _measure(config, key, batch):
-  params = config.draw(key)
-  return _Few(**networks.probed(config, params, batch, _Few._fields))
-
-
-_EXPERIMENT = variance.EXPERIMENT._replace(
-  result=_Few,
-  run=_measure,
-  predict=lambda config, batch: {},
-  verdict=lambda outcome: [],
-  answer=lambda outcome: {('', 'cost'): stats.mean(outcome.measured['cost'])},
-  compared=('cost',),
-  panels=tuple(
-    panel
-    for panel in variance.PANELS
-    if panel.name in ('activation_std_depth', 'saturated_depth')
-  ),
-)
 _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
 
 
@@ -74,7 +47,7 @@ PROGRAM = Collection(
   doc='Two chapters.\n\nOf one experiment.',
   chapters=(
     Chapter(
-      _EXPERIMENT,
+      few.EXPERIMENT,
       'The first',
       _TINY,
       full=('--widths=7x2',),
@@ -85,13 +58,13 @@ PROGRAM = Collection(
       claims=(_claim('true', True), _claim('false', False)),
     ),
     Chapter(
-      _EXPERIMENT,
+      few.EXPERIMENT,
       'The second',
       (*_TINY, '--seeds=0:2'),
       panels=('saturated_depth',),
       claims=(Claim('open', 'unknown', 'nobody', _untested),),
     ),
-    Chapter(_EXPERIMENT, 'Without data', ('--dataset=mnist',)),
+    Chapter(few.EXPERIMENT, 'Without data', ('--dataset=mnist',)),
   ),
   full='at full size',
   tables=_tables,
