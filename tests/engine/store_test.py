@@ -419,7 +419,7 @@ for first in range(0, 100_000, 6):
 
 
 def test_writers_that_race_and_are_killed_leave_only_intact_shards(tmp_path):
-  """Three processes write overlapping seeds of the same blocks, then die."""
+  """Two processes write overlapping seeds of the same blocks, then die."""
   writers = [
     subprocess.Popen(
       [sys.executable, '-W', 'error', '-c', WRITER, tmp_path, str(offset)],
@@ -427,7 +427,7 @@ def test_writers_that_race_and_are_killed_leave_only_intact_shards(tmp_path):
       stdout=subprocess.PIPE,
       cwd=pathlib.Path(store.__file__).parents[2],
     )
-    for offset in (0, 2, 4)
+    for offset in (0, 2)
   ]
   for writer in writers:
     assert writer.stdout.readline() == b'ready\n'
