@@ -323,15 +323,6 @@ class SchemesTest(parameterized.TestCase):
       slope(2.0), jnp.sum(make(1.0)(keys.root(0), (6, 4))), rtol=1e-5
     )
 
-  @parameterized.parameters(
-    ('constant', 'value'), ('uniform', 'scale'), ('normal', 'std'),
-    ('truncated_normal', 'std'), ('ng_epsilon', 'epsilon'), ('sparse', 'std'),
-  )  # fmt: skip
-  def test_scales_may_be_traced(self, name: str, knob: str):
-    make = initializers.SCHEMES[name].make
-    draw = lambda knobs: make(**knobs)(keys.root(0), (6, 4))
-    chex.assert_trees_all_equal(jax.jit(draw)({knob: 0.7}), draw({knob: 0.7}))
-
   @parameterized.parameters(*kernels.DISTRIBUTIONS)
   def test_a_slope_may_not_be_traced(self, distribution: str):
     make = initializers.SCHEMES[f'prelu_{distribution}'].make

@@ -138,6 +138,23 @@ def test_eager_and_compiled_draws_are_the_same_networks(compiled):
   _assert_same_draws(settings, _draws(settings, jit=False)(key), expected)
 
 
+@pytest.mark.parametrize(
+  ('name', 'knob'),
+  [
+    ('constant', 'value'),
+    ('uniform', 'scale'),
+    ('normal', 'std'),
+    ('truncated_normal', 'std'),
+    ('ng_epsilon', 'epsilon'),
+    ('sparse', 'std'),
+  ],
+)
+def test_scales_may_be_traced(name, knob):
+  make = initializers.SCHEMES[name].make
+  draw = lambda knobs: make(**knobs)(keys.root(0), (6, 4))
+  chex.assert_trees_all_equal(jax.jit(draw)({knob: 0.7}), draw({knob: 0.7}))
+
+
 def test_schemes_share_their_draws():
   """Comparisons are paired: of one seed, LeCun and He differ by a factor."""
   key = keys.stream(keys.at(keys.root(0), 4), 'init')
