@@ -26,7 +26,7 @@ draw_one = jax.jit(shapeset.draw_one)
 @pytest.fixture(scope='module')
 def batch():
   """20,000 images of root 2010, in NumPy."""
-  return jax.device_get(draw(keys.root(2010), 20_000))
+  return jax.device_get(draw(keys.root(2010), 10_000))
 
 
 @pytest.fixture(scope='module')
@@ -208,8 +208,8 @@ def test_a_larger_image_shows_the_same_scene():
 
 
 def test_shapes_types_and_range(batch, images):
-  chex.assert_shape(batch.x, (20_000, 1024))
-  chex.assert_shape(batch.y, (20_000,))
+  chex.assert_shape(batch.x, (10_000, 1024))
+  chex.assert_shape(batch.y, (10_000,))
   chex.assert_type(batch.x, jnp.float32)
   chex.assert_type(batch.y, jnp.int32)
   x, y = images
