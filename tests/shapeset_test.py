@@ -25,7 +25,7 @@ draw_one = jax.jit(shapeset.draw_one)
 
 @pytest.fixture(scope='module')
 def batch():
-  """20,000 images of root 2010, in NumPy."""
+  """10,000 images of root 2010, in NumPy."""
   return jax.device_get(draw(keys.root(2010), 10_000))
 
 
