@@ -53,7 +53,7 @@ class Row(NamedTuple):
   site: name.
   role: 'input' (reads the batch), 'hidden', 'inner' (inside a residual
     branch), 'output' (the last of a branch), 'readout' (nothing reads it, or a
-    softmax, as a router's) or 'embedding'.
+    softmax does, as a router's) or 'embedding'.
   n_in, n_out: fans.
   depth: 1, 2, ..., of the layer, by its loop or by the number in its path.
   square: E w^2, the mean over seeds.
@@ -218,10 +218,10 @@ def roles(sites: Sequence[places.Site]) -> dict[str, str]:
       continue
     elif site.residual:
       found[site.name] = 'output'
-    elif not site.after:
-      found[site.name] = 'input'
     elif site.logits:
       found[site.name] = 'readout'
+    elif not site.after:
+      found[site.name] = 'input'
     elif branches.get(site.name):
       found[site.name] = 'inner'
     else:

@@ -41,7 +41,8 @@ class Site(NamedTuple):
   output: shape of its output.
   bias: path of the leaf that is added to its output; '' for none.
   activations: names of the functions that its output enters.
-  logits: whether a softmax reads its output, with its bias.
+  logits: whether a softmax reads its output, perhaps with a bias, scaled,
+    masked or cut.
   residual: name of the residual add whose branch it is the last site of; ''.
   reads: a number; sites of the same number read the same array, up to layout.
   after: names of the sites from which its input comes.

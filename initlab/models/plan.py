@@ -114,7 +114,7 @@ class Plan(NamedTuple):
   sites, signals, residuals: operation -> the place.
   activations: the last operation of one -> the activation.
   biases: number of a site -> numbers of leaves added to its output.
-  logits: numbers of sites whose output, with its bias, a softmax reads.
+  logits: numbers of sites whose outputs a softmax reads.
   whole: number of a site -> the leaf that is its weight, all of it or, in a
     loop, one row an iteration, and enters nothing else.
   roles: number of a leaf -> its role, see `places.Leaf`.

@@ -20,6 +20,7 @@ from initlab.models import (
   geometry,
   places,
   program as programs,
+  softmax,
 )
 from initlab.models.origins import NONE, Origin, carried_by, merged
 from initlab.models.plan import Activation, Plan, Residual, Signal, Site
@@ -176,6 +177,8 @@ class _Analysis:
     for places_found in (self.sites, self.signals, self.residuals):
       places_found.pop(operation, None)
     self.unknown.pop(operation, None)
+    for logits in softmax.logits(operation, scope.makers):
+      self.logits |= known[logits].last
     found = merged(inputs)
     if found.data:
       weight = self._weight(operation, inputs)
@@ -208,8 +211,6 @@ class _Analysis:
     if len(data) == 1 and _is_real(scope.program, operation):
       found = found._replace(stem=data[0].stem)
     self._note_roles(name, inputs)
-    if name == 'exp':
-      self._note_softmax(scope, known, operation)
     if name in ('add', 'add_any', 'sub') and len(inputs) == 2:
       biased = self._bias(operation, inputs, found)
       if biased is not None:
@@ -252,18 +253,6 @@ class _Analysis:
     if name in _ROLES:
       for leaf in NONE.union(*(each.leaves for each in inputs)):
         self.roles.setdefault(leaf, _ROLES[name])
-
-  def _note_softmax(self, scope, known, operation) -> None:
-    """A softmax takes the exponential of logits less the largest of them."""
-    maker = scope.makers.get(operation.inputs[0])
-    if maker is None or maker.name != 'sub':
-      return
-    logits, largest = maker.inputs
-    if isinstance(logits, Constant):
-      return
-    tag = known[logits].tag
-    if tag is not None and programs.comes_from(largest, logits, scope.makers):
-      self.logits.add(tag)
 
   def _bias(self, operation, inputs, found) -> Origin | None:
     """The origin of a site's output with something added that is not data."""

@@ -339,15 +339,31 @@ def test_a_product_with_a_closed_over_array_is_named_beside_the_sites():
   assert opaque.why == 'its weight is not in the params'
 
 
-def test_what_a_softmax_reads_is_logits():
+def _largest_two(logits):
+  return jax.nn.softmax(jax.lax.top_k(logits, 2)[0])
+
+
+@pytest.mark.parametrize(
+  'normalize',
+  [
+    jax.nn.softmax,
+    jax.jit(jax.nn.softmax),
+    jax.nn.log_softmax,
+    lambda logits: jax.nn.softmax(logits / 3),
+    lambda logits: jax.nn.softmax(jnp.where(logits > 0, logits, -1e9)),
+    _largest_two,
+  ],
+)
+def test_what_a_softmax_reads_is_logits(normalize):
   init = architectures.draw(router=(8, 4), bias=(1, 4), hidden=(8, 4))
 
   def model(params, x):
+    z = x @ params['hidden']
     logits = x @ params['router'] + params['bias']
-    return jax.nn.softmax(logits) * jnp.exp(x @ params['hidden'] - 1.0)
+    return normalize(logits), jnp.exp(z - jnp.mean(z))
 
   plan = models.take_apart(init, model, (jnp.ones((2, 8)),)).plan
-  router, _ = plan.sites.values()
+  (router,) = (s for s in plan.sites.values() if s.leaves == (2,))
   assert plan.logits == {router.number}
 
 
