@@ -34,7 +34,7 @@ KINDS: dict[str, str] = {
   EXPLODING: 'gradient at the first site over that at the last hidden one',
   BRANCH: 'root mean square of the stream, last add over the first',
   COLLAPSE: 'cosine of two tokens of an example after the last residual add',
-  OVERCONFIDENT: 'loss above that of an even guess, in nats a prediction',
+  OVERCONFIDENT: 'loss above that of an even guess, in nats',
 }
 
 

@@ -42,7 +42,8 @@ _MOST_ALIKE = 1 - 2**-8
 
 # An even guess is exceeded by at most half of the logits' variance, by Jensen's
 # inequality, and the largest gain that recipes give to a readout of unit inputs
-# makes that variance (5/3)^2. That is of one prediction.
+# makes that variance (5/3)^2. A loss that sums up predictions exceeds it with
+# smaller logits, too.
 _MOST_EXCESS = own_law.LARGEST_GAIN / 2
 
 
@@ -356,27 +357,28 @@ def _collapse(audit: Audit) -> Iterable[Finding]:
 def _overconfident(audit: Audit) -> Iterable[Finding]:
   if not audit.scalar:
     return
-  roles = own_law.roles(audit.sites)
-  readouts = [s for s in audit.sites if roles.get(s.name) == 'readout']
-  even = audit.measured['even_loss']
-  excess = audit.measured['loss'] - even
-  if readouts:
-    # An even guess among n_out classes costs ln n_out nats: how many a loss
-    # sums up.
-    excess /= np.maximum(1.0, even / np.log(max(2, readouts[-1].n_out)))
-  if not np.isfinite(excess).all():
+  excess = audit.measured['loss'] - audit.measured['even_loss']
+  if not (np.isfinite(excess).all() and _above(excess, _MOST_EXCESS)):
     return
-  if _above(excess, _MOST_EXCESS):
-    above = stats.mean(excess)
-    site = readouts[-1].name if readouts else ''
-    outputs = f'the outputs of {site}' if site else 'the outputs'
+  roles = own_law.roles(audit.sites)
+  squares = {
+    site.name: site.measured['forward_square'].reshape(audit.seeds, -1)[:, -1]
+    for site in audit.sites
+    if roles.get(site.name) == 'readout'
+  }
+  large = [
+    n for n, each in squares.items() if _above(each, own_law.LARGEST_GAIN)
+  ]
+  for site in large[-1:]:
+    above, square = stats.mean(excess), float(np.mean(squares[site]))
     yield Finding(
       finding.OVERCONFIDENT,
       _leaf_of(audit, site),
       site,
       above,
-      f'the loss is {float(above.value):.3g} nats a prediction above an even '
-      f'guess: {outputs} are too large; draw the readout smaller, or zero.',
+      f'the loss is {float(above.value):.3g} nats above that of an even guess: '
+      f'the outputs of {site} have a mean square of {square:.3g}, which is too '
+      'large; draw the readout smaller, or zero.',
     )
 
 

@@ -223,17 +223,26 @@ def test_tokens_that_bfloat16_cannot_tell_apart(before, after, wrong):
 @pytest.mark.parametrize(('loss', 'wrong'), [(3.5, False), (3.9, True)])
 def test_a_loss_far_above_an_even_guess(loss, wrong):
   measured = {'loss': _all(loss), 'even_loss': np.full(_SEEDS, np.log(10))}
-  found = _kinds(_chain(scalar=True, measured=measured))
+  large = _site('c', after=('b',), measured={'forward_square': _all(3.0)})
+  sites = _site('a'), _site('b', after=('a',)), large
+  found = _kinds(_chain(*sites, scalar=True, measured=measured))
   assert found == ([('overconfident', 'c')] if wrong else [])
 
 
-@pytest.mark.parametrize(('excess', 'wrong'), [(13.5, False), (14.5, True)])
-def test_a_loss_that_sums_up_ten_predictions(excess, wrong):
-  """Of 64 classes each, as c has outputs; the limit is ten times 25 / 18."""
-  even = np.full(_SEEDS, 10 * np.log(64))
-  measured = {'loss': even + _all(excess), 'even_loss': even}
-  found = _kinds(_chain(scalar=True, measured=measured))
-  assert found == ([('overconfident', 'c')] if wrong else [])
+def test_a_loss_that_sums_up_predictions_needs_large_outputs():
+  measured = {'loss': _all(20.0), 'even_loss': np.full(_SEEDS, np.log(10))}
+  assert not _kinds(_chain(scalar=True, measured=measured))
+
+
+@pytest.mark.parametrize('after', [(), ('a',)])
+def test_a_router_may_be_small(after):
+  kernels = [_site('a'), _site('b', after=('a',)), _site('c', after=('b',))]
+  router = _site('router', gain=0.01, after=after, reads=1, logits=True)
+  assert not _kinds(_chain(*kernels, router))
+  hidden = router._replace(logits=False)
+  reads = _site('d', after=('router',))
+  found = _kinds(_chain(*kernels, hidden, reads))
+  assert found == [('outlier', 'router')]
 
 
 def test_a_loss_without_an_even_guess_is_not_judged():

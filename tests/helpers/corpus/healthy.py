@@ -549,6 +549,62 @@ def standardized():
   return Model(init, apply, (parts.inputs(16, 16),))
 
 
+def router():
+  """Jacobs et al. 1991: experts of He's law, weighed by a small router."""
+  experts, d = 4, 32
+
+  def init(key):
+    return {
+      'stem': normal(key, 'stem', (16, d), 16**-0.5),
+      'router': normal(key, 'router', (d, experts), 0.02),
+      'up': normal(key, 'up', (experts, d, 64), (2 / d) ** 0.5),
+      'down': normal(key, 'down', (experts, 64, d), 64**-0.5),
+      'head': normal(key, 'head', (d, 10), d**-0.5),
+    }
+
+  def apply(params, x):
+    x = x @ params['stem']
+    shares = jax.nn.softmax(x @ params['router'])
+    hidden = jax.nn.relu(jnp.einsum('td,edh->eth', x, params['up']))
+    out = jnp.einsum('eth,ehd->etd', hidden, params['down'])
+    x = x + jnp.einsum('te,etd->td', shares, out)
+    return x @ params['head']
+
+  return Model(init, apply, (parts.inputs(64, 16),))
+
+
+def autoencoder():
+  """Kingma & Welling 2014: a loss that sums up 64 pixels, and a KL term."""
+  pixels, d, code = 64, 64, 8
+
+  def init(key):
+    def lecun(name, n_in, n_out):
+      return normal(key, name, (n_in, n_out), n_in**-0.5)
+
+    return {
+      'encoder': lecun('encoder', pixels, d),
+      'mean': lecun('mean', d, code),
+      'log_variance': lecun('log_variance', d, code),
+      'decoder': lecun('decoder', code, d),
+      'out': lecun('out', d, pixels),
+    }
+
+  def loss(params, x, noise):
+    hidden = jax.nn.relu(x @ params['encoder'])
+    mean, log_variance = (
+      hidden @ params['mean'],
+      hidden @ params['log_variance'],
+    )
+    z = mean + jnp.exp(log_variance / 2) * noise
+    logits = jax.nn.relu(z @ params['decoder']) @ params['out']
+    pixel = jax.nn.softplus(logits) - logits * x
+    divergence = mean**2 + jnp.exp(log_variance) - log_variance - 1
+    return jnp.mean(pixel.sum(-1) + divergence.sum(-1) / 2)
+
+  x = (parts.inputs(32, pixels) > 0).astype(jnp.float32)
+  return Model(init, loss, (x, parts.inputs(32, code)))
+
+
 HEALTHY = {
   model.__name__: model
   for model in (
@@ -578,5 +634,7 @@ HEALTHY = {
     mixture,
     vit,
     standardized,
+    router,
+    autoencoder,
   )
 }
