@@ -20,9 +20,9 @@ from initlab import base
 # XLA may hold two copies of a loop's carry.
 _COPIES = 2
 
-# Most programs, those within others included, whose size is kept: settings that
-# differ only in traced numbers have one trace, which JAX keeps.
-_KEPT = 4096
+# Most programs whose sizes are kept: settings that differ only in traced
+# numbers share one.
+_KEPT = 128
 
 
 def work(traced: Any) -> float:
@@ -33,7 +33,8 @@ def work(traced: Any) -> float:
   Args:
     traced: from `jitted.trace(...)`.
   """
-  return _products(traced.jaxpr.jaxpr)
+  products, _ = _sizes(traced.jaxpr.jaxpr)
+  return products
 
 
 def memory(traced: Any) -> int:
@@ -60,7 +61,8 @@ def memory_bound(traced: Any) -> int:
     traced: from `jitted.trace(...)`; it is not compiled.
   """
   jaxpr = traced.jaxpr.jaxpr
-  return _COPIES * (_bytes(jaxpr.invars) + _results(jaxpr))
+  _, results = _sizes(jaxpr)
+  return _COPIES * (_bytes(jaxpr.invars) + results)
 
 
 def device_memory(device: Any) -> int:
@@ -87,6 +89,11 @@ def scaled(number: float, unit: str) -> str:
 
 
 @functools.lru_cache(maxsize=_KEPT)
+def _sizes(jaxpr: Any) -> tuple[float, int]:
+  """Operations of all matrix products, and bytes of all results."""
+  return _products(jaxpr), _results(jaxpr)
+
+
 def _products(jaxpr: Any) -> float:
   total = 0.0
   for equation in jaxpr.eqns:
@@ -108,7 +115,6 @@ def _products(jaxpr: Any) -> float:
   return total
 
 
-@functools.lru_cache(maxsize=_KEPT)
 def _results(jaxpr: Any) -> int:
   """Bytes of all intermediate results; a loop's body counts once."""
   return sum(

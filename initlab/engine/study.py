@@ -281,10 +281,9 @@ def open_tasks(
       experiment, settings, data, memory.programs if memory else {}
     )
   auto = _auto_lanes(experiment, devices[0].platform)
-  tasks = [
-    _fitting(experiment, *each, options, devices, auto)
-    for each in zip(settings, labels(settings), data, names, strict=True)
-  ]
+  widths = [options.lanes or auto(config) for config in settings]
+  places = zip(settings, labels(settings), data, names, widths, strict=True)
+  tasks = [_fitting(experiment, *place, options, devices) for place in places]
   if not create:
     return tasks
   store.set_aside([task.folder for task in tasks])
@@ -308,9 +307,9 @@ def _fitting(
   label: str,
   data: Any,
   name: program.Name,
+  width: int,
   options: Options,
   devices: Sequence[Any],
-  auto: Callable[[Any], int],
 ) -> Task:
   """A task with the largest vmap width that fits in device memory.
 
@@ -334,7 +333,7 @@ def _fitting(
       computes = parallel.uncompiled(experiment.run)
     return Task(config, label, data, _folder(*place, create=False), computes)
 
-  task = at(options.lanes or auto(config))
+  task = at(width)
   if not store.missing(task.folder, options.seeds).size:
     return task
   while (needed := memory(experiment, task, options.root_seed, limit)) > limit:
@@ -351,8 +350,9 @@ def _auto_lanes(experiment: Experiment, backend: str) -> Callable[[Any], int]:
   convolution there, which takes longer than one after the other.
   """
 
-  # Settings that differ only in traced numbers are traced once. Of its own: JAX
-  # would reuse the trace of a method after an edit of what it calls.
+  # Settings that differ only in traced numbers are traced once. The function is
+  # made anew here: JAX would reuse the trace of the method after an edit of
+  # what it calls.
   def draw(config, key):
     return config.draw(key)
 
