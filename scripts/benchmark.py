@@ -1,8 +1,8 @@
 """What `scripts/bench` measures.
 
 Every figure is the median of repeats that alternate between the contestants, so
-that a noisy machine is noisy for both; the ratios are what carries over. Of an
-audit it is the least of thrice as many repeats.
+that a noisy machine is noisy for both; the ratios are what carries over. Those
+of an audit are the least of three times as many repeats.
 """
 
 import argparse

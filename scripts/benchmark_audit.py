@@ -82,7 +82,7 @@ def compiled(function, arguments):
   return (
     program,
     seconds,
-    memory.temp_size_in_bytes + (memory.output_size_in_bytes),
+    memory.temp_size_in_bytes + memory.output_size_in_bytes,
   )
 
 
