@@ -48,6 +48,12 @@ class Config(attention_collapse.Config):
   )
   steps: int = knob(120, 'how many steps are taken', least=1)
 
+  def check(self) -> None:
+    """Refuses a length that has no half."""
+    super().check()
+    if self.tokens % 2:
+      raise base.UserError(f'--tokens={self.tokens}: an even number')
+
   def language(self) -> languages.Language:
     """Where the sequences come from."""
     return languages.opposites(self.symbols, self.tokens)

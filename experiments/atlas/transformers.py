@@ -67,7 +67,8 @@ class Encoder:
   def words(self, key: base.Key) -> base.Array:
     """Random words, `[B, T]`."""
     key = keys.stream(key, 'data')
-    return jax.random.randint(key, (self.sequences, self.tokens), 0, VOCABULARY)
+    shape = self.sequences, self.tokens
+    return jax.random.randint(key, shape, 0, self.sizes().vocabulary)
 
 
 def audited(config: Encoder, key: base.Key) -> snapshot.Snapshot:

@@ -41,7 +41,10 @@ class Wide:
     return parametrization.rescale(drawn, self.rules())
 
   def rules(self) -> Any:
-    """What the parametrization says of every leaf, a `Rule` each."""
+    """What the parametrization says of every leaf, a `Rule` each.
+
+    They are those of `Wide`, whose model all subclasses have.
+    """
     names = [field.name for field in dataclasses.fields(Wide)]
     shared = {name: getattr(self, name) for name in names}
     return _rules(Wide(**shared | {'learning_rate': 1.0}))

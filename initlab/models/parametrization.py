@@ -299,7 +299,10 @@ def _growths(
   deep = _blocks(make, size, base_size)
   found = []
   for use, old, std, narrow_std in zip(
-    *(model.uses, jax.tree.leaves(narrow), stds[size], stds[narrow_size]),
+    model.uses,
+    jax.tree.leaves(narrow),
+    stds[size],
+    stds[narrow_size],
     strict=True,
   ):
     ratios = np.asarray(use.shape) / np.asarray(old.shape)

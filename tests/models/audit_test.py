@@ -11,7 +11,7 @@ import pytest
 from scipy import integrate
 
 from initlab import base, initializers, keys, losses, mlp, probes
-from initlab.models import audit as audits, places
+from initlab.models import audit as audits, places, transformer
 from tests.helpers import architectures
 
 _SEEDS = 24
@@ -201,6 +201,12 @@ _FIXED = np.ones((8, 8), np.float32)
       _APPLY,
       _X,
       'init is not a function of the key that JAX can trace: TypeError',
+    ),
+    (
+      lambda key: transformer.Config(5, 4, width=32, heads=3),
+      _APPLY,
+      _X,
+      '^a width of 32 is no multiple of 3 heads$',
     ),
     (
       lambda key: {'w': jnp.zeros(int(jax.random.randint(key, (), 1, 9)))},

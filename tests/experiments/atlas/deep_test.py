@@ -9,6 +9,7 @@ import pytest
 
 from experiments.atlas import (
   attention_collapse,
+  attention_training,
   claims_attention,
   claims_depth,
   component_moments,
@@ -19,7 +20,7 @@ from experiments.atlas import (
   stream_growth,
   transformers,
 )
-from initlab import attention, keys, losses
+from initlab import attention, base, keys, losses
 from initlab.models import parametrization, transformer
 from tests.helpers import atlas, deep, studies
 
@@ -113,8 +114,35 @@ def test_variances_of_wide_channels_are_those_of_theory(norm):
   np.testing.assert_allclose(measured, expected, rtol=0.1)
 
 
-def test_the_residual_divides_what_attention_ends_in():
-  """norm(a x + A) is norm(x + A / a); beta multiplies the logits."""
+@pytest.mark.parametrize(
+  ('smoke', 'name', 'value'),
+  [
+    (rank_collapse.SMOKE, 'heads', 3),
+    (depth_transfer.SMOKE, 'width', 24),
+    (attention_training.SMOKE, 'tokens', 5),
+  ],
+)
+def test_a_knob_that_contradicts_another_is_refused(smoke, name, value):
+  with pytest.raises(base.UserError, match=f'--{name}={value}: '):
+    dataclasses.replace(smoke, **{name: value})
+
+
+def test_the_residual_multiplies_the_stream():
+  """norm(a x + A) is norm(x + A / a), but for 1e-6 that norms add to squares.
+
+  These are near 1, so each of four norms differs by 1e-6, less than float32
+  rounds four sums of eight; an entry near 0 by as much of its neighbours.
+  """
+  config = dataclasses.replace(attention_collapse.SMOKE, residual=4.0)
+  params, words = config.draw(keys.root(0)), config.words(keys.root(0))
+  options = config.options()
+  found = transformer.stream(params, words, **options)
+  params['blocks']['attention']['out'] /= 4
+  expected = transformer.stream(params, words, **options | {'skip': (1.0, 1.0)})
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_beta_multiplies_the_logits():
   plain = attention_collapse.SMOKE
   plain = dataclasses.replace(plain, tokens=20, residual=1.0, beta=1.0)
   other = dataclasses.replace(plain, residual=4.0, beta=3.0)
@@ -122,7 +150,6 @@ def test_the_residual_divides_what_attention_ends_in():
     each.draw(keys.root(0))['blocks']['attention'] for each in (plain, other)
   )
   np.testing.assert_array_equal(two['out'], one['out'])
-  assert other.options()['skip'] == (4, 1)
   ratio = plain.block().output / other.block().output
   np.testing.assert_allclose(ratio, 16)
   np.testing.assert_allclose(two['query'], 3 * one['query'], rtol=1e-6)
@@ -139,6 +166,7 @@ def test_the_residual_divides_what_attention_ends_in():
 def test_cosine_and_entropy_are_those_of_plain_numpy():
   """Of the stream below the last of three blocks, in float64."""
   config = dataclasses.replace(attention_collapse.SMOKE, blocks=3, beta=2.0)
+  config = dataclasses.replace(config, residual=2.0)
   key = keys.root(0)
   found = jax.jit(lambda key: attention_collapse.run(config, key, None))(key)
   params = config.draw(key)
