@@ -5,7 +5,8 @@ What the modules are for, in the order in which a model passes through them:
     given         made: by name; adapters: of four frameworks; examples of the
                   lab: transformer, convnet, languages
     taken apart   program, with the internals of JAX; sites, by origins,
-                  geometry, entries, elementwise and cones, makes a plan
+                  geometry, entries, elementwise, cones and softmax, makes a
+                  plan
     kept          model, for an audit; uses, for what changes the params
     measured      measure, by taps; values holds the arrays, readings says what
                   is read off them, by moments; recognize names activations
