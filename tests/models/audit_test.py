@@ -206,7 +206,7 @@ _FIXED = np.ones((8, 8), np.float32)
       lambda key: transformer.Config(5, 4, width=32, heads=3),
       _APPLY,
       _X,
-      '^a width of 32 is no multiple of 3 heads$',
+      '^a width of 32 is no multiple of 3 heads',
     ),
     (
       lambda key: {'w': jnp.zeros(int(jax.random.randint(key, (), 1, 9)))},
