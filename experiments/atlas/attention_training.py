@@ -23,15 +23,12 @@ from typing import Any, NamedTuple
 
 import optax
 
-from initlab import base, experiment, keys, launch, minibatches, optimizers
-from initlab import panels, stats, training
+from initlab import base, experiment, launch, optimizers, panels
 from initlab.experiment import PerNetwork, knob
 from initlab.models import languages, transformer
 
 from . import attention_collapse, claims_attention
-from . import claims_attention_training
-
-_TEST = 256  # sequences
+from . import claims_attention_training, language_training
 
 
 @experiment.config
@@ -51,8 +48,10 @@ class Config(attention_collapse.Config):
   def check(self) -> None:
     """Refuses a length that has no half."""
     super().check()
-    if self.tokens % 2:
-      raise base.UserError(f'--tokens={self.tokens}: an even number')
+    try:
+      self.language()
+    except base.UserError as error:
+      raise base.UserError(f'--tokens={self.tokens}: {error}') from None
 
   def language(self) -> languages.Language:
     """Where the sequences come from."""
@@ -89,40 +88,11 @@ class Result(NamedTuple):
   cost: PerNetwork
 
 
-def load(config: Config, data_dir: str) -> languages.Sequences:
-  """The sequences of the test."""
-  del data_dir
-  return config.language().draw(keys.stream(keys.root(0), 'test'), _TEST)
-
-
-def examples(config: Config, key, data):
-  """The minibatches of a seed."""
-  del data
-  key = keys.stream(key, 'data')
-  return minibatches.generated(key, config.language().draw, config.sequences)
-
-
-def record(config: Config, network, data, kept):
-  """The loss of the test."""
-  del kept
-  return {'cost': config.loss(network.params, data)}
-
-
-TRAINING = training.of_networks(
-  Result,
-  record,
-  objective=lambda config: config.loss,
-  optimizer=Config.optimizer,
-  examples=examples,
-  every=lambda config: config.steps,
+load = language_training.load
+TRAINING = language_training.training_of(
+  Result, lambda config: config.sequences
 )
-
-
-def verdict(outcome):
-  """The loss after the last step."""
-  cost = stats.average(outcome, 'cost')
-  return [f'test loss {cost} after {outcome.config.steps} steps']
-
+verdict = language_training.verdict
 
 PANELS = (
   panels.Map(

@@ -25,16 +25,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from initlab import base, experiment, keys, launch, minibatches, optimizers
-from initlab import panels, stats, training
+from initlab import base, experiment, keys, launch, optimizers, panels
 from initlab.experiment import GEOMETRIC, PerNetwork, knob
 from initlab.models import languages, parametrization, transformer
 
-from . import claims_depth
+from . import claims_depth, language_training
 
 _EPSILON = 1e-8  # of Adam, at the base depth
 _HEAD = 16  # units of a head, as many at any width
-_TEST = 256  # sequences
 
 
 @experiment.config
@@ -141,40 +139,11 @@ class Result(NamedTuple):
   cost: Annotated[PerNetwork, GEOMETRIC]
 
 
-def load(config: Config, data_dir: str) -> languages.Sequences:
-  """The sequences of the test."""
-  del data_dir
-  return config.language().draw(keys.stream(keys.root(0), 'test'), _TEST)
-
-
-def examples(config: Config, key, data):
-  """The minibatches of a seed."""
-  del data
-  key = keys.stream(key, 'data')
-  return minibatches.generated(key, config.language().draw, config.batch_size)
-
-
-def record(config: Config, network, data, kept):
-  """The loss of the test."""
-  del kept
-  return {'cost': config.loss(network.params, data)}
-
-
-TRAINING = training.of_networks(
-  Result,
-  record,
-  objective=lambda config: config.loss,
-  optimizer=Config.optimizer,
-  examples=examples,
-  every=lambda config: config.steps,
+load = language_training.load
+TRAINING = language_training.training_of(
+  Result, lambda config: config.batch_size
 )
-
-
-def verdict(outcome):
-  """The loss after the last step."""
-  cost = stats.average(outcome, 'cost')
-  return [f'test loss {cost} after {outcome.config.steps} steps']
-
+verdict = language_training.verdict
 
 PANELS = (
   panels.Sweep(
