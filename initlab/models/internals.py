@@ -78,6 +78,14 @@ def inside(equation: jaxprs.JaxprEqn) -> Iterator[jaxprs.Jaxpr]:
         yield each
 
 
+def primitives(jaxpr: jaxprs.Jaxpr) -> Iterator[str]:
+  """Names of the primitives of a jaxpr, with those of every jaxpr inside."""
+  for equation in jaxpr.eqns:
+    yield equation.primitive.name
+    for body in inside(equation):
+      yield from primitives(body)
+
+
 def function_name(equation: jaxprs.JaxprEqn) -> str:
   """What the function is called that a `jit` equation calls; else ''."""
   is_jit = equation.primitive.name in ('jit', 'pjit')

@@ -328,9 +328,9 @@ def _needed(
 
 def _products_inside(equation: jaxprs.JaxprEqn) -> int:
   return sum(
-    (inner.primitive.name in PRODUCTS) + _products_inside(inner)
+    name in PRODUCTS
     for jaxpr in internals.inside(equation)
-    for inner in jaxpr.eqns
+    for name in internals.primitives(jaxpr)
   )
 
 

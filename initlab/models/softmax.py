@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from jax.extend import core as jaxprs
-
 from initlab.models import internals, program as programs
 from initlab.models.program import Operation
 
@@ -21,7 +19,8 @@ def logits(operation: Operation, makers: Mapping[int, Operation]) -> list[int]:
   read = programs.variables(operation)
   body = internals.called(operation.equation)
   if body is not None:
-    return read if {'exp', 'reduce_max'} <= _names(body.jaxpr) else []
+    names = set(internals.primitives(body.jaxpr))
+    return read if {'exp', 'reduce_max'} <= names else []
   if operation.name != 'exp' or not read or read[0] not in makers:
     return []
   difference = makers[read[0]]
@@ -32,13 +31,3 @@ def logits(operation: Operation, makers: Mapping[int, Operation]) -> list[int]:
   between = found - programs.ancestors([minuend], makers)
   names = {makers[each].name for each in between if each in makers}
   return [minuend] if minuend in found and 'reduce_max' in names else []
-
-
-def _names(jaxpr: jaxprs.Jaxpr) -> set[str]:
-  """Of the primitives of a program, those of its calls included."""
-  found = set()
-  for equation in jaxpr.eqns:
-    found.add(equation.primitive.name)
-    for body in internals.inside(equation):
-      found |= _names(body)
-  return found

@@ -369,17 +369,19 @@ def _overconfident(audit: Audit) -> Iterable[Finding]:
   large = [
     n for n, each in squares.items() if _above(each, own_law.LARGEST_GAIN)
   ]
-  for site in large[-1:]:
-    above, square = stats.mean(excess), float(np.mean(squares[site]))
-    yield Finding(
-      finding.OVERCONFIDENT,
-      _leaf_of(audit, site),
-      site,
-      above,
-      f'the loss is {float(above.value):.3g} nats above that of an even guess: '
-      f'the outputs of {site} have a mean square of {square:.3g}, which is too '
-      'large; draw the readout smaller, or zero.',
-    )
+  if not large:
+    return
+  site, above = large[-1], stats.mean(excess)
+  square = float(np.mean(squares[site]))
+  yield Finding(
+    finding.OVERCONFIDENT,
+    _leaf_of(audit, site),
+    site,
+    above,
+    f'the loss is {float(above.value):.3g} nats above that of an even guess: '
+    f'the outputs of {site} have a mean square of {square:.3g}, which is too '
+    'large; draw the readout smaller, or zero.',
+  )
 
 
 _JUDGES: tuple[Callable[[Audit], Iterable[Finding]], ...] = (
