@@ -33,10 +33,10 @@ class Encoder:
 
   def check(self) -> None:
     """Refuses heads that do not share the units evenly."""
-    if self.width % self.heads:
-      raise base.UserError(
-        f'--heads={self.heads}: --width={self.width} is no multiple of it'
-      )
+    try:
+      self.sizes()
+    except base.UserError as error:
+      raise base.UserError(f'--heads={self.heads}: {error}') from None
 
   def sizes(self) -> transformer.Config:
     """Of the transformer."""

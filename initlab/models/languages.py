@@ -127,6 +127,9 @@ def opposites(symbols: int = 16, length: int = 16) -> Language:
     symbols: how many there are; they are the vocabulary.
     length: of a sequence, even.
 
+  Raises:
+    UserError: the length is odd, or less than two symbols or tokens.
+
   Examples:
     >>> sequences = opposites(symbols=4, length=4).draw(keys.root(0), 1)
     >>> sequences.tokens[0].tolist(), sequences.targets[0].tolist()
