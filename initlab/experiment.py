@@ -42,6 +42,10 @@ PerLayerSample = Annotated[base.Array, ('layer', 'value')]  # [L, V]
 # so its mean over seeds is the geometric one.
 GEOMETRIC = 'geometric'
 
+# Likewise: the field is 0 or 1 for a seed, no or yes, so its mean is the share
+# of the seeds, whose interval is that of Clopper and Pearson.
+SHARE = 'share'
+
 # Likewise: some settings do not have the field, and fill it with NaN. A report
 # leaves out what no setting has, see `present`.
 OPTIONAL = 'optional'
@@ -296,6 +300,19 @@ def geometric(result_type: type) -> frozenset[str]:
   return _marked(result_type, GEOMETRIC)
 
 
+def shares(result_type: type) -> frozenset[str]:
+  """Fields of a Result that are 0 or 1 for a seed.
+
+  Examples:
+    >>> class Result(NamedTuple):
+    ...   error: PerStep
+    ...   solved: Annotated[PerNetwork, SHARE]
+    >>> shares(Result)
+    frozenset({'solved'})
+  """
+  return _marked(result_type, SHARE)
+
+
 def _marked(result_type: type, mark: str) -> frozenset[str]:
   hints = get_type_hints(result_type, include_extras=True)
   return frozenset(
@@ -315,6 +332,7 @@ class Outcome(NamedTuple):
   axes: field -> the names of its axes, without that of seeds; if absent, layer
     and value as far as there are axes.
   geometric: the fields with a geometric mean over seeds.
+  shares: the fields that are 0 or 1 for a seed.
   """
 
   config: Any
@@ -325,6 +343,7 @@ class Outcome(NamedTuple):
   steps: tuple[int, ...] = ()
   axes: Mapping[str, tuple[str, ...]] = types.MappingProxyType({})
   geometric: frozenset[str] = frozenset()
+  shares: frozenset[str] = frozenset()
 
 
 class Finding(NamedTuple):

@@ -153,15 +153,16 @@ def average(outcome: Outcome, field: str) -> Estimate:
 
   Args:
     outcome: one setting.
-    field: has a `geometric_mean` if it is in `outcome.geometric`, otherwise a
-      `mean`.
+    field: has a `geometric_mean` if it is in `outcome.geometric`, `shares` if
+      it is in `outcome.shares`, otherwise a `mean`.
   """
-  estimate = geometric_mean if field in outcome.geometric else mean
-  return estimate(outcome.measured[field])
+  return _AVERAGES[mean_name(outcome, field)](outcome.measured[field])
 
 
 def mean_name(outcome: Outcome, field: str) -> str:
-  """The name of `average` of a field: 'mean' or 'geometric mean'."""
+  """The name of `average` of a field: 'mean', 'geometric mean' or 'share'."""
+  if field in outcome.shares:
+    return 'share'
   return 'geometric mean' if field in outcome.geometric else 'mean'
 
 
@@ -189,8 +190,12 @@ def interval_words(estimates: str, fewest_seeds: int, most_seeds: int) -> str:
     'mean of 3 seeds, no interval (needs 5)'
     >>> interval_words('mean', 1, 1)
     '1 seed, no interval'
+    >>> interval_words('share', 3, 3)
+    'share of 3 seeds, 95% interval of Clopper and Pearson'
   """
   found = of_seeds(estimates, fewest_seeds, most_seeds)
+  if estimates == 'share':
+    return f'{found}, 95% interval of Clopper and Pearson'
   if most_seeds == 1:
     return f'{found}, no interval'
   if most_seeds < FEWEST:
@@ -436,6 +441,42 @@ def share(successes: int, n: int, confidence: float = 0.95) -> Estimate:
   low, high = test.proportion_ci(confidence, 'exact')
   value, low, high, count = map(np.asarray, (successes / n, low, high, n))
   return Estimate(value, low, high, count, n)
+
+
+def shares(values: base.ArrayLike, confidence: float = 0.95) -> Estimate:
+  """Share of the seeds that are 1, not 0: `share` of each entry.
+
+  Args:
+    values: `[S, ...]`, each 0 or 1, or not finite.
+    confidence: as for `share`.
+
+  Raises:
+    UserError: a finite value is neither 0 nor 1.
+
+  Examples:
+    >>> found = shares(np.array([True, True, True]))
+    >>> print(f'{found.value} in [{found.low:.3f}, {found.high}]')
+    1.0 in [0.292, 1.0]
+  """
+  values = _seeds(values)
+  if not np.isin(values[np.isfinite(values)], (0, 1)).all():
+    raise base.UserError('a share is of seeds that are 0 or 1 each')
+
+  def function(x: np.ndarray) -> _Ends:
+    found = [share(int(each), len(x), confidence) for each in x.sum(0)]
+    value, low, high = np.array([each[:3] for each in found]).T
+    return value, low, high
+
+  return _estimate(values, function)
+
+
+def mean_or_share(values: base.ArrayLike) -> Estimate:
+  """`shares` of booleans, `mean` of numbers, `[S, ...]`."""
+  return (shares if np.asarray(values).dtype == bool else mean)(values)
+
+
+# Name of a mean over seeds -> its estimate.
+_AVERAGES = {'mean': mean, 'geometric mean': geometric_mean, 'share': shares}
 
 
 # Comparisons paired by seed.

@@ -396,10 +396,26 @@ def test_the_geometric_mean_of_zeros_alone_is_zero():
 
 def test_a_field_has_the_mean_that_its_annotation_says():
   x = np.exp(normals(6, 2))
-  measured = {'norm': x, 'error': x}
+  measured = {'norm': x, 'error': x, 'solved': np.ones(6)}
   outcome = Outcome(None, '', np.arange(6), measured, {})
-  outcome = outcome._replace(geometric=frozenset({'norm'}))
+  outcome = outcome._replace(
+    geometric=frozenset({'norm'}), shares=frozenset({'solved'})
+  )
   for field, mean in (('norm', stats.geometric_mean), ('error', stats.mean)):
     chex.assert_trees_all_equal(stats.average(outcome, field), mean(x))
   assert stats.mean_name(outcome, 'norm') == 'geometric mean'
   assert stats.mean_name(outcome, 'error') == 'mean'
+  chex.assert_trees_all_equal(
+    stats.average(outcome, 'solved'), stats.share(6, 6)
+  )
+  assert stats.mean_name(outcome, 'solved') == 'share'
+
+
+def test_shares_are_of_the_finite_seeds_of_each_entry():
+  found = stats.shares(np.array([[1, 0], [np.nan, 0], [1, 1], [0, 1]]))
+  for place, (successes, n) in enumerate([(2, 3), (2, 4)]):
+    expected = stats.share(successes, n)
+    chex.assert_trees_all_close(found.at(place)[:3], expected[:3], rtol=1e-15)
+  assert found.n.tolist() == [3, 4] and found.total == 4
+  with pytest.raises(base.UserError, match='0 or 1'):
+    stats.shares(np.array([0.0, 0.5]))

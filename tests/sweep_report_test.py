@@ -75,6 +75,16 @@ def test_a_figure_is_a_histogram_or_a_curve(report):
     report.figure('frist')
 
 
+def test_a_vector_of_yes_and_no_has_exact_intervals():
+  report = initlab.sweep(lambda key: {'all': jnp.ones(3, bool)}, seeds=8)
+  share = stats.share(8, 8)
+  assert f'{share}' in repr(report)
+  (band,) = report.figure('all').axes[0].collections
+  low, high = band.get_datalim(report.figure('all').axes[0].transData).intervaly
+  np.testing.assert_allclose([low, high], [share.low, 1], rtol=1e-6)
+  assert 'share of 8 seeds' in made_up.words(report.figure('all'))
+
+
 def test_it_shows_itself_and_is_saved(report, tmp_path):
   html = report._repr_html_()
   assert html.count('<svg') == 1 and 'count, first, lost, row' in html

@@ -26,7 +26,7 @@ import optax
 
 from initlab import base, experiment, functions, initializers, keys, launch
 from initlab import mlp, networks, panels, probes, stats, training
-from initlab.experiment import GEOMETRIC, PerNetwork, knob
+from initlab.experiment import GEOMETRIC, SHARE, PerNetwork, knob
 
 from .claims_init_scale import INIT_SCALE
 
@@ -71,7 +71,7 @@ class Result(NamedTuple):
   """
 
   steps_to_solve: PerNetwork
-  solved: PerNetwork
+  solved: Annotated[PerNetwork, SHARE]
   largest: PerNetwork
   mean: PerNetwork
   variance: PerNetwork

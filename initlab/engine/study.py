@@ -28,6 +28,7 @@ from initlab.experiment import (
   axes_of,
   geometric,
   recorded_steps,
+  shares,
   varying,
   written,
 )
@@ -153,6 +154,7 @@ def run(
       steps=recorded_steps(experiment, task.config),
       axes=axes_of(experiment.result),
       geometric=geometric(experiment.result),
+      shares=shares(experiment.result),
     )
     for task, each in zip(tasks, measured, strict=True)
   ]

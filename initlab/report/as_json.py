@@ -122,7 +122,7 @@ def _knob(value: Any) -> Any:
 def _measure(outcome: Outcome, field: str) -> dict[str, Any]:
   found = {
     'axes': list(summary.axes_of(outcome, field)),
-    'mean': 'geometric' if field in outcome.geometric else 'arithmetic',
+    'mean': summary.MEANS[stats.mean_name(outcome, field)],
     **estimate(stats.average(outcome, field)),
   }
   if field in outcome.predicted:

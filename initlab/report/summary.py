@@ -15,6 +15,13 @@ from initlab import formatting, stats
 from initlab.experiment import DIVERGENCE, Experiment, Outcome, in_words
 from initlab.report import comparison, tables, tuning
 
+# Name of a mean over seeds, of `stats.mean_name` -> its kind in CSV and JSON.
+MEANS = {
+  'mean': 'arithmetic',
+  'geometric mean': 'geometric',
+  'share': 'share',
+}
+
 _ROWS = 12  # layers up to which a table shows them all
 
 
@@ -27,8 +34,8 @@ def csv(outcomes: Sequence[Outcome]) -> str:
   Returns:
     CSV with the columns setting, measure, step (empty for a measure of the
     whole training), layer (from 1; empty for a measure of the whole network),
-    mean ('geometric' or 'arithmetic'), value, low, high (of the 95% interval
-    over seeds), seeds (in the estimate) and theory. Unknown values are empty.
+    mean (its kind, of `MEANS`), value, low, high (of the 95% interval over
+    seeds), seeds (in the estimate) and theory. Unknown values are empty.
     Samples, `[S, L, V]`, are left out.
   """
   file = io.StringIO()
@@ -47,7 +54,7 @@ def csv(outcomes: Sequence[Outcome]) -> str:
     fields.sort(key=lambda field: len(axes_of(outcome, field)))
     for field in fields:
       estimate = stats.average(outcome, field)
-      mean = 'geometric' if field in outcome.geometric else 'arithmetic'
+      mean = MEANS[stats.mean_name(outcome, field)]
       theory = np.broadcast_to(theory_of(outcome, field), estimate.value.shape)
       for place in np.ndindex(estimate.value.shape):
         numbers = [part[place] for part in (*estimate[:3], theory)]
@@ -244,7 +251,8 @@ def _ratios(outcomes: Sequence[Outcome]) -> tables.Table:
   fields = [
     field
     for field in _fields(first, 2) + _fields(first, 1)
-    if all(_never_negative(each, field) for each in outcomes)
+    if field not in first.shares
+    and all(_never_negative(each, field) for each in outcomes)
   ]
   for field in fields:
     known = np.argwhere(np.isfinite(first.measured[field]).any(0))

@@ -47,13 +47,6 @@ def drawn(sweep: Sweep) -> tuple[str, ...]:
   )
 
 
-def mean(values: np.ndarray) -> stats.Estimate:
-  """The mean of `[S]`; of booleans the share, see `stats.share`."""
-  if values.dtype == bool:
-    return stats.share(int(values.sum()), len(values))
-  return stats.mean(values)
-
-
 def contents(sweep: Sweep) -> list[tables.Table]:
   """The table of the numbers, and one of each vector."""
   found = estimated(sweep)
@@ -78,7 +71,7 @@ def _table(
 ) -> tables.Table:
   columns = {
     ('mean', '95% interval'): lambda x: tables.with_interval(
-      mean(x), stats.FEWEST
+      stats.mean_or_share(x), stats.FEWEST
     ),
     ('median', '95% interval'): _median,
     ('seeds', 'finite'): lambda x: f'{np.isfinite(x).sum()} of {len(x)}',
@@ -127,9 +120,9 @@ def _sentence(name: str, values: np.ndarray) -> str:
   end = f'; not finite for {lost} of {len(values)} seeds' if lost else ''
   if values.ndim == 1:
     if values.dtype == bool:
-      return f'{name}: true for {mean(values):%} of the seeds'
-    return f'{name}: mean {mean(values)}{end}'
-  means = [mean(column) for column in values.T]
+      return f'{name}: true for {stats.mean_or_share(values):%} of the seeds'
+    return f'{name}: mean {stats.mean_or_share(values)}{end}'
+  means = [stats.mean_or_share(column) for column in values.T]
   level = [float(each.value) for each in means]
   if np.isnan(level).all():
     return f'{name}, {len(level)} entries{end}'
@@ -190,7 +183,7 @@ def write(sweep: Sweep, facts: Mapping[str, str], place: pathlib.Path) -> None:
 def setting(sweep: Sweep) -> dict[str, Any]:
   """The template values of a sweep's card; it leads with two numbers."""
   numbers = {
-    name: mean(values)
+    name: stats.mean_or_share(values)
     for name, values in estimated(sweep).items()
     if values.ndim == 1
   }

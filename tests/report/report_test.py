@@ -297,6 +297,24 @@ def test_tables_name_the_mean_that_they_are_of():
   assert seeds == {'5', '6'}
 
 
+def test_yes_or_no_is_a_share_and_has_no_ratio():
+  both = [
+    each._replace(
+      measured={'solved': np.ones(8)},
+      predicted={},
+      shares=frozenset({'solved'}),
+    )
+    for each in made_up.study('glorot', 'he', seeds=8)
+  ]
+  (table,) = summary.contents(experiment(), both)
+  (column,) = table.columns
+  assert (column.group, column.head) == ('solved', 'share')
+  assert column.cells == [str(stats.share(8, 8))] * 2
+  (row, _) = csv_format.DictReader(io.StringIO(summary.csv(both)))
+  assert row['mean'] == 'share'
+  assert float(row['low']) == pytest.approx(0.025 ** (1 / 8))
+
+
 def test_how_far_theory_is_is_measured_from_the_mean_that_is_printed():
   """Half of the seeds at twice theory, half at half of it."""
   outcome = made_up.outcome('glorot', seeds=100, layers=2)

@@ -22,13 +22,13 @@ def draw(name: str, values: np.ndarray) -> 'Figure':
   Args:
     name: of the values.
     values: `[S]`, a histogram; or `[S, K]`, a curve of the means against the
-      entry, with the interval as a band.
+      entry, with the interval as a band; of booleans, of the shares.
 
   Returns:
     A figure outside pyplot's global state.
   """
   kind = _histogram if values.ndim == 1 else _curve
-  return style.settled(lambda: kind(name, np.asarray(values, float)))
+  return style.settled(lambda: kind(name, values))
 
 
 def caption(values: np.ndarray) -> str:
@@ -50,13 +50,18 @@ def _estimate(values: np.ndarray) -> str:
   known = counts[counts > 0]
   if not known.size:
     return 'mean of no finite value'
-  return stats.interval_words('mean', int(known.min()), int(known.max()))
+  return stats.interval_words(_name(values), int(known.min()), int(known.max()))
+
+
+def _name(values: np.ndarray) -> str:
+  return 'share' if values.dtype == bool else 'mean'
 
 
 def _histogram(name: str, values: np.ndarray) -> 'Figure':
   from matplotlib import ticker
 
   picture, axes = style.empty(name, 'seeds')
+  values = np.asarray(values, float)
   found = stats.mean(values)
   finite = values[np.isfinite(values)]
   axes.stairs(*np.histogram(finite, _edges(finite)), fill=True, color='#a9d4f0')
@@ -93,18 +98,19 @@ def _curve(name: str, values: np.ndarray) -> 'Figure':
   from matplotlib import ticker
 
   picture, axes = style.empty(name, name)
-  found = stats.mean(values)
+  found = stats.mean_or_share(values)
   entries = np.arange(values.shape[1])
   count = min(len(values), _SEEDS)
   shown = np.linspace(0, len(values) - 1, count).round().astype(int)
   colour = style.COLOURS[0]
-  axes.plot(entries, values[shown].T, color=colour, lw=0.5, alpha=0.3)
+  lines = values[shown].T.astype(float)
+  axes.plot(entries, lines, color=colour, lw=0.5, alpha=0.3)
   axes.fill_between(
     *(entries, found.low, found.high), color=colour, alpha=0.25, lw=0
   )
   marker = 'o' if len(entries) <= _MARKED else ''
   axes.plot(entries, found.value, color=colour, lw=1.4, marker=marker, ms=3)
-  axes.lines[-1].set_label('mean')
+  axes.lines[-1].set_label(_name(values))
   known = found.value[np.isfinite(found.value)]
   if known.size and 0 < _SPAN * known.min() < known.max():
     style.plain_numbers(axes.yaxis, style.logarithmic(axes, known, 0.1))

@@ -39,20 +39,11 @@ def caption(panel: Sweep, outcomes: Sequence[Outcome]) -> str:
   text = (
     f'{panel.title}: {panel.label} against {in_words(panel.knob)}, one line '
     'for each combination of the other knobs that vary. Marks: '
-    f'{counted(panel, outcomes)}.'
+    f'{style.caption_seeds(panel, outcomes)}.'
   )
   if any(panel.field in outcome.predicted for outcome in outcomes):
     text += ' Dashed line: theory.'
   return f'{text} {lost} and are left out.' if lost else text
-
-
-def counted(panel: Sweep, outcomes: Sequence[Outcome]) -> str:
-  """The kind of estimate in a sweep: 'mean of 32 seeds, 95% interval'."""
-  if not _are_shares(outcomes, panel.field):
-    return style.caption_seeds(panel, outcomes)
-  exact = '95% interval of Clopper and Pearson'
-  words = lambda name, *seeds: f'{stats.of_seeds("share", *seeds)}, {exact}'
-  return style.caption_seeds(panel, outcomes, words)
 
 
 def draw(panel: Sweep, outcomes: Sequence[Outcome]) -> 'Figure':
@@ -94,7 +85,7 @@ def draw(panel: Sweep, outcomes: Sequence[Outcome]) -> 'Figure':
   if any(np.isfinite(line.theory).any() for line in lines):
     handles.append(style.theory_handle())
   style.legend(axes, handles)
-  style.note(axes, counted(panel, outcomes))
+  style.note(axes, style.caption_seeds(panel, outcomes))
   return picture
 
 
@@ -104,15 +95,12 @@ def grouped(panel: Sweep, outcomes: Sequence[Outcome]) -> list[_Line]:
   Neither `panel.knob` nor a tuned knob, which has one value a mark, counts.
   """
   groups = by_others(outcomes, {panel.knob, *(panel.tuned or ())[:1]})
-  shares = _are_shares(outcomes, panel.field)
-  return [_line(panel, label, group, shares) for label, group in groups.items()]
+  return [_line(panel, label, group) for label, group in groups.items()]
 
 
-def _line(
-  panel: Sweep, label: str, group: list[Outcome], shares: bool
-) -> _Line:
+def _line(panel: Sweep, label: str, group: list[Outcome]) -> _Line:
   group = sorted(group, key=lambda each: _number(each.config, panel.knob))
-  estimates = [_estimate(each, panel.field, shares) for each in group]
+  estimates = [stats.average(each, panel.field) for each in group]
   value, low, high, n = (
     np.array([each[part] for each in estimates], float) for part in range(4)
   )
@@ -124,20 +112,6 @@ def _line(
       [float(each.predicted.get(panel.field, np.nan)) for each in group]
     ),
   )
-
-
-def _estimate(outcome: Outcome, field: str, shares: bool) -> stats.Estimate:
-  values = outcome.measured[field]
-  finite = values[np.isfinite(values)]
-  if shares and len(finite):
-    return stats.share(int(finite.sum()), len(finite))
-  return stats.average(outcome, field)
-
-
-def _are_shares(outcomes: Sequence[Outcome], field: str) -> bool:
-  """Whether every value of every setting is 0 or 1."""
-  values = np.concatenate([each.measured[field] for each in outcomes])
-  return bool(np.isin(values[np.isfinite(values)], (0, 1)).all())
 
 
 def by_others(

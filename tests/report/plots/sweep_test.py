@@ -34,6 +34,7 @@ def outcome(config: Config, label: str, seeds: int = 40) -> Outcome:
     seeds=np.arange(seeds),
     measured={'cost': cost, 'solved': (cost < 1.7).astype(np.float32)},
     predicted={'cost': np.array(1.15 + np.log10(config.scale) ** 2)},
+    shares=frozenset({'solved'}),
   )
 
 
@@ -88,7 +89,7 @@ def test_a_sweep_of_what_ranges_over_decades_is_of_geometric_means():
   (line,) = sweep.grouped(SWEEP, outcomes)
   expected = stats.geometric_mean(outcomes[0].measured['cost'])
   assert line.estimate.value[0] == expected.value
-  assert sweep.counted(SWEEP, outcomes).startswith('geometric mean of')
+  assert 'Marks: geometric mean of' in figures.caption(SWEEP, outcomes)
 
 
 def test_yes_and_no_have_the_interval_of_a_share():
@@ -100,6 +101,14 @@ def test_yes_and_no_have_the_interval_of_a_share():
   text = made_up.words(figures.figure(SHARE, outcomes))
   assert 'share of 40 seeds, 95% interval of Clopper and Pearson' in text
   assert 'mean of 40 seeds' in made_up.words(figures.figure(SWEEP, outcomes))
+
+
+def test_numbers_that_happen_to_be_one_are_no_shares():
+  outcomes = study(inits=('he',))
+  for each in outcomes:
+    each.measured['cost'][:] = 1
+  (line,) = sweep.grouped(SWEEP, outcomes)
+  assert (line.estimate.low == 1).all()
 
 
 @pytest.mark.parametrize(
