@@ -1,5 +1,6 @@
 """What a notebook calls: its numbers are those of the command line."""
 
+import copy
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from initlab import base, datasets
 from initlab.instruments import variance
 from initlab.launch.flags import define_flags, read_settings
 from initlab.models import verdict
+from initlab.report import comparison
 from tests.helpers import studies
 
 _TINY = {'dataset': 'xor', 'examples': 4, 'widths': (6, 5)}
@@ -61,6 +63,18 @@ def test_a_list_is_a_sweep(report):
   html = report._repr_html_()
   assert '<svg' in html and 'upward, the signal' in html
   assert 'bias 0.5' in repr(report)
+
+
+def test_a_notebook_and_a_page_compare_the_same_pairs(report):
+  many = copy.copy(report)
+  many.outcomes = tuple(
+    report.outcomes[0]._replace(label=str(i), measured={'cost': costs})
+    for i, costs in enumerate(np.random.default_rng(0).random((6, 6)))
+  )
+  found = comparison.compare('cost', many.outcomes)
+  table = many.compare(field='cost')
+  assert len(table) == 5
+  assert table.p_holm.tolist() == [each.holm for each in found]
 
 
 def test_a_report_of_another_call_is_compared_by_seed(report):

@@ -107,8 +107,9 @@ class Report:
     """Compares settings by tests that are paired by seed.
 
     Args:
-      other: whose settings are compared with these; None compares these with
-        each other.
+      other: whose settings are each compared with each of these; None compares
+        the pairs that the page has: these with each other, or if they are more
+        than five, each with the first.
       field: a measure of the whole network, lower the better; the experiment's
         own if it is not given.
 
@@ -138,10 +139,10 @@ class Report:
     ]
     field = field or next(iter(self.experiment.compared), '')
     base.lookup(dict.fromkeys(names), 'measure of a whole network', field)
-    pairs = itertools.combinations(self.outcomes, 2)
+    pairs = comparison.pairs(self.outcomes)
     if other is not None:
-      pairs = itertools.product(self.outcomes, other.outcomes)
-    found = comparison.compare_pairs(field, list(pairs))
+      pairs = list(itertools.product(self.outcomes, other.outcomes))
+    found = comparison.compare_pairs(field, pairs)
     return pd.DataFrame(list(map(comparison.as_dict, found)))
 
   def save(self, folder: str | pathlib.Path) -> pathlib.Path:
