@@ -80,7 +80,13 @@ def test_a_notebook_and_a_page_compare_the_same_pairs(report):
 def test_a_report_of_another_call_is_compared_by_seed(report):
   other = initlab.variance(init='he', bias=1.0, seeds=6, **_TINY)
   table = report.compare(other, field='cost')
-  assert len(table) == 2
+  assert len(table) == 2 and set(table.pairs) == set(table.total) == {6}
+  fewer = initlab.variance(init='he', bias=1.0, seeds=[2, 5, 9], **_TINY)
+  table = report.compare(fewer, field='cost')
+  assert set(table.pairs) == {2} and set(table.total) == {6}
+  alone = initlab.variance(init='he', bias=1.0, seeds=[9], **_TINY)
+  with pytest.raises(base.UserError, match='bias 0 and he share no seed'):
+    report.compare(alone, field='cost')
   with pytest.raises(base.UserError, match='unknown measure'):
     report.compare(other, field='activation_std')
   unpaired = initlab.variance(init='he', seeds=1, root_seed=1, **_TINY)

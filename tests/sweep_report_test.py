@@ -104,7 +104,9 @@ def test_sweeps_are_compared_by_seed(report):
   other = initlab.sweep(_shifted(0.5), seeds=range(2, 9), name='moved')
   table = report.compare(other).set_index(['leaf', 'axis_0'])
   assert len(table) == 4 + 3 and set(table.b) == {'moved'}
+  assert set(table.total) == {8}
   first = table.loc['first'].iloc[0]
+  assert (first.pairs, table.loc['lost'].pairs.item() < 6) == (6, True)
   # To the rounding of float32 values of a few units.
   np.testing.assert_allclose(
     [first.difference, first.low, first.high], 0.5, atol=1e-6

@@ -115,13 +115,14 @@ class Report:
 
     Returns:
       One row a pair of settings: the difference of b minus a with its 95%
-      interval, p by the permutation test and Holm's correction of it, and the
-      seeds that show half the difference.
+      interval, of how many pairs of seeds, of the `total` seeds of the larger
+      side, p by the permutation test and Holm's correction of it, and the seeds
+      that show half the difference.
 
     Raises:
-      UserError: the root seeds differ; or the measure is none of a whole
-        network, or not one of both reports, or none is given where the
-        experiment compares none.
+      UserError: the root seeds differ, or no seed is shared; or the measure is
+        none of a whole network, or not one of both reports, or none is given
+        where the experiment compares none.
     """
     import pandas as pd
 

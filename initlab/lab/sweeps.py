@@ -56,7 +56,8 @@ class SweepReport:
 
     Returns:
       One row a number, and an entry of a vector, that both have: the difference
-      of b minus a with its 95% interval, p by the permutation test and Holm's
+      of b minus a with its 95% interval, of how many pairs of seeds, of the
+      `total` seeds of the larger side, p by the permutation test and Holm's
       correction of it, and the seeds that show half the difference.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from initlab import formatting, stats
+from initlab import base, formatting, stats
 from initlab.experiment import DIVERGENCE, Outcome, as_title
 from initlab.report import tables
 
@@ -52,9 +52,17 @@ def compare(field: str, outcomes: Sequence[Outcome]) -> list[Comparison]:
 def compare_pairs(
   field: str, compared: Sequence[tuple[Outcome, Outcome]]
 ) -> list[Comparison]:
-  """The tests of pairs of settings (a, b), corrected for their number."""
+  """The tests of pairs of settings (a, b), corrected for their number.
+
+  Raises:
+    UserError: two of them share no seed.
+  """
   names = [(first.label, second.label) for first, second in compared]
-  return compare_values(names, [_paired(field, *pair) for pair in compared])
+  values = [
+    paired(name, *((each.seeds, each.measured[field]) for each in pair))
+    for name, pair in zip(names, compared, strict=True)
+  ]
+  return compare_values(names, values)
 
 
 def compare_values(
@@ -65,7 +73,7 @@ def compare_values(
 
   Args:
     names: of a and b.
-    values: `[S]` each, paired by seed.
+    values: `[S]` each, paired by seed, see `paired`.
   """
   p = [float(stats.permutation_test(b, a).p) for a, b in values]
   corrected = stats.holm(np.array(p)) if p else []
@@ -82,14 +90,45 @@ def compare_values(
   ]
 
 
+def paired(
+  names: tuple[str, str],
+  a: tuple[np.ndarray, np.ndarray],
+  b: tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+  """Values of the same seeds, then NaN up to the size of the larger side.
+
+  So an estimate's `total` counts seeds without a partner, and `n` the pairs.
+
+  Args:
+    names: of a and b.
+    a, b: seeds `[S]` and their values `[S, ...]`.
+
+  Raises:
+    UserError: they share no seed.
+  """
+  shared, *places = np.intersect1d(a[0], b[0], return_indices=True)
+  if not shared.size:
+    raise base.UserError(f'{names[0]} and {names[1]} share no seed')
+  alone = max(len(a[0]), len(b[0])) - len(shared)
+  first, second = (
+    np.concatenate(
+      [values[place].astype(float), np.full((alone, *values.shape[1:]), np.nan)]
+    )
+    for (_, values), place in zip((a, b), places, strict=True)
+  )
+  return first, second
+
+
 def as_dict(found: Comparison) -> dict[str, str | float]:
-  """A comparison as the row of a frame."""
+  """A comparison as the row of a frame; `total` counts the larger side."""
   return {
     'a': found.a,
     'b': found.b,
     'difference': float(found.difference.value),
     'low': float(found.difference.low),
     'high': float(found.difference.high),
+    'pairs': int(found.difference.n),
+    'total': found.difference.total,
     'p': found.p,
     'p_holm': found.holm,
     'seeds_needed': float(found.needed.value),
@@ -257,14 +296,6 @@ def examples(field: str, outcome: Outcome) -> dict[str, int]:
   middle = order[max(0, finite - 1) // 2]
   chosen = {'best': order[0], 'median': middle, 'worst': order[-1]}
   return {name: int(outcome.seeds[at]) for name, at in chosen.items()}
-
-
-def _paired(
-  field: str, first: Outcome, second: Outcome
-) -> tuple[np.ndarray, np.ndarray]:
-  _, mine, its = np.intersect1d(first.seeds, second.seeds, return_indices=True)
-  a, b = first.measured[field][mine], second.measured[field][its]
-  return np.asarray(a, float), np.asarray(b, float)
 
 
 def _needed(b: np.ndarray, a: np.ndarray) -> stats.Estimate:

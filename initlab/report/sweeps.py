@@ -213,21 +213,20 @@ def differences(ours: Sweep, theirs: Sweep) -> list[dict[str, Any]]:
       f'the sweeps are of root seeds {ours.root_seed} and {theirs.root_seed}: '
       'their seeds are no pairs'
     )
-  _, mine, its = np.intersect1d(ours.seeds, theirs.seeds, return_indices=True)
-  if not mine.size:
-    raise base.UserError('the sweeps share no seed')
+  names = ours.name, theirs.name
   places, values = [], []
   others = estimated(theirs)
   for name, each in estimated(ours).items():
     if name in others and others[name].shape[1:] == each.shape[1:]:
-      pair = each[mine].astype(float), others[name][its].astype(float)
+      pair = comparison.paired(
+        names, (ours.seeds, each), (theirs.seeds, others[name])
+      )
       for place in np.ndindex(each.shape[1:]):
         places.append({'leaf': name, 'axis_0': place[0] if place else None})
         values.append((pair[0][:, *place], pair[1][:, *place]))
   if not values:
     raise base.UserError('the sweeps share no number and no vector')
-  names = [(ours.name, theirs.name)] * len(values)
-  found = comparison.compare_values(names, values)
+  found = comparison.compare_values([names] * len(values), values)
   return [
     place | comparison.as_dict(each)
     for place, each in zip(places, found, strict=True)
