@@ -7,7 +7,9 @@ and `holm`, estimates have the unit of the values, unless stated.
 
 `scripts/coverage` simulates the coverage of the 95% intervals for normal,
 log-normal and uniform values and 2 to 64 seeds; docs/coverage.md lists it.
-Where it is below 93%, there is no interval: below `FEWEST` seeds, for most.
+Where it is below 93% for a law that an interval is meant for, there is none:
+below `FEWEST` seeds, for most. Intervals of means, effect sizes and seeds
+needed are not meant for log-normal values, of which they cover much less.
 
 Every function raises `base.UserError` if there are no seeds, if values are not
 paired although required, and for a confidence outside (0, 1).

@@ -310,7 +310,11 @@ def main() -> None:
     f'Each cell is of {samples:,}',
     f'samples (standard error {error:.2f}), of effect sizes and seeds needed '
     f'{samples // 10:,} ({tenth:.2f}).',
-    'Inexact intervals are printed only if they cover in 93% or more.',
+    'Inexact intervals are printed only if they cover values of the laws that '
+    'they are meant for in',
+    f'{LEAST:.0%} or more, those of the first table; of [others]'
+    '(#what-skewed-values-do-to-them) some cover',
+    'less.',
     '',
     '## What the lab prints',
     '',

@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -64,6 +65,19 @@ def test_pilots_name_seeds_of_the_power_wanted_as_often_as_assured(pairs):
   assert 0.8 < assured < 0.84
   assert abs(found.assured - assured) < errors * error
   assert found.mean > 0.8 > found.uncorrected
+
+
+def test_what_is_said_of_the_least_coverage_is_so():
+  docs = _PATH.parents[1] / 'docs'
+  page = (docs / 'coverage.md').read_text('utf-8')
+  head, meant, skewed, *_ = page.split('\n## ')
+  percents = lambda text: [
+    float(cell) / 100 for cell in re.findall(r'(?<=\| )\d+\.\d(?= \|)', text)
+  ]
+  assert min(percents(meant)) >= simulated.LEAST > min(percents(skewed))
+  for text in (head, (docs / 'reading.md').read_text('utf-8')):
+    sentence = text[text.index('93%') :].partition('.\n')[0]
+    assert '#what-skewed-values-do-to-them' in sentence
 
 
 def test_the_page_is_of_every_interval_and_size():
