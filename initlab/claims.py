@@ -125,7 +125,7 @@ def mean(values: base.ArrayLike, cells: int = 1) -> stats.Estimate:
     cells: the number of intervals that must all cover.
 
   Raises:
-    Untested: fewer than two seeds are finite.
+    Untested: fewer than five seeds are finite, see `stats.FEWEST`.
   """
   return _known(stats.mean(values, confidence(cells)))
 
@@ -141,7 +141,7 @@ def ratio(
     cells: the number of intervals that must all cover.
 
   Raises:
-    Untested: fewer than two seeds have a ratio.
+    Untested: fewer than five seeds have a ratio, see `stats.FEWEST`.
   """
   return _known(stats.paired_ratio(a, b, confidence(cells)))
 

@@ -135,8 +135,8 @@ def four_layers(outcomes):
   Holds if the interval of the test error of four less that of five, at the
   chosen rates and paired by seed, lies below 0.
 
-  Untested if not both depths are in the run, fewer than two seeds are finite in
-  both, or they learn for less than a million updates.
+  Untested if not both depths are in the run, fewer than five seeds are finite
+  in both, or they learn for less than a million updates.
   """
   found = {
     len(each.outcome.config.layer_widths()) - 2: each
@@ -164,7 +164,7 @@ def curvature_gains(outcomes):
   descent, all with standard weights, paired by seed, each at its chosen rate.
 
   Untested if tanh is not in the run with every optimizer and both kinds of
-  weights, or fewer than two seeds are finite in both of a difference.
+  weights, or fewer than five seeds are finite in both of a difference.
   """
   less, told = _by_curvature(outcomes, 'standard')
   return claims.finding(

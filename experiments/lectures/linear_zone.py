@@ -164,15 +164,17 @@ def no_better(outcomes):
   below a twentieth, which is the error of the straight line, 0.0101, over its
   rise in the zone, 0.2.
 
-  Untested if no two seeds start in the zone and leave it.
+  Untested if fewer than five seeds start in the zone and leave it.
   """
   settings = claims.every(outcomes)
   of = lambda field: np.concatenate([x.measured[field] for x in settings])
   cost, final = of('zone_cost'), of('final_cost')
   stayed = np.isfinite(cost)
   left = stayed & (of('final_linear') < 1)
-  if left.sum() < 2:
-    raise claims.Untested('no two seeds start in the linear zone and leave it')
+  if left.sum() < stats.FEWEST:
+    raise claims.Untested(
+      f'fewer than {stats.FEWEST} seeds start in the linear zone and leave it'
+    )
   share = claims.mean((LINEAR_LOSS - cost[left]) / (LINEAR_LOSS - final[left]))
   cost, excess, bound = (of(field)[stayed] for field in EXTREMES)
   holds = (excess <= 1 + 1e-6 / bound).all()

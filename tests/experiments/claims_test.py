@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments.glorot2010 import runs, table_1
-from initlab import claims
+from initlab import claims, stats
 from initlab.experiment import Finding
 from tests.helpers import atlas, deep, programs, synthetic, trainings
 from tests.helpers.synthetic import (
@@ -1489,6 +1489,15 @@ def test_a_check_states_its_criterion_and_what_it_leaves_open(name):
     found = [each for each in paragraphs if each.strip().startswith(start)]
     assert len(found) == 1, f'{len(found)} paragraphs begin with {start!r}'
     assert found[0].rstrip().endswith('.')
+
+
+def test_a_check_names_the_seeds_that_an_interval_takes():
+  words = {5: 'five', 6: 'six', 9: 'nine'}
+  checks = [each.check for each in _CLAIMS.values()]
+  texts = [each.__doc__ or '' for each in (claims.mean, claims.ratio, *checks)]
+  found = re.findall(r'fewer\s+than\s+(\w+)\s+seeds', ' '.join(texts))
+  assert len(found) >= 6
+  assert set(found) <= {words[stats.FEWEST], words[table_1.PAIRS]}
 
 
 @pytest.mark.parametrize('name', CASES)
