@@ -1,4 +1,8 @@
-"""Formats numbers and estimates; the only place where output is rounded."""
+"""Formats the estimates of all reports, and the numbers in cells of tables.
+
+Nothing else rounds these. What a sentence tells without an interval, such as a
+share of units, it rounds itself.
+"""
 
 from collections.abc import Sequence
 import decimal

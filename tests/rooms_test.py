@@ -158,6 +158,17 @@ def test_only_one_module_may(what, where):
     assert not users or name == where, f'{name} uses {users[0]}'
 
 
+def test_digits_of_a_table_are_of_formatting():
+  for name, tree in _TREES.items():
+    if name.startswith('initlab.report') and '.plots' not in name:
+      specs = [
+        ast.unparse(each.format_spec)
+        for each in ast.walk(tree)
+        if isinstance(each, ast.FormattedValue) and each.format_spec
+      ]
+      assert not any('.4g' in each for each in specs), name
+
+
 @pytest.mark.parametrize(
   ('library', 'where'),
   [

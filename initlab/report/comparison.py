@@ -161,8 +161,8 @@ def errors(field: str, outcomes: Sequence[Outcome]) -> tables.Table:
     ('interquartile mean', '95% interval'): lambda x: tables.with_interval(
       stats.interquartile_mean(x), stats.FEWEST
     ),
-    ('single seeds', 'best'): lambda x: _extreme(_least(x)),
-    ('single seeds', 'worst'): lambda x: _extreme(-_least(-x)),
+    ('single seeds', 'best'): lambda x: tables.extreme(np.min, x),
+    ('single seeds', 'worst'): lambda x: tables.extreme(np.max, x),
     ('seeds', 'finite'): lambda x: f'{np.isfinite(x).sum()} of {len(x)}',
     ('not finite', 'share, 95% interval'): _lost,
   }
@@ -306,10 +306,6 @@ def _needed(b: np.ndarray, a: np.ndarray) -> stats.Estimate:
   return stats.seeds_needed(b, a, size / 2)
 
 
-def _least(x: np.ndarray) -> float:
-  return float(np.min(x[np.isfinite(x)], initial=np.inf))
-
-
 def _lost(x: np.ndarray) -> str:
   lost = stats.share(int((~np.isfinite(x)).sum()), len(x))
   return tables.cell(lost, unit='%')
@@ -321,11 +317,6 @@ def _needed_text(needed: stats.Estimate) -> str:
   if not np.isfinite(value):
     return '-'
   return f'{value:.6g} ({low:.6g} to {high:.6g})'
-
-
-def _extreme(value: float) -> str:
-  """A number; a dash without a finite seed."""
-  return formatting.number(value if np.isfinite(value) else np.nan)
 
 
 def _listed(seeds: np.ndarray) -> str:

@@ -92,8 +92,7 @@ def _median(x: np.ndarray) -> str:
 
 
 def _end(x: np.ndarray, of: Any) -> str:
-  finite = x[np.isfinite(x)]
-  return f'{of(finite):.4g}' if finite.size and x.dtype != bool else '-'
+  return '-' if x.dtype == bool else tables.extreme(of, x)
 
 
 def verdict(sweep: Sweep) -> list[str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from initlab import stats
+from initlab import formatting, stats
 
 
 class Column(NamedTuple):
@@ -53,6 +53,12 @@ def with_interval(estimate: stats.Estimate, fewest: int) -> str:
   text = cell(estimate)
   needs = estimate.n > 0 and np.isnan(estimate.low)
   return f'{text} (needs {fewest} seeds)' if needs else text
+
+
+def extreme(of: Callable[[np.ndarray], float], values: np.ndarray) -> str:
+  """The least or largest finite one of `[S]`; a dash if there is none."""
+  finite = values[np.isfinite(values)]
+  return formatting.number(of(finite)) if finite.size else '-'
 
 
 def grid(table: Table, width: int) -> str:

@@ -286,22 +286,19 @@ def errors(field: str, found: Sequence[Choice], knob: str) -> tables.Table:
     knob: the tuned knob.
   """
 
-  def finite(each: Choice) -> np.ndarray:
-    values = np.asarray(each.outcome.measured[field], float)
-    return values[np.isfinite(values)]
+  def values(each: Choice) -> np.ndarray:
+    return np.asarray(each.outcome.measured[field], float)
 
   columns = {
     ('mean', '95% interval'): lambda each: tables.cell(
       mean(each, _field(field))
     ),
-    ('single seeds', 'best'): lambda each: _number(
-      np.min(finite(each), initial=np.inf)
-    ),
-    ('single seeds', 'worst'): lambda each: _number(
-      np.max(finite(each), initial=-np.inf)
+    ('single seeds', 'best'): lambda each: tables.extreme(np.min, values(each)),
+    ('single seeds', 'worst'): lambda each: tables.extreme(
+      np.max, values(each)
     ),
     ('seeds', 'finite'): lambda each: (
-      f'{len(finite(each))} of {len(each.outcome.seeds)}'
+      f'{np.isfinite(values(each)).sum()} of {len(each.outcome.seeds)}'
     ),
   }
   return tables.Table(
@@ -350,7 +347,3 @@ def differences(
 
 def _field(field: str) -> Measure:
   return lambda outcome: outcome.measured[field]
-
-
-def _number(value: float) -> str:
-  return f'{value:.4g}' if np.isfinite(value) else '-'
