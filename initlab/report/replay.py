@@ -26,11 +26,20 @@ def seeds_written(seeds: np.ndarray) -> str:
     >>> seeds_written(np.array([0, 1, 2, 3, 17]))
     '0:4,17'
   """
-  runs = np.split(seeds, np.flatnonzero(np.diff(seeds) != 1) + 1)
   return ','.join(
     f'{run[0]}:{int(run[-1]) + 1}' if len(run) > 1 else str(run[0])
-    for run in runs
+    for run in consecutive(seeds)
   )
+
+
+def consecutive(seeds: np.ndarray) -> list[np.ndarray]:
+  """Ascending seeds, cut wherever one is missing.
+
+  Examples:
+    >>> [run.tolist() for run in consecutive(np.array([0, 1, 2, 3, 17]))]
+    [[0, 1, 2, 3], [17]]
+  """
+  return np.split(seeds, np.flatnonzero(np.diff(seeds) != 1) + 1)
 
 
 def flagfile(

@@ -13,7 +13,7 @@ import numpy as np
 
 from initlab import formatting, stats
 from initlab.experiment import DIVERGENCE, Experiment, Outcome, in_words
-from initlab.report import comparison, tables, tuning
+from initlab.report import comparison, replay, tables, tuning
 
 # Name of a mean over seeds, of `stats.mean_name` -> its kind in CSV and JSON.
 MEANS = {
@@ -22,6 +22,7 @@ MEANS = {
   'share': 'share',
 }
 
+_RUNS = 8  # of consecutive seeds that are listed
 _ROWS = 12  # layers up to which a table shows them all
 
 
@@ -351,13 +352,23 @@ def _at(name: str, place: tuple[int, ...]) -> str:
 
 
 def seeds_in_words(seeds: np.ndarray) -> str:
-  """'32 seeds, 0 to 31', with a note if there are too few for an interval."""
+  """'32 seeds, 0 to 31', with a note if there are too few for an interval.
+
+  Examples:
+    >>> seeds_in_words(np.array([0, 1, 2, 3, 17]))
+    '5 seeds, 0 to 3, 17'
+  """
   count = len(seeds)
   if count == 0:
     return 'no seeds'
   if count == 1:
     return f'seed {seeds[0]} alone, so no interval'
-  text = f'{count} seeds, {seeds[0]} to {seeds[-1]}'
+  runs = [
+    f'{run[0]} to {run[-1]}' if len(run) > 1 else str(run[0])
+    for run in replay.consecutive(seeds)
+  ]
+  more = ' ...' if len(runs) > _RUNS else ''
+  text = f'{count} seeds, {", ".join(runs[:_RUNS])}{more}'
   if count < stats.FEWEST:
     text += f'; intervals need {stats.FEWEST}'
   return text

@@ -336,6 +336,13 @@ def test_too_few_seeds_are_said_to_need_more():
   assert 'he (4 seeds, 0 to 3; intervals need 5)' in text
 
 
+def test_seeds_that_are_missing_are_not_said_to_be_there():
+  told = summary.seeds_in_words
+  assert told(np.array([0, 5, 7, 8, 200])) == '5 seeds, 0, 5, 7 to 8, 200'
+  odd = '1, 3, 5, 7, 9, 11, 13, 15 ...'
+  assert told(np.arange(1, 99, 2)) == f'49 seeds, {odd}'
+
+
 def test_deep_networks_show_a_selection_of_layers():
   outcomes = made_up.study('he', seeds=3, layers=1000)
   text = report_text.text(experiment(), outcomes, {})
