@@ -288,7 +288,9 @@ def quantile_interval(
   below = stats.binom.cdf(ranks - 1, n, p)
   low = int(np.sum(below <= tail))
   high = int(np.sum(1 - below > tail)) + 1
-  return low, high
+  # So many seeds have the outermost ranks, even where p^n is the tail and is
+  # rounded to above it.
+  return max(low, 1), min(high, n)
 
 
 def quantile_fewest(p: float, confidence: float = 0.95) -> int:

@@ -381,6 +381,21 @@ def test_bad_arguments_are_refused(call, message):
     call()
 
 
+@pytest.mark.parametrize('p', [0.1, 0.3, 0.5, 0.6, 0.7, 0.9, 0.99])
+def test_ranks_are_of_seeds_where_all_on_one_side_are_as_likely_as_allowed(p):
+  for n in range(1, 60):
+    confidence = 1 - 2 * max(p, 1 - p) ** n
+    if 0 < confidence < 1:
+      # The next one has more than enough, whatever is rounded.
+      for seeds in (n, n + 1):
+        ranks = stats.quantile_interval(p, seeds, confidence)
+        assert ranks or seeds == n
+        low, high = ranks or (1, seeds)
+        assert 1 <= low < high <= seeds or seeds == 1
+        between = np.diff(scipy_stats.binom.cdf([low - 1, high - 1], seeds, p))
+        assert between.item() > confidence - 1e-12
+
+
 def test_a_zero_is_left_out_of_a_geometric_mean():
   estimate = stats.geometric_mean(np.array([0.0, 2.0, 8.0]))
   np.testing.assert_allclose(estimate.value, 4)
