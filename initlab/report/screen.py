@@ -105,8 +105,13 @@ def _fitting(verdicts: Sequence[list[list[str]]], room: int) -> str:
     line for each in verdicts[:shown] for part in each[:count] for line in part
   ]
   if shown < len(verdicts):
-    lines.append(f'... and {len(verdicts) - shown} more settings')
+    lines.append(f'... and {_more(len(verdicts) - shown, "setting")}')
   return '\n'.join(lines)
+
+
+def _more(count: int, what: str) -> str:
+  """'2 more rows'."""
+  return f'{count} more {what}{"s" * (count > 1)}'
 
 
 def _size(verdicts: Sequence[list[list[str]]], count: int) -> int:
@@ -124,7 +129,7 @@ def table(whole: tables.Table, width: int) -> str:
   fitting = list(pieces)
   while len(fitting) > 1 and '\n\n'.join(fitting).count('\n') >= _TABLE:
     fitting.pop()
-  more = [f'{rows - _ROWS} more rows'] if rows > _ROWS else []
+  more = [_more(rows - _ROWS, 'row')] if rows > _ROWS else []
   more += ['more columns'] if len(fitting) < len(pieces) else []
   end = f'\n... and {" and ".join(more)}' if more else ''
   return '\n\n'.join([whole.title, *fitting]) + end

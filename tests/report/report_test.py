@@ -203,6 +203,12 @@ def test_a_missing_figure_is_refused(outcomes):
     report_page.page(experiment(), outcomes, FACTS, ['<svg></svg>'])
 
 
+def test_what_has_no_room_is_counted():
+  verdicts = [[['glorot']], [['he']], [['zeros']]]
+  told = [screen._fitting(verdicts, room).splitlines()[-1] for room in (2, 3)]
+  assert told == ['... and 2 more settings', '... and 1 more setting']
+
+
 def test_a_report_is_one_screen_whatever_the_sweep():
   """The heading, as much of the verdicts as fits, one table, the places."""
   wordy = experiment()._replace(
