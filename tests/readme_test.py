@@ -89,7 +89,12 @@ def test_code_runs(session):
 @pytest.mark.parametrize('page', _PAGES, ids=lambda page: page.name)
 def test_scripts_pages_and_pictures_exist(page):
   text = page.read_text()
-  for path in re.findall(r'\]\((?!http)([^)]+)\)', text):
-    assert (page.parent / path).exists(), path
+  for link in re.findall(r'\]\((?!http)([^)]+)\)', text):
+    path, _, heading = link.partition('#')
+    target = page.parent / path if path else page
+    assert target.exists(), link
+    if heading:
+      titles = re.findall(r'^#+ (.+)$', target.read_text(), re.M)
+      assert heading in [each.lower().replace(' ', '-') for each in titles]
   for path in re.findall(r'`(scripts/\w+)', text):
     assert (_ROOT / path).exists(), path
