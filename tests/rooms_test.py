@@ -20,6 +20,13 @@ _ROOMS = ('science', 'engine', 'report', 'launch', 'experiments')
 # Packages that a plain import may load.
 _CHEAP = {'jax', 'jaxlib', 'numpy', 'optax', 'chex', 'absl'}
 
+# Packages of extras, and of callers: nothing works without them only where a
+# flag or a caller asks for them.
+_ASKED_FOR = {
+  *('sklearn', 'submitit', 'ray', 'tensorboardX', 'IPython'),
+  *('flax', 'equinox'),
+}
+
 
 def _name(path):
   """'initlab.report.tables' of its path."""
@@ -132,6 +139,19 @@ def test_a_plain_import_is_cheap(name):
   tops = {each.partition('.')[0] for each in _imports(name, tree)}
   ours = {'initlab', 'experiments'}
   assert tops <= _CHEAP | ours | set(sys.stdlib_module_names)
+
+
+def test_whatever_is_imported_is_installed():
+  config = configparser.ConfigParser()
+  config.read(_ROOT / 'setup.cfg')
+  required = re.findall(
+    r'^[\w-]+', config['options']['install_requires'], re.MULTILINE
+  )
+  known = {each.replace('absl-py', 'absl') for each in required}
+  known |= {'initlab', 'experiments', *_ASKED_FOR, *sys.stdlib_module_names}
+  for name, tree in _TREES.items():
+    tops = {each.partition('.')[0] for each in _imports(name, tree)}
+    assert tops <= known, f'{name} imports {tops - known}'
 
 
 @pytest.mark.parametrize(
