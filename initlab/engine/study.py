@@ -4,7 +4,7 @@ Only missing seeds are computed, so a study can be run again after an
 interruption or with more seeds. Nothing here reads a flag or the clock.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ import jaxlib
 import numpy as np
 
 from initlab import base, keys
-from initlab.engine import lanes, parallel, program, resume, store
+from initlab.engine import ahead, lanes, parallel, program, resume, store
 from initlab.engine.identity import Folder
 from initlab.experiment import (
   Experiment,
@@ -142,7 +142,8 @@ def run(
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
   with bar(sum(map(len, absent))) as progress:
     measured = [
-      _measured(experiment, task, options, progress) for task in tasks
+      _measured(experiment, task, options, progress)
+      for task in _once_compiled(experiment, tasks, options)
     ]
   outcomes = [
     Outcome(
@@ -470,6 +471,36 @@ def environment() -> dict[str, str]:
     'numpy': np.__version__,
     'platform': platform.platform(),
   }
+
+
+def _once_compiled(
+  experiment: Experiment, tasks: Sequence[Task], options: Options
+) -> Iterator[Task]:
+  """The tasks in turn, each once its programs are compiled.
+
+  Those of later tasks compile while the seeds of an earlier one run, as XLA
+  uses one core for one program. Not on an accelerator, where XLA chooses
+  algorithms by their duration on the device.
+  """
+  if jax.default_backend() != 'cpu':
+    yield from tasks
+    return
+  precision = options.matmul_precision
+
+  def compile_(traced: Any) -> None:
+    # A thread has settings of its own.
+    with arithmetic(experiment), jax.default_matmul_precision(precision):
+      traced.lower().compile()
+
+  def calls(task: Task) -> list[Callable[[], None]]:
+    if not store.missing(task.folder, options.seeds).size:
+      return []
+    with arithmetic(experiment):
+      traced = programs(experiment, task, options.root_seed)
+    return [functools.partial(compile_, each) for _, each in traced]
+
+  items = [(task, calls(task)) for task in tasks]
+  yield from ahead.in_turn(items, threads=jax.local_device_count())
 
 
 def _measured(

@@ -162,31 +162,31 @@ def sweep(
   fields = _fields(shapes)
 
   def flat(key: base.Key) -> tuple[base.Array, ...]:
-    with jax.default_matmul_precision(matmul_precision):
-      result = run(key)
+    result = run(key)
     return tuple(jnp.ravel(x) if x.ndim else x for x in jax.tree.leaves(result))
 
-  if out is None:
-    with bar(len(chosen)) as progress:
-      advance = lambda count: progress(name, count)
-      columns = _computed(
-        flat, fields, chosen, root_seed, lanes, devices, advance
+  with jax.default_matmul_precision(matmul_precision):
+    if out is None:
+      with bar(len(chosen)) as progress:
+        advance = lambda count: progress(name, count)
+        columns = _computed(
+          flat, fields, chosen, root_seed, lanes, devices, advance
+        )
+      found = chosen, columns
+    else:
+      options = study.Options(
+        seeds=chosen,
+        root_seed=root_seed,
+        lanes=lanes,
+        devices=devices,
+        matmul_precision=matmul_precision,
+        out=pathlib.Path(out).absolute().parent,
+        data_dir='',
+        command='',
       )
-    found = chosen, columns
-  else:
-    options = study.Options(
-      seeds=chosen,
-      root_seed=root_seed,
-      lanes=lanes,
-      devices=devices,
-      matmul_precision=matmul_precision,
-      out=pathlib.Path(out).absolute().parent,
-      data_dir='',
-      command='',
-    )
-    experiment = _experiment(flat, fields, pathlib.Path(out).absolute().name)
-    setting = Config(name, _entries(fields))
-    found = _stored(experiment, setting, options, worker, bar)
+      experiment = _experiment(flat, fields, pathlib.Path(out).absolute().name)
+      setting = Config(name, _entries(fields))
+      found = _stored(experiment, setting, options, worker, bar)
   chosen, columns = found
   leaves = [
     column.astype(field.dtype).reshape(len(chosen), *field.shape)

@@ -1,0 +1,119 @@
+"""What later items need is done in threads, and each item waits for its own."""
+
+import contextlib
+import threading
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from initlab.engine import ahead, study
+from initlab.experiment import Experiment, PerNetwork, config, knob
+
+
+def test_later_calls_begin_while_an_earlier_item_is_used():
+  begun = threading.Event()
+  turns = ahead.in_turn([('a', []), ('b', [begun.set])], 1)
+  assert next(turns) == 'a'
+  assert begun.wait(10)
+  assert list(turns) == ['b']
+
+
+def test_an_item_waits_for_all_of_its_calls():
+  done = []
+  go = threading.Event()
+  calls = [lambda: done.append(go.wait(10)), lambda: done.append(True)]
+  threading.Timer(0.1, go.set).start()
+  assert next(ahead.in_turn([('a', calls)], 2)) == 'a'
+  assert done == [True, True]
+
+
+def test_an_error_is_raised_in_the_turn_of_its_item():
+  turns = ahead.in_turn([('a', []), ('b', [lambda: 1 // 0]), ('c', [])], 1)
+  assert next(turns) == 'a'
+  with pytest.raises(ZeroDivisionError):
+    next(turns)
+
+
+def test_a_loop_that_ends_early_starts_no_more_calls():
+  called = []
+  entered, go = threading.Event(), threading.Event()
+
+  def hold():
+    entered.set()
+    go.wait(10)
+
+  turns = ahead.in_turn([('a', []), ('b', [hold, lambda: called.append(1)])], 1)
+  next(turns)
+  assert entered.wait(10)
+  turns.close()
+  go.set()
+  for thread in threading.enumerate():
+    if thread.name.startswith('ahead'):
+      thread.join()
+  assert not called
+
+
+@config
+class _Config:
+  size: int = knob(10, 'how many numbers are sorted')
+
+
+class _Result(NamedTuple):
+  middle: PerNetwork
+
+
+def _run(config, key, data):
+  del data
+  drawn = jax.random.normal(key, (config.size, config.size))
+  return _Result(jnp.sort((drawn @ drawn).ravel())[3])
+
+
+def _study(tmp_path, sizes, dtype='float32'):
+  experiment = Experiment(
+    name='sorting',
+    program=('-m', 'experiments.sorting'),
+    doc='Sorts.',
+    config=_Config,
+    smoke=_Config(),
+    result=_Result,
+    load=lambda config, data_dir: (),
+    run=_run,
+    panels=(),
+    dtype=dtype,
+  )
+  options = study.Options(
+    seeds=np.arange(3, dtype=np.uint32),
+    root_seed=0,
+    lanes=1,
+    devices=0,
+    matmul_precision='highest',
+    out=tmp_path,
+    data_dir='',
+    command='',
+  )
+  bar = lambda total: contextlib.nullcontext(lambda label, count: None)
+  with jax.default_matmul_precision('highest'):
+    return study.run(experiment, list(map(_Config, sizes)), options, bar)[0]
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_programs_compile_once_in_threads_with_the_settings_of_the_run(
+  tmp_path, dtype
+):
+  _study(tmp_path, [10], dtype)  # what every run compiles
+  places = []
+
+  def listen(event, *args, **kwargs):
+    if 'backend_compile' in event:
+      places.append(threading.current_thread())
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    _study(tmp_path, [11, 12], dtype)
+  finally:
+    jax.monitoring.clear_event_listeners()
+  assert len(places) == 2
+  assert threading.main_thread() not in places
