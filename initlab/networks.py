@@ -58,6 +58,11 @@ def activation_knob(
   return knob(default, help, activations.ACTIVATIONS, read=activations.named)
 
 
+def loss_knob(choices: Iterable[str] = losses.LOSSES):
+  """The knob of the loss; a page that reads nats chooses cross entropy only."""
+  return knob('cross_entropy', 'the loss of an example', choices)
+
+
 _GAINS = ('default', 'activation', 'critical')
 
 
@@ -104,7 +109,7 @@ class Network:
   bias: float = knob(
     0.0, 'the constant that is added to every bias', traced=True
   )
-  loss: str = knob('cross_entropy', 'the loss of an example', losses.LOSSES)
+  loss: str = loss_knob()
 
   def check(self) -> None:
     """Refuses a scheme without the chosen distribution or gain."""

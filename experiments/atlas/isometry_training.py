@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from initlab import base, datasets, experiment, functions, initializers
-from initlab import keys, launch, losses, meanfield, mlp, networks, optimizers
+from initlab import keys, launch, meanfield, mlp, networks, optimizers
 from initlab import panels, stacked, training
 from initlab.experiment import PerNetwork, knob
 
@@ -45,7 +45,7 @@ class Config:
   width: int = knob(64, 'the units of a hidden layer', least=1)
   depth: int = knob(32, 'hidden layers', least=1)
   dataset: str = networks.dataset_knob('digits')
-  loss: str = knob('cross_entropy', 'the loss of an example', losses.LOSSES)
+  loss: str = networks.loss_knob()
   scaled_rate: float = knob(
     1.0, 'the learning rate times the hidden layers', above=0, traced=True
   )

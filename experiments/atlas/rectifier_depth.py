@@ -42,6 +42,7 @@ class Config(stacked.Network):
   widths: tuple[int, ...] = knob((128,), 'the hidden widths', least=1)
   depth: int = knob(29, 'hidden layers, one less than layers of weights')
   dataset: str = networks.dataset_knob('shapeset')
+  loss: str = networks.loss_knob(['cross_entropy'])
   learning_rate: float = knob(0.01, 'of gradient descent', above=0, traced=True)
   batch_size: int = knob(32, 'examples of a step', least=1)
   steps: int = knob(1250, 'how many steps are taken', least=1)
@@ -106,7 +107,6 @@ TRAINING = training.of_networks(
 
 def predict(config: Config, data: base.Batch) -> dict[str, float]:
   """The least loss of a constant answer, in nats."""
-  del config
   return {'prior': losses.prior_entropy(data.y)}
 
 

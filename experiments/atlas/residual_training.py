@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from initlab import base, datasets, experiment, initializers, keys
-from initlab import launch, losses, minibatches, networks, panels, residual
+from initlab import launch, minibatches, networks, panels, residual
 from initlab import stats, training
 from initlab.experiment import PerNetwork, PerStep, knob
 
@@ -44,7 +44,7 @@ class Config:
   width: int = knob(32, 'the units of the stream', least=1)
   depth: int = knob(10, 'how many blocks', least=1)
   dataset: str = networks.dataset_knob('digits')
-  loss: str = knob('cross_entropy', 'the loss of an example', losses.LOSSES)
+  loss: str = networks.loss_knob()
   learning_rate: float = knob(0.01, 'of gradient descent', above=0, traced=True)
   batch_size: int = knob(64, 'examples of a step', least=1)
   steps: int = knob(50, 'how many steps are taken', least=1)

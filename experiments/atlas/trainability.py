@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from initlab import base, datasets, experiment, functions, keys, launch
-from initlab import losses, minibatches, mlp, networks, panels, stacked
+from initlab import minibatches, mlp, networks, panels, stacked
 from initlab import stats, training
 from initlab.experiment import PerNetwork, knob
 
@@ -43,7 +43,7 @@ class Config:
   width: int = knob(100, 'the units of a hidden layer', least=1)
   depth: int = knob(25, 'hidden layers', least=1)
   dataset: str = networks.dataset_knob('digits')
-  loss: str = knob('cross_entropy', 'the loss of an example', losses.LOSSES)
+  loss: str = networks.loss_knob()
   learning_rate: float = knob(0.01, 'of gradient descent', above=0, traced=True)
   batch_size: int = knob(64, 'examples of a step', least=1)
   steps: int = knob(200, 'how many steps are taken', least=1)

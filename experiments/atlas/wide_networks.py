@@ -8,7 +8,7 @@ import jax
 import optax
 
 from initlab import base, datasets, experiment, functions
-from initlab import keys, losses, mlp, networks, optimizers, schemes
+from initlab import keys, mlp, networks, optimizers, schemes
 from initlab.experiment import knob
 from initlab.models import parametrization
 
@@ -30,7 +30,7 @@ class Wide:
   depth: int = knob(3, 'hidden layers', least=1)
   activation: functions.Named = networks.activation_knob('relu')
   dataset: str = networks.dataset_knob('digits')
-  loss: str = knob('cross_entropy', 'the loss of an example', losses.LOSSES)
+  loss: str = networks.loss_knob()
   learning_rate: float = knob(
     1e-3, 'of Adam, at the base width', above=0, traced=True
   )

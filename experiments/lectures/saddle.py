@@ -36,6 +36,7 @@ class Config(networks.Network):
 
   init: functions.Named = networks.init_knob('zeros')
   widths: tuple[int, ...] = knob((16,), 'the hidden widths', least=1)
+  loss: str = networks.loss_knob(['cross_entropy'])
   examples: int = knob(200, 'training examples', least=1, most=10**6)
   optimizer: str = knob('lbfgs', 'the optimizer', optimizers.OPTIMIZERS)
   learning_rate: float = knob(1.0, 'of the optimizer', traced=True)
@@ -54,8 +55,7 @@ class Result(NamedTuple):
   excess: cost above the entropy of the classes, the least without an input.
   gradient: the largest entry of the gradient, of all but the last bias.
   bias_gradient: the largest entry of that of the last bias.
-  curvature: the smallest eigenvalue of the Hessian, from 30 products.
-  final_curvature: that after the last step.
+  curvature, final_curvature: smallest eigenvalue of the Hessian, and its last.
   """
 
   cost: PerStep

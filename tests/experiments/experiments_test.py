@@ -11,7 +11,7 @@ import jax
 import pytest
 
 from experiments.lectures import symmetry
-from initlab import keys, launch, training
+from initlab import base, keys, launch, training
 from initlab.engine import study
 from initlab.experiment import PerStep, geometric, written
 from initlab.launch.flags import define_flags, read_options, read_settings
@@ -127,6 +127,12 @@ def test_run_is_pure_and_written_for_one_seed(name, tmp_path):
 
 def _called(run, *args):
   return run(*args)
+
+
+@pytest.mark.parametrize('name', ['lectures.saddle', 'atlas.rectifier_depth'])
+def test_a_page_about_nats_takes_cross_entropy_only(name):
+  with pytest.raises(base.UserError, match='--loss=squared_error: unknown'):
+    _experiment(name).config(loss='squared_error')
 
 
 @pytest.mark.parametrize('name', _NAMES)
