@@ -44,7 +44,7 @@ class Config:
   q: float = knob(0.025, 'the variance of the pre-activations', above=0)
   width: int = knob(64, 'the units of a hidden layer', least=1)
   depth: int = knob(32, 'hidden layers', least=1)
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   loss: str = networks.loss_knob()
   scaled_rate: float = knob(
     1.0, 'the learning rate times the hidden layers', above=0, traced=True
@@ -57,7 +57,7 @@ class Config:
 
   def draw(self, key: base.Key) -> stacked.Stacked:
     """Weights and normal biases with chi_1 = 1 and the fixed point q."""
-    dataset, given = datasets.DATASETS[self.dataset], (self.activation, self.q)
+    dataset, given = datasets.resolve(self.dataset), (self.activation, self.q)
     hidden = (self.width,) * self.depth
     widths = (dataset.input_size, *hidden, dataset.num_classes)
     weights, biases = _DRAWN[self.weights], initializers.critical_bias

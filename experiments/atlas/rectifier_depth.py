@@ -41,7 +41,7 @@ class Config(stacked.Network):
   activation: functions.Named = networks.activation_knob('relu')
   widths: tuple[int, ...] = knob((128,), 'the hidden widths', least=1)
   depth: int = knob(29, 'hidden layers, one less than layers of weights')
-  dataset: str = networks.dataset_knob('shapeset')
+  dataset: functions.Named = networks.dataset_knob('shapeset')
   loss: str = networks.loss_knob(['cross_entropy'])
   learning_rate: float = knob(0.01, 'of gradient descent', above=0, traced=True)
   batch_size: int = knob(32, 'examples of a step', least=1)
@@ -77,7 +77,7 @@ load = networks.load('train')
 
 def examples(config: Config, key, data):
   """Fresh minibatches, or those of the examples of a finite data set."""
-  draw, key = datasets.DATASETS[config.dataset].draw, keys.stream(key, 'data')
+  draw, key = datasets.resolve(config.dataset).draw, keys.stream(key, 'data')
   return minibatches.examples(key, draw, data, config.batch_size)
 
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from initlab import base, datasets, experiment, initializers, keys
+from initlab import base, datasets, experiment, functions, initializers, keys
 from initlab import launch, minibatches, networks, panels, residual
 from initlab import stats, training
 from initlab.experiment import PerNetwork, PerStep, knob
@@ -43,7 +43,7 @@ class Config:
   )
   width: int = knob(32, 'the units of the stream', least=1)
   depth: int = knob(10, 'how many blocks', least=1)
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   loss: str = networks.loss_knob()
   learning_rate: float = knob(0.01, 'of gradient descent', above=0, traced=True)
   batch_size: int = knob(64, 'examples of a step', least=1)
@@ -53,7 +53,7 @@ class Config:
 
   def draw(self, key: base.Key) -> dict[str, Any]:
     """Draws the input layer, the stacked blocks and the output layer."""
-    dataset, n = datasets.DATASETS[self.dataset], self.width
+    dataset, n = datasets.resolve(self.dataset), self.width
     he, lecun = initializers.he_normal(), initializers.lecun_normal()
     key, fixup = keys.stream(key, 'init'), self.branch == 'fixup'
 

@@ -25,8 +25,8 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from initlab import base, experiment, keys, launch, minibatches, mlp
-from initlab import networks, optimizers, panels, probes, stacked, stats
+from initlab import base, experiment, functions, keys, launch, minibatches
+from initlab import mlp, networks, optimizers, panels, probes, stacked, stats
 from initlab import training
 from initlab.experiment import GEOMETRIC, PerNetwork, knob
 
@@ -37,10 +37,10 @@ from . import claims_schemes, ranks
 class Config(networks.Network):
   """A network of one width, its scheme, and a short training."""
 
-  init: str = networks.init_knob('lecun_normal')
+  init: functions.Named = networks.init_knob('lecun_normal')
   widths: tuple[int, ...] = knob((64,), 'the hidden width', least=1)
   depth: int = knob(50, 'hidden layers', least=2, most=1000)
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   learning_rate: float = knob(
     0.3, 'the largest rate of gradient descent', above=0, traced=True
   )

@@ -42,7 +42,7 @@ class Config:
   )
   width: int = knob(100, 'the units of a hidden layer', least=1)
   depth: int = knob(25, 'hidden layers', least=1)
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   loss: str = networks.loss_knob()
   learning_rate: float = knob(0.01, 'of gradient descent', above=0, traced=True)
   batch_size: int = knob(64, 'examples of a step', least=1)
@@ -51,7 +51,7 @@ class Config:
 
   def draw(self, key: base.Key) -> stacked.Stacked:
     """Normal weights and biases of the two variances."""
-    dataset = datasets.DATASETS[self.dataset]
+    dataset = datasets.resolve(self.dataset)
     hidden = (self.width,) * self.depth
 
     def weights(key, shape, dtype=jnp.float32):

@@ -29,7 +29,7 @@ class Wide:
   base_width: int = knob(64, 'the width at which the two are the same', least=1)
   depth: int = knob(3, 'hidden layers', least=1)
   activation: functions.Named = networks.activation_knob('relu')
-  dataset: str = networks.dataset_knob('digits')
+  dataset: functions.Named = networks.dataset_knob('digits')
   loss: str = networks.loss_knob()
   learning_rate: float = knob(
     1e-3, 'of Adam, at the base width', above=0, traced=True
@@ -60,7 +60,7 @@ class Wide:
 
   def make(self, width: int) -> tuple[Any, Any, Any]:
     """The model of a width, as `parametrization` takes it."""
-    size = datasets.DATASETS[self.dataset].input_size
+    size = datasets.resolve(self.dataset).input_size
     batch = (
       jax.ShapeDtypeStruct((2, size), 'float32'),
       jax.ShapeDtypeStruct((2,), 'int32'),
@@ -69,7 +69,7 @@ class Wide:
 
   def drawn_at(self, key: base.Key, width: int) -> base.Params:
     """What the scheme draws at a width, with biases of zero."""
-    dataset = datasets.DATASETS[self.dataset]
+    dataset = datasets.resolve(self.dataset)
     hidden = (width,) * self.depth
     widths = (dataset.input_size, *hidden, dataset.num_classes)
     weights = schemes.resolve(self.init).make()

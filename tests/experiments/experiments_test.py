@@ -8,10 +8,11 @@ import re
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import pytest
 
 from experiments.lectures import symmetry
-from initlab import base, keys, launch, training
+from initlab import base, datasets, keys, launch, training
 from initlab.engine import study
 from initlab.experiment import PerStep, geometric, written
 from initlab.launch.flags import define_flags, read_options, read_settings
@@ -109,24 +110,51 @@ def test_runs_small_as_a_whole_program(name, tmp_path, capsys, monkeypatch):
   assert ('geometric mean of 3 seeds' in page) == bool(averaged)
 
 
+def _shapes(experiment, config, data_dir):
+  """The abstract result of one seed, or that of a run if it is not compiled."""
+  data = experiment.load(config, data_dir)
+  run = functools.partial(training.run, experiment, config)
+  with study.arithmetic(experiment):
+    if experiment.compiled:
+      return jax.eval_shape(run, keys.root(0), data)
+    return run(keys.root(0), data)
+
+
+def mine():
+  """A data set of anybody's."""
+  x = np.arange(24.0).reshape(12, 2)
+  return dict.fromkeys(datasets.SPLITS, (x, np.arange(12) % 2))
+
+
+def _fields(name):
+  return {each.name for each in dataclasses.fields(_experiment(name).config)}
+
+
+def _with_data():
+  """The programs with a data set; one learns from endless ones only."""
+  names = [n for n in _NAMES if 'dataset' in _fields(n)]
+  return [name for name in names if name != 'glorot2010.svm']
+
+
+@pytest.mark.parametrize('name', _with_data())
+def test_a_data_set_of_ones_own_is_as_good(name):
+  """It is loaded, the network is drawn for it, and the program is traced."""
+  experiment = _experiment(name)
+  dotted = f'{__name__}.{mine.__name__}'
+  config = dataclasses.replace(experiment.smoke, dataset=dotted)
+  assert isinstance(_shapes(experiment, config, ''), experiment.result)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', _NAMES)
 def test_run_is_pure_and_written_for_one_seed(name, tmp_path):
   """The abstract result has the fields of Result and no seed axis."""
   experiment = _experiment(name)
-  data = experiment.load(experiment.smoke, str(tmp_path))
-  run = functools.partial(training.run, experiment, experiment.smoke)
-  with study.arithmetic(experiment):
-    evaluate = jax.eval_shape if experiment.compiled else _called
-    shapes = evaluate(run, keys.root(0), data)
+  shapes = _shapes(experiment, experiment.smoke, str(tmp_path))
   assert isinstance(shapes, experiment.result)
   for field, hint in experiment.result.__annotations__.items():
     axes = hint.__metadata__[0]
     assert len(getattr(shapes, field).shape) == len(axes), field
-
-
-def _called(run, *args):
-  return run(*args)
 
 
 @pytest.mark.parametrize('name', ['lectures.saddle', 'atlas.rectifier_depth'])
