@@ -237,13 +237,17 @@ def _constant(dataset: str, name: str) -> base.Key:
 # Splits, cached.
 
 
+class TooFew(base.UserError):
+  """A split has fewer examples than are asked for."""
+
+
 def _finite(dataset: str, load: Callable) -> Callable:
   @functools.lru_cache(maxsize=_KEPT)
   def split(name: str, size: int | None, data_dir: str) -> base.Batch:
     _check(dataset, name, size)
     x, y = load(name, data_dir)
     if size is not None and size > len(y):
-      raise base.UserError(
+      raise TooFew(
         f'{size} examples of {dataset}: its {name} split has {len(y)}'
       )
     return base.Batch(
@@ -352,6 +356,15 @@ def resolve(dataset: functions.Named) -> base.Dataset:
   if '.' in dataset:
     return _own(functions.imported(dataset))
   return functions.lookup(DATASETS, 'dataset', dataset)
+
+
+def most(
+  dataset: base.Dataset, name: str, size: int, data_dir: str
+) -> base.Batch:
+  """The first `size` examples of a split, or all if there are fewer."""
+  if dataset.draw is None:
+    size = min(size, len(dataset.split(name, None, data_dir).y))
+  return dataset.split(name, size, data_dir)
 
 
 def named(dataset: functions.Named) -> functions.Named:

@@ -182,15 +182,33 @@ class Network:
 def load(split: str) -> Callable[[Any, str], base.Batch]:
   """A loader of the first `examples` of a split, for an experiment's `load`.
 
+  Of a split that is held out it loads all if there are fewer.
+
   Args:
     split: 'train', 'valid' or 'test'.
   """
 
   def load_split(config: Any, data_dir: str) -> base.Batch:
+    if split == 'train':
+      return training_examples(config, 'examples', data_dir)
     dataset = datasets.resolve(config.dataset)
-    return dataset.split(split, config.examples, data_dir)
+    return datasets.most(dataset, split, config.examples, data_dir)
 
   return load_split
+
+
+def training_examples(config: Any, name: str, data_dir: str) -> base.Batch:
+  """The first of the training examples, as many as a knob says; 0 is all.
+
+  Raises:
+    UserError: there are fewer, or the data set cannot be loaded.
+  """
+  size = getattr(config, name)
+  try:
+    dataset = datasets.resolve(config.dataset)
+    return dataset.split('train', size or None, data_dir)
+  except datasets.TooFew as error:
+    raise base.UserError(f'--{name}={size}: {error}') from None
 
 
 def activation(config: Any) -> base.Activation:

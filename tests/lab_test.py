@@ -144,7 +144,6 @@ def test_arrays_are_learned(tmp_path):
   report = initlab.learning(
     data=(x, y), widths=(4,), steps=60, batch_size=8, seeds=2, out=tmp_path
   )
-  assert report.outcomes[0].config.examples == 10
   assert (report.outcomes[0].measured['final_error'] == 0).all()
 
 

@@ -37,7 +37,7 @@ class Config(networks.Network):
     (300,) * 5, 'the hidden widths; the claims need equal ones', least=1
   )
   examples: int = knob(
-    8, 'test examples; the Jacobian is taken at 8 of them', least=1
+    8, 'test examples, at most all; the Jacobian is taken at 8 of them', least=1
   )
 
 

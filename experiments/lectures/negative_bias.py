@@ -38,7 +38,7 @@ class Config(networks.Network):
   )
   widths: tuple[int, ...] = knob((100,), 'the width of the hidden layer')
   dataset: functions.Named = networks.dataset_knob('digits')
-  examples: int = knob(300, 'the number of test examples', least=1)
+  examples: int = knob(300, 'test examples, at most all of them', least=1)
 
   def check(self):
     """Refuses more than one hidden layer."""

@@ -83,10 +83,10 @@ class Config(networks.Network):
   )
   steps: int = count(500, 'the number of steps')
   record_every: int = count(25, 'steps between records')
-  examples: int = count(300, 'test examples for the probes of the layers')
-  test_size: int = count(
-    1000, 'test examples for error and loss, at most all of them'
+  examples: int = count(
+    300, 'test examples for the probes of the layers, at most all of them'
   )
+  test_size: int = count(1000, 'test examples for error and loss, likewise')
   valid_size: int = count(
     1000, 'validation examples, likewise, for the choice of the learning rate'
   )
@@ -158,19 +158,15 @@ class Result(NamedTuple):
 
 def load(config: Config, data_dir: str) -> Data:
   """The training examples, unless they are fresh, and the other splits."""
-  dataset = datasets.resolve(config.dataset)
-
-  def most(name: str, size: int) -> base.Batch:
-    if dataset.draw is None:
-      size = min(size, len(dataset.split(name, None, data_dir).x))
-    return dataset.split(name, size, data_dir)
-
-  size = config.train_size or None
+  dataset, train = datasets.resolve(config.dataset), None
+  if not config.fresh():
+    train = networks.training_examples(config, 'train_size', data_dir)
+  held_out = lambda name, size: datasets.most(dataset, name, size, data_dir)
   return Data(
-    train=None if config.fresh() else dataset.split('train', size, data_dir),
-    valid=most('valid', config.valid_size),
-    test=most('test', config.test_size),
-    shown=dataset.split('test', config.examples, data_dir),
+    train=train,
+    valid=held_out('valid', config.valid_size),
+    test=held_out('test', config.test_size),
+    shown=held_out('test', config.examples),
   )
 
 

@@ -49,7 +49,9 @@ from initlab.instruments import propagation
 class Config(networks.Network):
   """A network at initialization, and its examples."""
 
-  examples: int = knob(300, 'test examples for the probes', least=1)
+  examples: int = knob(
+    300, 'test examples for the probes, at most all of them', least=1
+  )
 
 
 SMOKE = Config(widths=(20, 12), dataset='xor', examples=4)

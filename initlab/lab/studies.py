@@ -252,11 +252,7 @@ def learning(data: Any = None, **options: Any) -> Report:
   if data is not None:
     if 'dataset' in options:
       raise base.UserError('data and dataset are one knob: give one of them')
-    mine = own_data.of_arrays(data)
-    options = {**options, 'dataset': mine}
-    if test := own_data.splits(mine).get('test'):
-      most = min(len(test[0]), learnings.Config.examples)
-      options.setdefault('examples', most)
+    options = {**options, 'dataset': own_data.of_arrays(data)}
   return run(learnings.EXPERIMENT, **options)
 
 

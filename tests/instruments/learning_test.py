@@ -10,7 +10,7 @@ import pytest
 
 from initlab import base, keys, panels, stats, training
 from initlab.experiment import Outcome, axes_of, geometric
-from initlab.instruments import learning
+from initlab.instruments import learning, variance
 from initlab.report import comparison, summary, tables, text as report_text
 from initlab.report.plots import figure as figures, style
 from tests.helpers import made_up
@@ -87,6 +87,20 @@ def test_a_run_is_what_the_pieces_say():
   assert np.isnan(result.diverged_step)
   assert np.isnan(result.train_cost[0])
   assert np.isfinite(result.train_cost[1:]).all()
+
+
+@pytest.mark.parametrize('page', [variance, learning])
+def test_probes_are_of_the_test_examples_that_there_are(page):
+  data = page.load(page.Config(dataset='xor'), 'nothing')
+  assert len(getattr(data, 'shown', data).y) == 4
+
+
+def test_training_examples_are_as_many_as_the_flag_says_or_refused():
+  config = learning.Config(dataset='xor', train_size=3)
+  assert len(learning.load(config, 'nothing').train.y) == 3
+  more = dataclasses.replace(config, train_size=5)
+  with pytest.raises(base.UserError, match='--train_size=5: 5 examples'):
+    learning.load(more, 'nothing')
 
 
 def test_a_constant_answer_is_of_the_test_examples_that_there_are():
