@@ -68,7 +68,7 @@ def cosines(outcomes):
 
 @claims.claim('atlas 10, queries', 'Noci et al., 2022, abstract and section 3')
 def queries(outcomes):
-  """Where rank has collapsed, gradients of queries vanish, those of values not.
+  """Where rank collapses, gradients of queries vanish beside those of values.
 
   Holds if in the deepest networks the interval of the ratio of
   |dC/dW_Q| / |dC/dW_V| of the last block, none over scaled, lies below 0.01.

@@ -100,7 +100,7 @@ def trained(outcomes):
 
 @claims.claim('atlas 2, criticality', SCHOENHOLZ)
 def criticality(outcomes):
-  """Near the critical line networks of every depth learn.
+  """Near the critical line the deepest networks learn.
 
   Holds if at every weight variance of which the deepest network has at most 4
   xi_c layers the interval of its training accuracy lies above 1/2.
