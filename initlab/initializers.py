@@ -85,7 +85,8 @@ def ng_epsilon(
   """Ng's symmetry breaking, Theta = rand * 2 epsilon - epsilon.
 
   w ~ U[-epsilon, epsilon), Var[w] = epsilon^2 / 3. Without an epsilon it is
-  sqrt(6) / sqrt(n_in + n_out), which is Glorot's uniform.
+  sqrt(6) / sqrt(n_in + n_out), which is Glorot's uniform; with one the axes do
+  not matter, but must be some of the kernel's.
 
   Examples:
     >>> n_in, n_out = 400, 25  # the course's digits, where epsilon is 0.12
@@ -95,10 +96,13 @@ def ng_epsilon(
   References:
     Ng, Machine Learning (Stanford, Coursera), "Random initialization".
   """
-  glorot = glorot_uniform(**axes)
   if epsilon is None:
-    return glorot
-  return uniform(kernels.number(epsilon, 'epsilon'))
+    return glorot_uniform(**axes)
+  epsilon = kernels.number(epsilon, 'epsilon')
+  if not axes:
+    return uniform(epsilon)
+  std = lambda n_in, n_out: 3**-0.5
+  return kernels.fan_scaled('uniform', std, epsilon, axes)
 
 
 _MODES: dict[str, Callable[[int, int], float]] = {

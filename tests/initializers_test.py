@@ -628,6 +628,15 @@ class StructureTest(parameterized.TestCase):
       w, initializers.ng_epsilon()(keys.root(0), (400, 25))
     )
 
+  def test_axes_are_checked_where_an_epsilon_makes_them_needless(self):
+    draw = initializers.ng_epsilon(0.1, in_axis=1, out_axis=0)
+    np.testing.assert_array_equal(
+      draw(keys.root(0), (4, 3)),
+      initializers.uniform(0.1)(keys.root(0), (4, 3)),
+    )
+    with pytest.raises(base.UserError, match='out_axis=7 is out of range'):
+      initializers.ng_epsilon(0.1, out_axis=7)(keys.root(0), (4, 3))
+
 
 class TheoryTest(parameterized.TestCase):
   def test_truncated_std(self):
