@@ -9,7 +9,8 @@ The rooms, each of which imports only those before it:
     launch        the command line
     experiments   the programs (installed as `initlab.experiments`)
 
-A notebook calls `initlab.variance`, `initlab.learning` and `initlab.run`, see
+A notebook calls `initlab.variance`, `initlab.learning`, `initlab.audit`,
+`initlab.coordinate_check`, `initlab.sweep` and `initlab.run`, see
 `initlab.lab`. `import initlab` loads only the science room, with JAX, NumPy,
 Optax, Chex and absl.
 """
@@ -39,18 +40,19 @@ from initlab import (
 
 __version__ = '0.1.0'
 
-# Functions for notebooks, with the modules that they load lazily.
-_LAZY = {
-  'AuditReport': 'initlab.lab',
-  'Report': 'initlab.lab',
-  'SweepReport': 'initlab.lab',
-  'audit': 'initlab.lab',
-  'coordinate_check': 'initlab.lab',
-  'learning': 'initlab.lab',
-  'run': 'initlab.lab',
-  'sweep': 'initlab.lab',
-  'variance': 'initlab.lab',
-}
+# What a notebook calls, `initlab.lab.__all__`, which is loaded when it is used.
+_LAZY = (
+  'AuditReport',
+  'CoordinateReport',
+  'Report',
+  'SweepReport',
+  'audit',
+  'coordinate_check',
+  'learning',
+  'run',
+  'sweep',
+  'variance',
+)
 
 __all__ = [
   'activations',
@@ -70,12 +72,13 @@ __all__ = [
   'stats',
   'theory',
   'training',
+  *_LAZY,
 ]
 
 
 def __getattr__(name: str) -> Any:
   if name in _LAZY:
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    return getattr(importlib.import_module('initlab.lab'), name)
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -1,6 +1,7 @@
 """What a notebook calls: its numbers are those of the command line."""
 
 import copy
+import inspect
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 import initlab
-from initlab import base, datasets
+from initlab import base, datasets, lab
 from initlab.instruments import variance
 from initlab.launch.flags import define_flags, read_settings
 from initlab.models import verdict
@@ -20,6 +21,17 @@ from initlab.report import comparison
 from tests.helpers import studies
 
 _TINY = {'dataset': 'xor', 'examples': 4, 'widths': (6, 5)}
+
+
+def test_the_package_has_all_that_a_notebook_calls():
+  found = {name: getattr(initlab, name) for name in initlab.__all__}
+  calls = {k: v for k, v in found.items() if not inspect.ismodule(v)}
+  assert calls == {name: getattr(lab, name) for name in lab.__all__}
+
+
+def test_a_plain_import_does_not_load_what_a_notebook_calls():
+  code = "import sys, initlab; sys.exit('initlab.lab' in sys.modules)"
+  subprocess.run([sys.executable, '-c', code], check=True)
 
 
 @pytest.fixture(scope='module')
