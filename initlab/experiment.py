@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from numbers import Integral, Real
 from pathlib import Path
 import sys
 import types
@@ -161,25 +162,60 @@ def _restored(cls: type[T], static: Any, leaves: Iterable[Any]) -> T:
 
 
 def _check(self: Any) -> None:
+  hints = _hints(type(self))
   for field in dataclasses.fields(self):
-    value = _checked(field, getattr(self, field.name))
+    value = _checked(field, hints[field.name], getattr(self, field.name))
     object.__setattr__(self, field.name, value)
   if hasattr(self, 'check'):
     self.check()
 
 
-def _checked(field: dataclasses.Field, value: Any) -> Any:
-  """The parsed value of a knob, within its bounds."""
-  read, choices = field.metadata['read'], field.metadata['choices']
+_hints = functools.cache(get_type_hints)
+
+# Hint of a knob without `read` -> what it takes, in words.
+KINDS: dict[Any, str] = {
+  bool: 'true or false',
+  int: 'an integer',
+  float: 'a finite number',
+  str: 'a word',
+  tuple[int, ...]: 'a tuple of integers',
+}
+_CLASSES: dict[Any, type] = {bool: bool, int: Integral, float: Real, str: str}
+
+
+def _python(value: Any) -> Any:
+  """A Python number for one of NumPy, in a tuple, too."""
+  if isinstance(value, tuple):
+    return tuple(map(_python, value))
+  return value.item() if isinstance(value, np.generic) else value
+
+
+def _fits(hint: Any, value: Any) -> bool:
+  """Whether a value is of the type of a knob; an int is a float, no bool is."""
+  if typing.get_origin(hint) is tuple:
+    kind = typing.get_args(hint)[0]
+    return isinstance(value, tuple) and all(_fits(kind, x) for x in value)
+  known = isinstance(value, _CLASSES[hint])
+  return known and isinstance(value, bool) == (hint is bool)
+
+
+def _checked(field: dataclasses.Field, hint: Any, value: Any) -> Any:
+  """The parsed value of a knob, of its type and within its bounds."""
+  read, choices, traced = (
+    field.metadata[k] for k in ('read', 'choices', 'traced')
+  )
   where = f'--{field.name}={written(value)}'
-  if read or choices:
-    try:
-      if read:
-        value = read(value)
-      else:
-        base.lookup(dict.fromkeys(choices), field.name, value)
-    except base.UserError as error:
-      raise base.UserError(f'{where}: {error}') from None
+  try:
+    if read:
+      value = read(value)
+    elif choices:
+      base.lookup(dict.fromkeys(choices), field.name, value)
+    elif hint in KINDS and not (traced and isinstance(value, jax.Array)):
+      value = _python(value)
+      if not _fits(hint, value):
+        raise base.UserError(f'it takes {KINDS[hint]}')
+  except base.UserError as error:
+    raise base.UserError(f'{where}: {error}') from None
   if isinstance(value, tuple) and not value:
     raise base.UserError(f'{where}: at least one number')
   least, most, above = (field.metadata[k] for k in ('least', 'most', 'above'))

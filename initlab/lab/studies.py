@@ -21,6 +21,7 @@ from initlab.instruments import (
   variance as variances,
 )
 from initlab.launch import parsing, progress
+from initlab.launch.options import Options
 from initlab.report import (
   comparison,
   page,
@@ -282,14 +283,16 @@ def run(
     UserError: a knob that there is not, or a value that it does not take.
   """
   chosen = settings(experiment, knobs)
+  which: Any = range(seeds) if isinstance(seeds, int | np.integer) else seeds
+  checked = Options(seeds=which, root_seed=root_seed, lanes=lanes)
   with contextlib.ExitStack() as stack:
     if out is None:
       out = stack.enter_context(tempfile.TemporaryDirectory())
     stack.enter_context(as_on_the_command_line())
     options = study.Options(
-      seeds=parsing.seeds(range(seeds) if isinstance(seeds, int) else seeds),
-      root_seed=root_seed,
-      lanes=lanes,
+      seeds=checked.seeds,
+      root_seed=checked.root_seed,
+      lanes=checked.lanes,
       devices=0,
       matmul_precision='highest',
       out=pathlib.Path(out),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 import dataclasses
+import operator
 import re
 import typing
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from initlab import base, keys
+from initlab.experiment import KINDS
 
 _TRUTH = {'true': True, 'false': False}
 
@@ -34,17 +36,16 @@ def knob(field: dataclasses.Field, hint: Any, word: str) -> Any:
       raise base.UserError(f'{where}: {error}') from None
   if hint is bool:
     if word.lower() not in _TRUTH:
-      raise base.UserError(f'{where}: it takes true or false')
+      raise base.UserError(f'{where}: it takes {KINDS[bool]}')
     return _TRUTH[word.lower()]
   if typing.get_origin(hint) is tuple:
     return _widths(where, word)
-  kinds = {int: 'an integer', float: 'a finite number', str: 'a word'}
   try:
     value = hint(word)
     if hint is float and not np.isfinite(value):
       raise ValueError
   except ValueError:
-    raise base.UserError(f'{where}: it takes {kinds[hint]}') from None
+    raise base.UserError(f'{where}: it takes {KINDS[hint]}') from None
   return value
 
 
@@ -69,15 +70,20 @@ def seeds(value: str | Iterable[int]) -> np.ndarray:
       which exclude the end.
 
   Raises:
-    UserError: the text is not such a list, a range is empty, or a seed is
-      outside 32 bits.
+    UserError: these are no integers, the text is not such a list, a range is
+      empty or there is no seed, or one is outside 32 bits.
 
   Examples:
     >>> seeds('0:4,17').tolist(), seeds(range(3)).tolist()
     ([0, 1, 2, 3, 17], [0, 1, 2])
   """
   if not isinstance(value, str):
-    value = ','.join(str(int(seed)) for seed in value)
+    try:
+      value = ','.join(str(operator.index(seed)) for seed in value)
+    except TypeError:
+      raise base.UserError('it takes integers') from None
+    if not value:
+      raise base.UserError('at least one seed')
   found = set()
   for part in value.split(','):
     match = re.fullmatch(r'\s*(\d+)(?::(\d+))?\s*', part)
