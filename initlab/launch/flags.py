@@ -6,6 +6,7 @@ Every flag is a knob of the experiment's Config or of the launcher's Options.
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import itertools
+import shlex
 import typing
 from typing import Any
 
@@ -14,7 +15,7 @@ from absl import flags
 from initlab import base
 from initlab.experiment import Chapter, Collection, Experiment, written
 from initlab.launch import parsing
-from initlab.launch.options import PRINTED, SHARED, Options
+from initlab.launch.options import PRINTED, SELECTION, SHARED, Options
 from initlab.report import text as full
 
 _OPTIONS = {field.name: field for field in dataclasses.fields(Options)}
@@ -164,6 +165,19 @@ def read_chapters(collection: Collection, only: str) -> tuple[Chapter, ...]:
     chapter
     for chapter in collection.chapters
     if any(word in chapter.title.lower() for word in words)
+  )
+
+
+def selection(values: flags.FlagValues) -> str:
+  """The flags that select a part of a collection, or other seeds; '' if none.
+
+  Args:
+    values: from `define_collection_flags`, read.
+  """
+  return shlex.join(
+    f'--{name}={values[name].value}'
+    for name in SELECTION
+    if values[name].value != values[name].default
   )
 
 

@@ -29,6 +29,9 @@ OF_REPORTS = ('tensorboard', 'tracker', 'project', 'verbose', 'json')
 SHARED = ('seeds', 'root_seed', 'lanes', 'devices', 'matmul_precision')
 SHARED += ('checkpoint_every', 'out', 'data_dir', 'compile_cache')
 
+# Flags of a collection that select what its page shows.
+SELECTION = ('only', 'seeds', 'root_seed', 'matmul_precision')
+
 # Flags of what a program prints and exports, of a collection, too.
 PRINTED = ('verbose', 'json', 'dry_run', 'tracker', 'project')
 

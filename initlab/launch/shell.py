@@ -43,6 +43,7 @@ from initlab.launch.flags import (
   read_chapters,
   read_options,
   read_settings,
+  selection,
 )
 from initlab.launch.options import (
   OF_REPORTS,
@@ -288,6 +289,7 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
       runs,
       shlex.join(command),
       f'{collection.name}-full' if full else collection.name,
+      selection(values),
       progress.bar,
       lambda line: print(line, file=sys.stderr, flush=True),
     )

@@ -35,7 +35,7 @@ from initlab.report import (
 _ROOM = 20
 
 # Facts of a collection, as printed.
-_PLACES = ('page', 'tracked')
+_PLACES = ('selection', 'page', 'tracked')
 
 # Facts of a chapter's own report, as printed.
 _OF_A_PART = ('page', 'rows', 'replay')
@@ -82,6 +82,7 @@ def run(
   runs: Sequence[Run],
   command: str,
   name: str,
+  selection: str,
   bar: Callable[[int], Any],
   announce: Callable[[str], None],
 ) -> tuple[list[Part], dict[str, str]]:
@@ -94,7 +95,9 @@ def run(
     collection: the collection.
     runs: its chapters, at least one.
     command: the command line that repeats this.
-    name: of the page, `<out>/reports/<name>.html`.
+    name: of the page of the whole, `<out>/reports/<name>.html`.
+    selection: the flags that select a part of it, or other seeds, so that the
+      page has a name of its own; '' for the whole.
     bar: as for `study.run`.
     announce: called with the title of every chapter before it runs.
 
@@ -114,6 +117,9 @@ def run(
   facts = {'command': command}
   for fact in ('root seed', 'devices', 'versions'):
     facts[fact] = done[0].facts[fact]
+  if selection:
+    facts['selection'] = selection
+    name = publish.named(name, selection.strip("-'"), selection)
   place = runs[0].options.out / 'reports' / f'{name}.html'
   files.write_text(place, page(collection, parts, facts, place.parent))
   return parts, facts | {'page': str(place)}

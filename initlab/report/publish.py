@@ -40,10 +40,20 @@ def _place(
   sources = program.package_files() | program.page_files(experiment)
   content = [program.digest(sources), *names]
   content += [*map(repr, experiment.panels), flags]
-  digest = hashlib.sha256('\n'.join(content).encode())
-  words = re.sub(r'[^\w.]+', '-', '-'.join(task.label for task in tasks))[:40]
-  name = f'{experiment.name}-{words}-{digest.hexdigest()[:8]}'
+  label = '-'.join(task.label for task in tasks)
+  name = named(experiment.name, label, '\n'.join(content))
   return options.out / 'reports' / name
+
+
+def named(name: str, label: str, content: str) -> str:
+  """The name of a report of which there are several, by its content.
+
+  Examples:
+    >>> named('lectures', 'only=start decides', '--only=start decides')
+    'lectures-only-start-decides-5ac86775'
+  """
+  words = re.sub(r'[^\w.]+', '-', label)[:40]
+  return f'{name}-{words}-{hashlib.sha256(content.encode()).hexdigest()[:8]}'
 
 
 def facts(

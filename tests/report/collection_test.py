@@ -84,6 +84,29 @@ def _run(tmp_path, *argv, program=PROGRAM):
   return exit_.value.code
 
 
+def _page(tmp_path, start='pair'):
+  """The only page of a collection."""
+  (page,) = (tmp_path / 'out' / 'reports').glob(f'{start}*.html')
+  return page
+
+
+def test_a_selection_has_a_page_of_its_own(tmp_path, capsys):
+  small, seeds = tiny.EXPERIMENT, ('--seeds=0:2',)
+  chapters = [Chapter(small, title, seeds) for title in ('First', 'Second')]
+  program = PROGRAM._replace(chapters=tuple(chapters))
+  reports, before = tmp_path / 'out' / 'reports', set()
+  for flag in ('', '--only=first', '--only=second', '--root_seed=1'):
+    assert _run(tmp_path, *filter(None, [flag]), program=program) == 0
+    (page,) = set(reports.glob('*.html')) - before
+    before.add(page)
+    text, printed = page.read_text(), capsys.readouterr().out
+    assert ('Not the whole collection' in text) == bool(flag)
+    assert ('\nselection ' in printed) == bool(flag) and flag in printed
+    assert (page.name == 'pair.html') == (not flag)
+    assert not flag or f'<code>{flag}</code>.' in text
+    assert ('Second</h2>' in text) == (flag != '--only=first')
+
+
 def test_the_page_has_claims_pictures_and_what_is_missing(tmp_path, capsys):
   assert _run(tmp_path, '--seeds=0:3') == 0
   told = capsys.readouterr()
@@ -91,7 +114,7 @@ def test_the_page_has_claims_pictures_and_what_is_missing(tmp_path, capsys):
   assert '<false>' in told.out and '<true>' not in told.out
   assert 'not run: mnist needs t10k-images-idx3-ubyte' in told.out
   assert '3/3 Without data' in told.err
-  page = (tmp_path / 'out' / 'reports' / 'pair.html').read_text()
+  page = _page(tmp_path).read_text()
   assert page.count('<svg') == 3
   assert '&lt;true&gt;' in page
   assert 'Not run: ' in page
@@ -129,7 +152,7 @@ def test_a_measure_that_no_setting_has_is_left_out(tmp_path):
   )
   one = PROGRAM._replace(chapters=(Chapter(chapter, 'One'),))
   assert _run(tmp_path, '--seeds=0:3', program=one) == 0
-  page = (tmp_path / 'out' / 'reports' / 'pair.html').read_text()
+  page = _page(tmp_path).read_text()
   assert page.count('<figure>') == 1 and 'cost, one row' in page
 
 
@@ -143,7 +166,7 @@ def _links(page, title):
 def test_one_chapter_at_its_full_size(tmp_path, capsys):
   assert _run(tmp_path, '--only=first', '--full', '--seeds=0:2') == 0
   assert '1 pass, 1 fail\n' in capsys.readouterr().out
-  page = (tmp_path / 'out' / 'reports' / 'pair-full.html').read_text()
+  page = _page(tmp_path, 'pair-full-only-first-seeds-0-2-').read_text()
   assert '--widths=7x2' in page
   assert '--widths=6x2' not in page
 
