@@ -25,7 +25,8 @@ Technometrics 24, 1982). Values agree if the interval contains the prediction
 and is narrow enough; a wider interval leaves the claim untested. If several
 values must agree, or one of several is selected, intervals are widened by
 Bonferroni's correction to cover simultaneously. The functions below take the
-number of such intervals as `cells`.
+number of such intervals as `cells`. Where a claim is about a mean over settings
+each of which is selected, they are too many for that, and its evidence says so.
 """
 
 from collections.abc import Callable, Sequence

@@ -56,11 +56,13 @@ def critical_line(outcomes):
   Untested if the run has not both an ordered and a chaotic setting.
   """
   _phases(outcomes)
+  sides = [float(each.predicted['chi_1']) - 1 for each in outcomes]
+  critical = sum(abs(side) < _CRITICAL for side in sides)
   held, told = [], []
-  for each in outcomes:
-    chi_1 = claims.mean(each.measured['chi_1'])
-    side = float(each.predicted['chi_1']) - 1
-    if abs(side) < _CRITICAL:
+  for each, side in zip(outcomes, sides, strict=True):
+    agree = abs(side) < _CRITICAL
+    chi_1 = claims.mean(each.measured['chi_1'], critical if agree else 1)
+    if agree:
       held.append(claims.agrees(chi_1, 1.0, within=_CLOSE, slack=_CLOSE))
     else:
       held.append(bool(chi_1.high < 1 if side < 0 else chi_1.low > 1))

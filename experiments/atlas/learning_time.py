@@ -15,6 +15,7 @@ Expect:
   weights does not depend on the depth; from normal ones it grows.
 """
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -142,11 +143,10 @@ def learning_time(outcomes):
     depths = sorted({each.config.depth for each in found})
     if depths[-1] < 4 * depths[0]:
       raise claims.Untested('no range of depths')
-    deep, shallow = (
-      fastest(claims.every(found, depth=depth))
-      for depth in (depths[-1], depths[0])
-    )
-    ratios[init] = claims.ratio(deep, shallow)
+    ends = [claims.every(found, depth=each) for each in (depths[-1], depths[0])]
+    deep, shallow = map(fastest, ends)
+    # Each is chosen on the seeds that judge it.
+    ratios[init] = claims.ratio(deep, shallow, math.prod(map(len, ends)))
     told.append(
       f'{init}: {shallow.mean():.3g} steps with {depths[0]} hidden layers, '
       f'{deep.mean():.3g} with {depths[-1]}, ratio {ratios[init]}'

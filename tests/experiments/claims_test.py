@@ -5,6 +5,7 @@ which it holds, runs of which it does not, and runs that cannot tell. A claim
 that is not in the table fails the tests.
 """
 
+import dataclasses
 import functools
 import pathlib
 import re
@@ -1528,6 +1529,46 @@ def test_a_run_without_what_a_claim_is_about_leaves_it_open(name):
 def test_one_seed_refutes_no_claim_that_holds_of_many(name):
   one = first_seeds(1)(CASES[name].run())
   assert _holds(name, one) is not False
+
+
+@pytest.mark.parametrize(
+  ('name', 'given', 'more'),
+  [
+    ('atlas 1, critical line', _CRITICAL, {'depth': 7}),
+    (
+      'atlas 3, learning time',
+      {'learning_rate': 0.002},
+      {'learning_rate': 0.1},
+    ),
+    ('atlas 4, square root', {'scaled_rate': 1.0}, {'scaled_rate': 0.5}),
+    ('atlas 4, isometry learns', {'scaled_rate': 1.0}, {'scaled_rate': 0.5}),
+    (
+      'atlas 11, training by the diagram',
+      {'learning_rate': 0.003},
+      {'learning_rate': 0.01},
+    ),
+  ],
+)
+def test_more_to_agree_or_to_choose_from_widens_the_intervals(
+  name, given, more
+):
+  """Settings that agree as well, or are never chosen, change no value."""
+  rng = np.random.default_rng(0)
+  scattered = lambda x: x * rng.normal(1, 0.003, np.shape(x))
+  run = [
+    each._replace(measured={k: scattered(x) for k, x in each.measured.items()})
+    for each in CASES[name].run()
+  ]
+  added = [
+    each._replace(config=dataclasses.replace(each.config, **more))
+    for each in only(**given)(run)
+  ]
+  before, after = (
+    claims.findings([_CLAIMS[name]], outcomes)[0]
+    for outcomes in (run, run + added)
+  )
+  assert added and before.holds and after.holds
+  assert not after.evidence.startswith(before.evidence)
 
 
 def test_intervals_too_wide_to_tell_leave_an_agreement_open():
