@@ -132,7 +132,7 @@ COLLECTION = Collection(
 def test_a_chapter_is_a_run_of_its_claims(tmp_path, tracker, capsys):
   collect = {'start': launch.collect, 'program': COLLECTION}
   assert _main(tmp_path, '--tracker=wandb', '--project=mine', **collect) == 0
-  assert 'tracked  2 runs in the project mine' in capsys.readouterr().out
+  assert '  2 runs in the project mine' in capsys.readouterr().out
   assert tracker.finished == [0, 0]
   (project, name, group, config, logged), two = tracker.runs
   assert (project, name, group) == ('mine', 'pair: One', 'pair')
