@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from initlab import keys, training
-from initlab.engine import study
+from initlab.engine import sizing
 from initlab.experiment import axes_of
 from initlab.instruments import model_learning
 from tests.helpers import programs
@@ -47,7 +47,7 @@ def test_a_run_lowers_for_every_backend(name, tmp_path):
     return training.run(experiment, config, key, data)
 
   platforms = ('cpu', 'cuda', 'tpu')
-  with study.arithmetic(experiment):
+  with sizing.arithmetic(experiment):
     traced = jax.jit(run).trace(np.uint32(3), data)
     text = traced.lower(lowering_platforms=platforms).as_text()
   assert isinstance(traced.out_info, experiment.result)

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import functools
 import importlib.metadata
-import math
 import pathlib
 import platform
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +18,16 @@ import jaxlib
 import numpy as np
 
 from initlab import base, keys
-from initlab.engine import ahead, lanes, parallel, program, resume, store
+from initlab.engine import (
+  ahead,
+  lanes,
+  parallel,
+  partition,
+  program,
+  resume,
+  sizing,
+  store,
+)
 from initlab.engine.identity import Folder
 from initlab.experiment import (
   Experiment,
@@ -82,13 +90,6 @@ class Options(NamedTuple):
   uninterrupted: Callable[[], Any] = contextlib.nullcontext
   tensorboard: bool = False
   from_files: bool = False
-
-
-class Worker(NamedTuple):
-  """One of `count` workers that share the seeds, 0 <= index < count."""
-
-  index: int
-  count: int
 
 
 class Tally(NamedTuple):
@@ -176,7 +177,7 @@ def work(
   experiment: Experiment,
   settings: Sequence[Any],
   options: Options,
-  worker: Worker,
+  worker: partition.Worker,
   bar: Callable[[int], Any],
 ) -> Tally:
   """Computes the missing seeds of one worker, and writes no report.
@@ -196,7 +197,9 @@ def work(
   """
   devices = lanes.chosen_devices(options.devices)
   tasks = open_tasks(experiment, settings, options, devices)
-  shares = [share(options.seeds, task.folder.block, worker) for task in tasks]
+  shares = [
+    partition.share(options.seeds, task.folder.block, worker) for task in tasks
+  ]
   absent = [
     len(store.missing(task.folder, seeds))
     for task, seeds in zip(tasks, shares, strict=True)
@@ -207,36 +210,6 @@ def work(
         mine = options._replace(seeds=seeds)
         _complete(experiment, task, mine, progress)
   return Tally(sum(map(len, shares)), sum(absent))
-
-
-def share(seeds: np.ndarray, block: int, worker: Worker) -> np.ndarray:
-  """The seeds of one worker; a deterministic partition of all seeds.
-
-  Blocks are assigned round-robin, so that no two workers write the same file.
-  If the largest share would then exceed an even one by a quarter, seeds are
-  split evenly instead. Workers that share a file write more slowly, and a seed
-  lost in a race for it is computed again.
-
-  Args:
-    seeds: `[S]` ascending, of all workers.
-    block: seeds per file.
-    worker: which worker.
-
-  Returns:
-    `[n]` ascending; may be empty.
-
-  Examples:
-    >>> share(np.arange(8), 2, Worker(1, 2))
-    array([2, 3, 6, 7])
-    >>> share(np.arange(8), 64, Worker(1, 2))
-    array([4, 5, 6, 7])
-  """
-  blocks, sizes = np.unique(seeds // block, return_counts=True)
-  shares = [sizes[first :: worker.count].sum() for first in range(worker.count)]
-  if max(shares) * worker.count <= 1.25 * len(seeds):
-    mine = blocks[worker.index :: worker.count]
-    return seeds[np.isin(seeds // block, mine)]
-  return np.array_split(seeds, worker.count)[worker.index]
 
 
 def labels(settings: Sequence[Any]) -> list[str]:
@@ -279,11 +252,11 @@ def open_tasks(
   if options.from_files and experiment.compiled:
     path = options.out / experiment.name / '_programs.json'
     memory = program.recall(path, options.matmul_precision)
-  with arithmetic(experiment):
+  with sizing.arithmetic(experiment):
     names, found = program.names(
       experiment, settings, data, memory.programs if memory else {}
     )
-  auto = _auto_lanes(experiment, devices[0].platform)
+  auto = sizing.auto_lanes(experiment, devices[0].platform)
   widths = [options.lanes or auto(config) for config in settings]
   places = zip(settings, labels(settings), data, names, widths, strict=True)
   tasks = [_fitting(experiment, *place, options, devices) for place in places]
@@ -294,14 +267,11 @@ def open_tasks(
     program.remember(memory, found)
   folder = functools.partial(_folder, experiment, options, devices[0])
   return [
-    task._replace(folder=folder(task.config, task.label, name, lanes_of(task)))
+    task._replace(
+      folder=folder(task.config, task.label, name, sizing.lanes_of(task))
+    )
     for task, name in zip(tasks, names, strict=True)
   ]
-
-
-def lanes_of(task: Task) -> int:
-  """The vmap width of a task."""
-  return task.folder.identity['bits']['lanes']
 
 
 def _fitting(
@@ -339,92 +309,13 @@ def _fitting(
   task = at(width)
   if not store.missing(task.folder, options.seeds).size:
     return task
-  while (needed := memory(experiment, task, options.root_seed, limit)) > limit:
-    if options.lanes or lanes_of(task) == 1:
-      raise base.UserError(_too_large(task, needed, limit))
-    task = at(lanes_of(task) // 2)
+  while (
+    needed := sizing.memory(experiment, task, options.root_seed, limit)
+  ) > limit:
+    if options.lanes or sizing.lanes_of(task) == 1:
+      raise base.UserError(sizing.too_large(task, needed, limit))
+    task = at(sizing.lanes_of(task) // 2)
   return task
-
-
-def _auto_lanes(experiment: Experiment, backend: str) -> Callable[[Any], int]:
-  """`config -> lanes` by the size of `config.draw`; 1 for a Config without it.
-
-  And 1 on a CPU for a model that convolves: many kernels at once make a grouped
-  convolution there, which takes longer than one after the other.
-  """
-
-  # Settings that differ only in traced numbers are traced once. The function is
-  # made anew here: JAX would reuse the trace of the method after an edit of
-  # what it calls.
-  def draw(config, key):
-    return config.draw(key)
-
-  def of_setting(config: Any) -> int:
-    if not hasattr(config, 'draw'):
-      return 1
-    if backend == 'cpu' and getattr(config, 'convolves', False):
-      return 1
-    with arithmetic(experiment):
-      drawn = jax.eval_shape(draw, parallel.traced(config), keys.root(0))
-    size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(drawn))
-    return lanes.auto_lanes(backend, size)
-
-  return of_setting
-
-
-def memory(
-  experiment: Experiment, task: Task, root_seed: int, limit: int
-) -> int:
-  """Peak bytes per device of a full call, at most.
-
-  An upper bound, without compiling, if that is within the limit; otherwise what
-  the compiler reports. 0 for an experiment that is not compiled.
-
-  Args:
-    experiment: the program.
-    task: the setting.
-    root_seed: of the study.
-    limit: bytes of a device.
-  """
-  with arithmetic(experiment):
-    traced = [each for _, each in programs(experiment, task, root_seed)]
-    bound = max(map(lanes.memory_bound, traced), default=0)
-    return max(map(lanes.memory, traced)) if bound > limit else bound
-
-
-def _too_large(task: Task, needed: int, limit: int) -> str:
-  what = f'{lanes_of(task)} lanes take'
-  remedy = 'fewer lanes, or --lanes=auto, which lowers them to fit'
-  if lanes_of(task) == 1:
-    what = 'a single lane takes'
-    remedy = 'a smaller network, fewer examples or a smaller minibatch'
-  return (
-    f'{task.label}: {what} {lanes.scaled(needed, "B")} of memory on each '
-    f'device, which has {lanes.scaled(limit, "B")}; choose {remedy}'
-  )
-
-
-def programs(
-  experiment: Experiment, task: Task, root_seed: int
-) -> list[tuple[int, Any]]:
-  """The traced programs of a full call of a setting, with their call counts.
-
-  Empty for an experiment that is not compiled.
-  """
-  if not experiment.compiled:
-    return []
-  root_key = keys.root(root_seed)
-  if isinstance(task.runner, parallel.Engine):
-    return parallel.engine_programs(
-      task.runner, task.config, root_key, task.data
-    )
-  return parallel.trainer_programs(
-    task.runner,
-    task.config,
-    root_key,
-    task.data,
-    recorded_steps(experiment, task.config),
-  )
 
 
 def _folder(
@@ -489,14 +380,14 @@ def _once_compiled(
 
   def compile_(traced: Any) -> None:
     # A thread has settings of its own.
-    with arithmetic(experiment), jax.default_matmul_precision(precision):
+    with sizing.arithmetic(experiment), jax.default_matmul_precision(precision):
       traced.lower().compile()
 
   def calls(task: Task) -> list[Callable[[], None]]:
     if not store.missing(task.folder, options.seeds).size:
       return []
-    with arithmetic(experiment):
-      traced = programs(experiment, task, options.root_seed)
+    with sizing.arithmetic(experiment):
+      traced = sizing.programs(experiment, task, options.root_seed)
     return [functools.partial(compile_, each) for _, each in traced]
 
   items = [(task, calls(task)) for task in tasks]
@@ -532,13 +423,8 @@ def _complete(
   """
   while (seeds := store.missing(task.folder, options.seeds)).size:
     progress(task.label, 0)
-    with arithmetic(experiment):
+    with sizing.arithmetic(experiment):
       _fill(experiment, task, seeds, options, progress)
-
-
-def arithmetic(experiment: Experiment) -> Any:
-  """Context manager that enables float64 for an experiment of that dtype."""
-  return jax.enable_x64(experiment.dtype == 'float64')
 
 
 def _fill(

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from initlab import base, keys
-from initlab.engine import lanes as engine_lanes, parallel, study
+from initlab.engine import lanes as engine_lanes, parallel, partition, study
 from initlab.experiment import (
   Experiment,
   PerNetwork,
@@ -312,7 +312,9 @@ def _stored(
   if worker is not None:
     used = engine_lanes.chosen_devices(options.devices)
     (task,) = study.open_tasks(experiment, [setting], options, used)
-    mine = study.share(options.seeds, task.folder.block, study.Worker(*worker))
+    mine = partition.share(
+      options.seeds, task.folder.block, partition.Worker(*worker)
+    )
     options = options._replace(seeds=mine)
   if not options.seeds.size:
     run = experiment.run

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from initlab import base, keys, published
-from initlab.engine import study
+from initlab.engine import partition, study
 from initlab.experiment import config, knob
 from initlab.launch import machine, parsing, workers
 from initlab.report import tracking
@@ -242,11 +242,11 @@ class Options(Common):
     known = None if address == 'auto' else address
     return known, self.num_processes, self.process_id
 
-  def worker(self) -> study.Worker | None:
+  def worker(self) -> partition.Worker | None:
     """Which worker this is; None for a run without workers."""
     if self.shard_index is None:
       return None
-    return study.Worker(self.shard_index, self.num_shards)
+    return partition.Worker(self.shard_index, self.num_shards)
 
   def job(self) -> workers.Job:
     """The resources of a SLURM job."""

@@ -22,7 +22,7 @@ import warnings
 from absl import flags
 
 from initlab import base, stats
-from initlab.engine import study
+from initlab.engine import partition, study
 from initlab.experiment import (
   Chapter,
   Collection,
@@ -389,7 +389,7 @@ def _launched(
 
 
 def _print_tally(
-  worker: study.Worker, tally: study.Tally, options: Options
+  worker: partition.Worker, tally: study.Tally, options: Options
 ) -> None:
   """Prints how many seeds a worker had, and has computed."""
   if options.json:

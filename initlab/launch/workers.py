@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 
 from initlab import base
-from initlab.engine import study
+from initlab.engine import partition
 
 # Seconds that the processes of a distributed run wait for each other: 30 days.
 _PATIENCE = 30 * 24 * 3600
@@ -61,7 +61,7 @@ class Job(NamedTuple):
 @contextlib.contextmanager
 def joined(
   address: str | None, num_processes: int | None, process_id: int | None
-) -> Iterator[study.Worker]:
+) -> Iterator[partition.Worker]:
   """Joins the processes of a multi-host program, before the first use of JAX.
 
   The context exits in all processes together, when the slowest is done; devices
@@ -90,7 +90,7 @@ def joined(
   except (ValueError, RuntimeError) as error:
     raise base.UserError(f'--distributed: {error}') from error
   try:
-    yield study.Worker(jax.process_index(), jax.process_count())
+    yield partition.Worker(jax.process_index(), jax.process_count())
   except BaseException as error:
     status = 130 if isinstance(error, KeyboardInterrupt) else 1
     atexit.register(_exit_at_once, status)

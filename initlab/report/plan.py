@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from initlab.engine import lanes, store, study
+from initlab.engine import lanes, partition, sizing, store, study
 from initlab.experiment import Experiment
 from initlab.report import tables, text as full
 
@@ -171,8 +171,8 @@ def _shards(
   sizes, missing = np.zeros((2, count), int)
   for index in range(count):
     for task, seeds in zip(tasks, absent, strict=True):
-      worker = study.Worker(index, count)
-      share = study.share(options.seeds, task.folder.block, worker)
+      worker = partition.Worker(index, count)
+      share = partition.share(options.seeds, task.folder.block, worker)
       sizes[index] += len(share)
       missing[index] += np.isin(share, seeds).sum()
   return list(zip(sizes.tolist(), missing.tolist(), strict=True))
@@ -185,17 +185,17 @@ def _setting(
   missing: int,
   limit: int,
 ) -> Setting:
-  with study.arithmetic(experiment):
-    programs = study.programs(experiment, task, options.root_seed)
+  with sizing.arithmetic(experiment):
+    programs = sizing.programs(experiment, task, options.root_seed)
     work = sum(calls * lanes.work(traced) for calls, traced in programs)
   size = task.runner.size
   return Setting(
     label=task.label,
     done=len(options.seeds) - missing,
     missing=missing,
-    lanes=study.lanes_of(task),
+    lanes=sizing.lanes_of(task),
     chunk=size,
     calls=-(-missing // size),
-    memory=study.memory(experiment, task, options.root_seed, limit),
+    memory=sizing.memory(experiment, task, options.root_seed, limit),
     flop=work / size,
   )

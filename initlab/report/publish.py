@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from initlab import base
-from initlab.engine import files, lanes, program, study
+from initlab.engine import files, lanes, program, sizing, study
 from initlab.experiment import Experiment, Outcome
 from initlab.report import (
   comparison,
@@ -74,7 +74,7 @@ def facts(
     'seeds': f'{seeds} ({len(options.seeds)} in all)',
     'root seed': str(options.root_seed),
     'lanes': ', '.join(
-      dict.fromkeys(str(study.lanes_of(task)) for task in tasks)
+      dict.fromkeys(str(sizing.lanes_of(task)) for task in tasks)
     ),
     'devices': f'{devices} x {bits["device"]}',
     'precision': f'{bits["dtype"]}, matmul {bits["matmul_precision"]}',

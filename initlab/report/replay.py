@@ -12,7 +12,7 @@ import shlex
 import numpy as np
 
 from initlab import base, functions, published
-from initlab.engine import study
+from initlab.engine import sizing, study
 from initlab.experiment import Experiment, Outcome, written
 from initlab.report import comparison
 
@@ -140,7 +140,7 @@ def commands(
   for task, outcome in zip(tasks, outcomes, strict=True):
     words = _own(task.config, [each.config for each in tasks])
     if len(lanes) > 1:
-      words.append(f'--lanes={study.lanes_of(task)}')
+      words.append(f'--lanes={sizing.lanes_of(task)}')
     where = f' of {task.label}' if len(tasks) > 1 else ''
     examples = comparison.examples(experiment.compared[0], outcome)
     for name, seed in examples.items():
@@ -151,7 +151,7 @@ def commands(
 
 
 def _lanes(tasks: Sequence[study.Task]) -> list[int]:
-  return list(dict.fromkeys(study.lanes_of(task) for task in tasks))
+  return list(dict.fromkeys(sizing.lanes_of(task) for task in tasks))
 
 
 def _own(config: object, settings: Sequence[object]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from initlab import keys, launch, mlp
-from initlab.engine import lanes as lane_rules, parallel, study
+from initlab.engine import lanes as lane_rules, parallel, sizing, study
 from initlab.experiment import Experiment, PerNetwork, config, knob
 from initlab.instruments import learning, variance
 
@@ -63,7 +63,7 @@ def _programs(experiment, lanes):
     experiment.run, experiment.training, '', lanes, devices
   )
   task = study.Task(smoke, '', experiment.load(smoke, ''), None, program)
-  return [traced for _, traced in study.programs(experiment, task, 0)]
+  return [traced for _, traced in sizing.programs(experiment, task, 0)]
 
 
 def _needed(lanes):
@@ -232,7 +232,7 @@ def test_settings_that_differ_in_traced_numbers_are_drawn_once():
       drawn.append(self.size)
       return self.scale * jax.random.normal(key, (self.size,))
 
-  lanes = study._auto_lanes(_SORTING._replace(config=Scaled), 'cpu')
+  lanes = sizing.auto_lanes(_SORTING._replace(config=Scaled), 'cpu')
   settings = [Scaled(n, scale) for n in (64, 128) for scale in (1.0, 2.0)]
   assert list(map(lanes, settings)) == [512, 512, 256, 256]
   assert drawn == [64, 128]

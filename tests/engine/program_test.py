@@ -29,7 +29,7 @@ from initlab import (
   probes,
   training,
 )
-from initlab.engine import program, study
+from initlab.engine import program, sizing, study
 from initlab.experiment import (
   Experiment,
   PerStep,
@@ -290,7 +290,7 @@ def test_a_refactoring_leaves_the_program(edit):
 
 def test_arithmetic_is_part_of_the_program():
   single = _page()
-  with study.arithmetic(_TINY._replace(dtype='float64')):
+  with sizing.arithmetic(_TINY._replace(dtype='float64')):
     assert _page() != single
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from experiments.lectures import symmetry
 from initlab import base, datasets, keys, launch, training
-from initlab.engine import study
+from initlab.engine import sizing
 from initlab.experiment import PerStep, geometric, written
 from initlab.launch.flags import define_flags, read_options, read_settings
 from initlab.report.plots import style
@@ -114,7 +114,7 @@ def _shapes(experiment, config, data_dir):
   """The abstract result of one seed, or that of a run if it is not compiled."""
   data = experiment.load(config, data_dir)
   run = functools.partial(training.run, experiment, config)
-  with study.arithmetic(experiment):
+  with sizing.arithmetic(experiment):
     if experiment.compiled:
       return jax.eval_shape(run, keys.root(0), data)
     return run(keys.root(0), data)

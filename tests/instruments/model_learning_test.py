@@ -12,7 +12,7 @@ import pytest
 from experiments import learning as program_of_learning
 import initlab
 from initlab import base, keys, launch, own_data
-from initlab.engine import program, study
+from initlab.engine import program, sizing
 from initlab.experiment import present
 from initlab.instruments import model_learning as learning
 from initlab.launch import flags, shell
@@ -210,7 +210,7 @@ def test_bad_input_is_one_clear_sentence(knobs, told):
 
 
 def test_a_model_that_convolves_is_trained_seed_by_seed_on_a_cpu():
-  lanes = lambda model, backend: study._auto_lanes(
+  lanes = lambda model, backend: sizing.auto_lanes(
     learning.EXPERIMENT, backend
   )(learning.Config(model=model))
   assert lanes('convnet', 'cpu') == 1 < lanes('convnet', 'gpu')

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from initlab import base
-from initlab.engine import study
+from initlab.engine import partition
 from initlab.launch import parsing, workers
 from tests.helpers import programs
 
@@ -91,7 +91,7 @@ def _body(printed):
 def test_shares_are_disjoint_complete_and_even(text, count, block):
   seeds = parsing.seeds(text)
   shares = [
-    study.share(seeds, block, study.Worker(index, count))
+    partition.share(seeds, block, partition.Worker(index, count))
     for index in range(count)
   ]
   np.testing.assert_array_equal(np.sort(np.concatenate(shares)), seeds)
@@ -101,7 +101,9 @@ def test_shares_are_disjoint_complete_and_even(text, count, block):
 
 def test_workers_that_can_do_not_share_a_file():
   seeds = parsing.seeds('0:512')
-  shares = [study.share(seeds, 64, study.Worker(i, 4)) for i in range(4)]
+  shares = [
+    partition.share(seeds, 64, partition.Worker(i, 4)) for i in range(4)
+  ]
   files = [set((seeds // 64).tolist()) for seeds in shares]
   assert not set.intersection(*files)
   assert set.union(*files) == set(range(8))
