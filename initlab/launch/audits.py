@@ -29,10 +29,19 @@ FOUND = 3  # exit status on findings
 
 def _kinds(value: str) -> str:
   """Kinds of findings as a comma list, or 'all' or 'none'."""
-  if value not in ('all', 'none'):
-    for kind in value.split(','):
-      base.lookup(finding.KINDS, 'kind of finding', kind.strip())
-  return value
+  if value in ('all', 'none'):
+    return value
+  kinds = [kind.strip() for kind in value.split(',')]
+  for kind in kinds:
+    base.lookup(finding.KINDS, 'kind of finding', kind)
+  return ','.join(kinds)
+
+
+def _counted(fail_on: str) -> tuple[str, ...]:
+  """The kinds that `--fail_on` counts."""
+  if fail_on == 'none':
+    return ()
+  return tuple(finding.KINDS if fail_on == 'all' else fail_on.split(','))
 
 
 @config
@@ -101,11 +110,9 @@ def _audit(doc: str, program: Sequence[str], argv: Sequence[str]) -> None:
   if options.json:
     content = [reports.as_dict(*each) for each in found]
     print(as_json.document('audit', {'audits': content}), end='')
-  counted = options.fail_on.split(',')
+  counted = _counted(options.fail_on)
   if any(
-    options.fail_on == 'all' or each.kind in counted
-    for _, _, findings, _ in found
-    for each in findings
+    each.kind in counted for _, _, findings, _ in found for each in findings
   ):
     sys.exit(FOUND)
 

@@ -84,6 +84,7 @@ def test_what_counts_and_what_is_declared_decide_the_status(
   monkeypatch.setattr(audits.reports, 'write', lambda *args: None)
   assert run('--model=audited:broken', '--fail_on=none')[0] == 0
   assert run('--model=audited:broken', '--fail_on=dead,branch')[0] == 0
+  assert run('--model=audited:broken', '--fail_on=dead, outlier')[0] == 3
   laws = tmp_path / 'laws.toml'
   laws.write_text("'1' = 'normal(5 / sqrt(n_in))'\n")
   assert run('--model=audited:broken', f'--expect={laws}')[0] == 0
