@@ -5,7 +5,7 @@ Question:
   backward, over seeds? Which leaf departs from the model's own law, by what
   factor, and what is to be done?
 Run:
-  python -m experiments.audit --model=my_module:make --seeds=32
+  python -m experiments.audit --model=my_module:make --seeds=0:32
 Takes:
   Under 30 seconds on two CPU cores, for the lab's transformer and ConvNet.
 Expect:

@@ -5,6 +5,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 
 from initlab import base, stats
 from initlab.models import (
@@ -23,6 +24,7 @@ from initlab.report import (
   audits as audit_reports,
   coordinates as coordinate_reports,
   page,
+  summary,
 )
 
 if TYPE_CHECKING:
@@ -153,7 +155,8 @@ class AuditReport:
     import pandas as pd
 
     ours, theirs = self.audit, other.audit
-    if (ours.seeds, ours.root_seed) != (theirs.seeds, theirs.root_seed):
+    same = np.array_equal(ours.seeds, theirs.seeds)
+    if not same or ours.root_seed != theirs.root_seed:
       raise base.UserError('the two audits are not of the same seeds')
     keys = ['kind', 'name', 'measure', 'iteration']
     both = self.to_frame().merge(other.to_frame(), on=[*keys, 'seed'])
@@ -173,7 +176,7 @@ class AuditReport:
       The path of the page.
     """
     place = pathlib.Path(folder)
-    facts = {'seeds': f'{self.audit.seeds} of root seed {self.audit.root_seed}'}
+    facts = audit_reports.seeds(self.audit)
     audit_reports.write('model', self.audit, self.findings, facts, place)
     return place / 'report.html'
 
@@ -188,7 +191,7 @@ class AuditReport:
       settings=[
         {
           'label': f'{len(self.audit.sites)} sites',
-          'seeds': f'{self.audit.seeds} seeds',
+          'seeds': summary.seeds_in_words(self.audit.seeds),
           'verdict': audit_reports.verdict(self.audit, self.findings),
           'remarks': [],
         }
@@ -207,7 +210,7 @@ def audit(
   model: Callable[..., Any],
   batch: Any,
   *,
-  seeds: int = 32,
+  seeds: int | Iterable[int] = 32,
   root_seed: int = 0,
   lanes: int = 1,
   expect: expected.Expected | None = None,
@@ -220,7 +223,7 @@ def audit(
       `models.adapters`.
     batch: the tuple of the other arguments; what is not a tuple is the only
       one. A function `(key, size) -> batch` draws 16 examples.
-    seeds: how many initializations are measured.
+    seeds: how many initializations are measured, or which.
     root_seed: the integer that all keys come from.
     lanes: how many seeds are measured at once.
     expect: declared laws, see `AuditReport.check`.

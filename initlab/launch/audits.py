@@ -15,11 +15,12 @@ import sys
 import typing
 
 import jax
+import numpy as np
 
 from initlab import base
 from initlab.engine import files
 from initlab.experiment import config, knob
-from initlab.launch import flags, machine, shell
+from initlab.launch import flags, machine, parsing, shell
 from initlab.launch.options import OF_FILES, Common
 from initlab.models import audit as audits, examples, finding, made, verdict
 from initlab.report import as_json, audits as reports, replay
@@ -55,7 +56,11 @@ class Options(Common):
     'params, model(params, *batch) -> output or loss, batch a tuple or a '
     'function (key, size) -> tuple. Its knobs follow: my_module:make:width=64',
   )
-  seeds: int = knob(32, 'how many initializations are measured', least=1)
+  seeds: np.ndarray = knob(
+    '0:32',
+    'the initializations: 0:32 for thirty-two, 17 for a single one, 0:8,17',
+    read=parsing.seeds,
+  )
   lanes: int = knob(1, 'how many seeds are measured at once', least=1)
   expect: str = knob(
     'none',
@@ -157,7 +162,7 @@ def _report(
   place = options.out / 'audit' / f'{words}-{digest.hexdigest()[:8]}'
   facts = {
     'command': command,
-    'seeds': f'{found.seeds} of root seed {found.root_seed}',
+    **reports.seeds(found),
     'page': str(place / 'report.html'),
     'rows': str(place / 'rows.parquet'),
     'JSON': str(place / 'report.json'),
@@ -180,5 +185,6 @@ def _flagfile(name: str, options: Options, program: Sequence[str]) -> str:
     for field in dataclasses.fields(options)
     if field.name not in OF_FILES and not isinstance(field.default, bool)
   }
+  found |= {'seeds': replay.seeds_written(options.seeds), 'model': name}
   versions = f'jax {jax.__version__}, on {jax.devices()[0].device_kind}'
-  return replay.text(program, found | {'model': name}, versions)
+  return replay.text(program, found, versions)

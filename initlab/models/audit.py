@@ -10,7 +10,7 @@ The model is not changed: it is traced, its program is taken apart (`sites`) and
 run with measurements between its operations (`measure`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 import dataclasses
 from typing import Any
 
@@ -33,7 +33,7 @@ from initlab.models import (
 class Audit:
   """What was measured of a model at initialization, over seeds.
 
-  seeds: S, how many: 0, 1, ..., S - 1.
+  seeds: `[S]` ascending.
   root_seed: the seed of the study.
   sites: where weights meet data, in the order of the program.
   activations: elementwise functions, in that order.
@@ -46,7 +46,7 @@ class Audit:
   measured: of the model as a whole, name -> `[S]`, see `places.MEASURES`.
   """
 
-  seeds: int
+  seeds: np.ndarray
   root_seed: int
   sites: tuple[places.Site, ...]
   activations: tuple[places.Activation, ...]
@@ -87,23 +87,29 @@ class Audit:
     ]
     tables.append(('model', 'model', self.measured))
     return pd.concat(
-      _table(kind, name, measure_name, values)
+      _table(kind, name, measure_name, self.seeds, values)
       for kind, name, measured in tables
       for measure_name, values in measured.items()
     ).reset_index(drop=True)
 
 
-def _table(kind: str, name: str, measure_name: str, values: np.ndarray):
+def _table(
+  kind: str,
+  name: str,
+  measure_name: str,
+  seeds: np.ndarray,
+  values: np.ndarray,
+):
   import pandas as pd
 
   flat = values.reshape(len(values), -1)
-  seeds, iterations = np.indices(flat.shape)
+  places, iterations = np.indices(flat.shape)
   return pd.DataFrame(
     {
       'kind': kind,
       'name': name,
       'measure': measure_name,
-      'seed': seeds.ravel(),
+      'seed': seeds[places.ravel()],
       'iteration': iterations.ravel(),
       'value': flat.ravel(),
     }
@@ -115,7 +121,7 @@ def audit(
   model: Callable[..., Any],
   batch: Any,
   *,
-  seeds: int = 32,
+  seeds: int | Iterable[int] = 32,
   root_seed: int = 0,
   lanes: int = 1,
 ) -> Audit:
@@ -128,7 +134,7 @@ def audit(
       floating-point leaf is meant; a loss is a scalar.
     batch: the tuple of the other arguments, any pytrees; what is not a tuple is
       the only one. A function `(key, size) -> batch` draws 16 examples.
-    seeds: how many initializations are measured.
+    seeds: how many initializations are measured, or which.
     root_seed: the seed of the study.
     lanes: how many seeds are measured at once.
 
@@ -138,8 +144,9 @@ def audit(
   Raises:
     UserError: what is given cannot be audited; the sentence says why.
   """
-  if seeds < 1 or lanes < 1:
-    raise base.UserError(f'seeds={seeds}, lanes={lanes}: each is at least 1')
+  if lanes < 1:
+    raise base.UserError(f'lanes={lanes}: at least 1')
+  chosen = _chosen(seeds)
   batch = models.batch_of(batch)
   parts = models.take_apart(init, model, batch)
   functions = recognize.recognize(list(parts.plan.activations.values()))
@@ -158,14 +165,23 @@ def audit(
       'even_loss': measured.even_loss,
     }
 
-  numbers = jnp.arange(seeds, dtype=jnp.uint32)
-  batch_size = {} if lanes == 1 else {'batch_size': min(lanes, seeds)}
+  batch_size = {} if lanes == 1 else {'batch_size': min(lanes, len(chosen))}
   run = jax.jit(lambda numbers: jax.lax.map(one, numbers, **batch_size))
-  found = jax.tree.map(np.asarray, run(numbers))
+  found = jax.tree.map(np.asarray, run(jnp.asarray(chosen, jnp.uint32)))
   return Audit(
-    seeds=seeds,
+    seeds=chosen,
     root_seed=root_seed,
     opaque=parts.opaque,
     scalar=parts.scalar,
-    **results.collect(parts, functions, found, seeds)._asdict(),
+    **results.collect(parts, functions, found, len(chosen))._asdict(),
   )
+
+
+def _chosen(seeds: int | Iterable[int]) -> np.ndarray:
+  """`[S]` ascending, of how many or which, each once."""
+  found = range(seeds) if isinstance(seeds, int) else sorted({*seeds})
+  if not found:
+    raise base.UserError(f'seeds={seeds}: an audit takes at least 1')
+  if found[0] < 0 or found[-1] >= keys.SEED_LIMIT:
+    raise base.UserError('a seed is outside 32 bits: 0 <= seed < 2**32')
+  return np.array(found, np.int64)

@@ -59,6 +59,7 @@ def symptoms(audit: Audit) -> tuple[Finding, ...]:
 
 def _nonfinite(audit: Audit) -> Iterable[Finding]:
   """Leaves that are not finite; else the first site whose output is not."""
+  seeds = len(audit.seeds)
   for leaf in audit.measured_leaves:
     bad = ~np.isfinite(leaf.measured['square'])
     if bad.any():
@@ -66,8 +67,8 @@ def _nonfinite(audit: Audit) -> Iterable[Finding]:
         finding.NONFINITE,
         leaf.name,
         '',
-        stats.share(int(bad.sum()), audit.seeds),
-        f'{leaf.name} is not finite in {bad.sum()} of {audit.seeds} seeds: '
+        stats.share(int(bad.sum()), seeds),
+        f'{leaf.name} is not finite in {bad.sum()} of {seeds} seeds: '
         'check what draws it.',
       )
       return
@@ -77,15 +78,15 @@ def _nonfinite(audit: Audit) -> Iterable[Finding]:
     # Where a branch of a `cond` is not taken, the weight is NaN as well.
     run = np.isfinite(site.measured['weight_square'])
     wrong = run & ~np.isfinite(site.measured['forward_square'])
-    bad = wrong.reshape(audit.seeds, -1).any(axis=1)
+    bad = wrong.reshape(seeds, -1).any(axis=1)
     if bad.any():
       yield Finding(
         finding.NONFINITE,
         site.leaves[0] if len(site.leaves) == 1 else '',
         site.name,
-        stats.share(int(bad.sum()), audit.seeds),
+        stats.share(int(bad.sum()), seeds),
         f'the output of {site.name} is not finite in {bad.sum()} of '
-        f'{audit.seeds} seeds: the signal grows too fast before it.',
+        f'{seeds} seeds: the signal grows too fast before it.',
       )
       return
 
@@ -109,7 +110,7 @@ def _starved(audit: Audit) -> Iterable[Finding]:
       finding.STARVED,
       leaf,
       sites[0],
-      finding.certain(0.0, audit.seeds),
+      finding.certain(0.0, len(audit.seeds)),
       f'{", ".join(sites)} sees zeros only, so it has no gradient: {why}; give '
       'it the value that it is meant to start from.',
     )
@@ -240,8 +241,8 @@ def _mean(audit: Audit) -> Iterable[Finding]:
   for site in audit.sites:
     if len(site.leaves) != 1 or site.bias in biased or site.kind == 'lookup':
       continue
-    mean = site.measured['forward_mean'].reshape(audit.seeds, -1)
-    square = site.measured['input_square'].reshape(audit.seeds, -1)
+    mean = site.measured['forward_mean'].reshape(len(audit.seeds), -1)
+    square = site.measured['input_square'].reshape(len(audit.seeds), -1)
     if not square.all():
       continue
     ratio = mean / np.sqrt(square)
@@ -305,7 +306,7 @@ def _gradient(site: places.Site) -> np.ndarray:
 def _stream(audit: Audit) -> Iterable[Finding]:
   """A residual stream that grows by a factor a layer, not by a term."""
   sums = [
-    (place, place.measured['sum_square'].reshape(audit.seeds, -1))
+    (place, place.measured['sum_square'].reshape(len(audit.seeds), -1))
     for place in audit.residuals
     if place.shape == audit.residuals[-1].shape
   ]
@@ -337,7 +338,7 @@ def _collapse(audit: Audit) -> Iterable[Finding]:
   if not adds:
     return
   first, last = (
-    add.measured['token_cosine'].reshape(audit.seeds, -1)
+    add.measured['token_cosine'].reshape(len(audit.seeds), -1)
     for add in (adds[0], adds[-1])
   )
   first, last = first[:, 0], last[:, -1]
@@ -362,7 +363,9 @@ def _overconfident(audit: Audit) -> Iterable[Finding]:
     return
   roles = own_law.roles(audit.sites)
   squares = {
-    site.name: site.measured['forward_square'].reshape(audit.seeds, -1)[:, -1]
+    site.name: site.measured['forward_square'].reshape(len(audit.seeds), -1)[
+      :, -1
+    ]
     for site in audit.sites
     if roles.get(site.name) == 'readout'
   }

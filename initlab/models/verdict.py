@@ -96,7 +96,7 @@ def _of_declared(audit: Audit, laws: dict[str, str]) -> Iterable[Finding]:
       law = expected.declared(
         laws[leaf.name], fans.get(leaf.name, expected.Fans())
       )
-      yield from _compare(leaf, law, audit.seeds)
+      yield from _compare(leaf, law, len(audit.seeds))
 
 
 def _fans(audit: Audit) -> dict[str, expected.Fans]:

@@ -17,7 +17,7 @@ from initlab import claims, stats
 from initlab.experiment import Claim, Experiment, Finding, Outcome, written
 from initlab.report import comparison, summary
 
-SCHEMA = 1  # raised when a key changes its meaning or goes
+SCHEMA = 2  # raised when a key changes its meaning or goes
 
 
 def document(kind: str, content: Mapping[str, Any]) -> str:

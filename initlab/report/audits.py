@@ -17,7 +17,13 @@ from initlab.engine import files
 from initlab.models import places
 from initlab.models.audit import Audit
 from initlab.models.finding import Finding
-from initlab.report import as_json, page as pages, tables, text as full
+from initlab.report import (
+  as_json,
+  page as pages,
+  replay,
+  tables,
+  text as full,
+)
 from initlab.report.plots import audits as plots, style
 
 READING = (
@@ -154,10 +160,18 @@ def verdict(audit: Audit, findings: Sequence[Finding]) -> list[str]:
   """The answer: a sentence a finding, and what the audit did not see."""
   lines = [f'{each.kind}: {each.sentence}' for each in findings]
   if not lines:
-    lines = [
-      f'nothing is wrong at {len(audit.sites)} sites, over {audit.seeds} seeds'
-    ]
+    over = f'{len(audit.sites)} sites, over {len(audit.seeds)} seeds'
+    lines = [f'nothing is wrong at {over}']
   return lines + unseen(audit)
+
+
+def seeds(audit: Audit) -> dict[str, str]:
+  """The facts that say which keys were drawn from."""
+  written = replay.seeds_written(audit.seeds)
+  return {
+    'seeds': f'{written} ({len(audit.seeds)} in all)',
+    'root seed': str(audit.root_seed),
+  }
 
 
 def unseen(audit: Audit) -> list[str]:
@@ -217,7 +231,7 @@ def page(
     findings=findings,
     unseen=unseen(audit),
     sites=len(audit.sites),
-    seeds=audit.seeds,
+    seeds=len(audit.seeds),
     pictures=pictures,
     reading=READING,
     tables=contents(audit),
@@ -260,7 +274,7 @@ def as_dict(
   """The outcome for machines: findings, measures with intervals, facts."""
   return {
     'model': name,
-    'seeds': audit.seeds,
+    'seeds': audit.seeds.tolist(),
     'findings': [
       {
         'kind': each.kind,

@@ -46,7 +46,7 @@ def run(tmp_path, monkeypatch, capsys):
   def run(*flags):
     """Exit status, output and errors."""
     places = f'--out={tmp_path / "results"}', '--compile_cache=none'
-    argv = ['audit', '--seeds=5', *places, *flags]
+    argv = ['audit', '--seeds=0:5', *places, *flags]
     with pytest.raises(SystemExit) as exit_:
       audits.audit('Audits.', ('-m', 'experiments.audit'), argv)
     return exit_.value.code, *capsys.readouterr()
@@ -99,7 +99,7 @@ def test_what_counts_and_what_is_declared_decide_the_status(
     ('--model=audited:nothing', 'must return (init, model, batch)'),
     ('--fail_on=outliers', "did you mean 'outlier'"),
     ('--expect=nowhere.toml', 'nowhere.toml'),
-    ('--seeds=0', 'at least 1'),
+    ('--seeds=3:3', 'no seed in this range'),
   ],
 )
 def test_bad_input_is_one_line(run, tmp_path, flags, message):
@@ -114,3 +114,11 @@ def test_help_says_what_a_model_is(run):
   status, out, _ = run('--help')
   assert status == 0
   assert '(init, model, batch)' in out and '--fail_on' in out
+
+
+def test_seeds_are_a_set_as_of_every_program(run, tmp_path, monkeypatch):
+  monkeypatch.setattr(audits.reports, 'write', lambda *args: None)
+  _, out, _ = run('--model=audited:healthy', '--seeds=7,3:6', '--json')
+  assert json.loads(out)['audits'][0]['seeds'] == [3, 4, 5, 7]
+  (flags,) = tmp_path.glob('results/audit/*/flags.txt')
+  assert '--seeds=3:6,7\n' in flags.read_text()

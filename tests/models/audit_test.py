@@ -268,10 +268,31 @@ def test_what_cannot_be_audited_is_refused_in_a_sentence(
   assert '\n' not in str(refused.value)
 
 
-@pytest.mark.parametrize('setting', [{'seeds': 0}, {'lanes': 0}])
+@pytest.mark.parametrize('setting', [{'seeds': 0}, {'seeds': []}, {'lanes': 0}])
 def test_at_least_one_seed_and_lane(setting):
   with pytest.raises(base.UserError, match='at least 1'):
     audits.audit(_DRAW, _APPLY, _X, **setting)
+
+
+@pytest.mark.parametrize('seeds', [[-1], [2**32]])
+def test_a_seed_has_32_bits(seeds):
+  with pytest.raises(base.UserError, match='outside 32 bits'):
+    audits.audit(_DRAW, _APPLY, _X, seeds=seeds)
+
+
+def test_seeds_are_how_many_or_which():
+  init = lambda key: {'w': jax.random.normal(key, (8, 4))}
+  first, chosen = (
+    audits.audit(init, _APPLY, _X, seeds=seeds).to_frame()
+    for seeds in (3, [2**32 - 1, 2])
+  )
+  assert set(first.seed) == {0, 1, 2}
+  assert set(chosen.seed) == {2, 2**32 - 1}
+  leaf = lambda rows, seed: rows[
+    (rows.kind == 'leaf') & (rows.seed == seed)
+  ].value.tolist()
+  assert leaf(chosen, 2) == leaf(first, 2)
+  assert leaf(chosen, 2**32 - 1) != leaf(first, 2)
 
 
 def test_a_scaling_by_a_leaf_is_no_activation_and_a_kink_at_one_is():

@@ -91,7 +91,7 @@ def _activation(site, **measured):
 def _chain(*sites, **changes):
   """An audit of a chain of sites, nothing of which is wrong."""
   audit = audits.Audit(
-    seeds=_SEEDS,
+    seeds=np.arange(_SEEDS),
     root_seed=0,
     sites=sites
     or (_site('a'), _site('b', after=('a',)), _site('c', after=('b',))),
