@@ -258,6 +258,32 @@ def test_an_audit_names_the_leaf_that_departs():
   assert '<svg' in broken._repr_html_() and 'too large' in repr(broken)
 
 
+def test_audits_are_compared_on_the_seeds_that_both_have():
+  dead = lambda t: jnp.where(t < 0, 0 * t, t)  # zero for some seeds alone
+  init = lambda key: jax.random.normal(key, (2,))
+  model = lambda w, x: dead(x @ w)
+  x = jnp.eye(2)[:1]
+  one, two, three, other = (
+    initlab.audit(init, model, x, **knobs)
+    for knobs in (
+      {'seeds': 8},
+      {'seeds': range(2, 8)},
+      {'seeds': [9]},
+      {'seeds': 8, 'root_seed': 1},
+    )
+  )
+  found = one.compare(two).set_index(['kind', 'measure'])
+  assert found.pairs['leaf', 'square'] == 6
+  assert set(found.total) == {8}
+  alive = one.audit.activations[0].measured['output_square'][2:] > 0
+  assert 0 < alive.sum() < 6
+  assert found.pairs['activation', 'output_square'] == alive.sum()
+  with pytest.raises(base.UserError, match='share no seed'):
+    one.compare(three)
+  with pytest.raises(base.UserError, match='root seeds 0 and 1'):
+    one.compare(other)
+
+
 def test_a_leaf_that_departs_is_drawn_anew():
   found = initlab.audit(*_perceptron(4.0), seeds=5)
   key = initlab.keys.root(3)

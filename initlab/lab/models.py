@@ -146,28 +146,39 @@ class AuditReport:
     """The other model's measures over this one's, paired by seed.
 
     Returns:
-      One row a place of the same name, iteration and positive measure: the
-      geometric mean of the ratio with its 95% interval.
+      One row a place of the same name, iteration and measure without negative
+      values: `ratio`, the geometric mean of the ratio, with the ends of its 95%
+      interval, `low` and `high`; `pairs`, the seeds that both have and whose
+      ratio is positive and finite (if all ratios are zero, these); and `total`,
+      the seeds of the audit that has more.
 
     Raises:
-      UserError: the seeds are not the same.
+      UserError: the root seeds differ, or no seed is shared.
     """
     import pandas as pd
 
     ours, theirs = self.audit, other.audit
-    same = np.array_equal(ours.seeds, theirs.seeds)
-    if not same or ours.root_seed != theirs.root_seed:
-      raise base.UserError('the two audits are not of the same seeds')
+    if ours.root_seed != theirs.root_seed:
+      raise base.UserError(
+        f'the audits are of root seeds {ours.root_seed} and '
+        f'{theirs.root_seed}: their seeds are no pairs'
+      )
+    if not np.intersect1d(ours.seeds, theirs.seeds).size:
+      raise base.UserError('the audits share no seed')
+    total = max(len(ours.seeds), len(theirs.seeds))
     keys = ['kind', 'name', 'measure', 'iteration']
     both = self.to_frame().merge(other.to_frame(), on=[*keys, 'seed'])
     rows = []
     for place, group in both.groupby(keys, sort=False):
       one, two = group['value_x'].to_numpy(), group['value_y'].to_numpy()
-      if (one > 0).all() and (two > 0).all():
-        ratio = stats.paired_ratio(two, one)
+      if (one < 0).any() or (two < 0).any():
+        continue
+      ratio = stats.paired_ratio(two, one)
+      if ratio.n:
         ends = map(float, (ratio.value, ratio.low, ratio.high))
-        rows.append((*place, *ends))
-    return pd.DataFrame(rows, columns=[*keys, 'ratio', 'low', 'high'])
+        rows.append((*place, *ends, int(ratio.n), total))
+    columns = [*keys, 'ratio', 'low', 'high', 'pairs', 'total']
+    return pd.DataFrame(rows, columns=columns)
 
   def save(self, folder: str | pathlib.Path) -> pathlib.Path:
     """Writes the page, its figures, rows and JSON into a folder.
@@ -273,10 +284,11 @@ class CoordinateReport:
     """The slopes of another check minus these, paired by seed.
 
     Returns:
-      One row a site of the same name and measure, `x_0` or `x_t - x_0`.
+      One row a site of the same name and measure, see
+      `report.coordinates.differences`.
 
     Raises:
-      UserError: the checks are not of the same number of seeds.
+      UserError: the root seeds differ, or no site is shared.
     """
     import pandas as pd
 
@@ -293,6 +305,7 @@ class CoordinateReport:
     found, place = self.coordinates, pathlib.Path(folder)
     facts = {
       'seeds': str(len(found.start)),
+      'root seed': str(found.root_seed),
       'widths': ', '.join(map(str, found.widths)),
     }
     coordinate_reports.write(found, facts, place)

@@ -66,6 +66,7 @@ class Coordinates:
   moved: `[S, W, T, sites]` rms(x_t - x_0), t = 1, ..., T.
   loss: `[S, W, T + 1]` of the batch before each step, and after the last.
   tolerance: how far from 0 a slope may be.
+  root_seed: the seed of the study; its repetitions are 0, 1, ..., S - 1.
   """
 
   widths: tuple[int, ...]
@@ -75,6 +76,7 @@ class Coordinates:
   moved: np.ndarray
   loss: np.ndarray
   tolerance: float
+  root_seed: int
 
   @property
   def start_slopes(self) -> np.ndarray:
@@ -217,6 +219,7 @@ def coordinate_check(
     rms[:, :, 1:],
     np.stack([each.loss for each in found], axis=1),
     tolerance,
+    root_seed,
   )
 
 

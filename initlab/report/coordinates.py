@@ -73,14 +73,24 @@ def differences(ours: Coordinates, theirs: Coordinates) -> list[dict[str, Any]]:
   """Slopes of another check minus these, paired by seed.
 
   Returns:
-    A row a site of the same name and measure, 'x_0' or 'x_t - x_0': the
-    difference of the slopes with its 95% interval.
+    A row a site of the same name and `measure`, 'x_0' or 'x_t - x_0': the
+    `difference` of the slopes with its 95% interval, `low` to `high`; `pairs`,
+    the seeds of both whose slopes are finite; and `total`, the seeds of the
+    check that has more.
 
   Raises:
-    UserError: the numbers of seeds differ.
+    UserError: the root seeds differ, or no site is shared.
   """
-  if len(ours.start) != len(theirs.start):
-    raise base.UserError('the two checks are not of the same seeds')
+  if ours.root_seed != theirs.root_seed:
+    raise base.UserError(
+      f'the checks are of root seeds {ours.root_seed} and {theirs.root_seed}: '
+      'their seeds are no pairs'
+    )
+  if not set(ours.sites) & set(theirs.sites):
+    raise base.UserError('the checks share no site')
+  # Both are of the seeds 0, 1, ...
+  counts = len(ours.start), len(theirs.start)
+  shared = min(counts)
   rows = []
   for measure, mine, other in (
     ('x_0', ours.start_slopes, theirs.start_slopes),
@@ -89,10 +99,12 @@ def differences(ours: Coordinates, theirs: Coordinates) -> list[dict[str, Any]]:
     for site in ours.sites:
       if site in theirs.sites:
         found = stats.paired_difference(
-          other[:, theirs.sites.index(site)], mine[:, ours.sites.index(site)]
+          other[:shared, theirs.sites.index(site)],
+          mine[:shared, ours.sites.index(site)],
         )
         ends = dict(
           zip(('difference', 'low', 'high'), map(float, found[:3]), strict=True)
         )
-        rows.append({'site': site, 'measure': measure} | ends)
+        seeds = {'pairs': int(found.n), 'total': max(counts)}
+        rows.append({'site': site, 'measure': measure} | ends | seeds)
   return rows

@@ -19,6 +19,7 @@ from initlab.models import (
   transformer,
 )
 from initlab.models.parametrization import Rule
+from initlab.report import coordinates as reports
 
 _WIDTHS = (32, 128)
 _X = np.float32(np.random.default_rng(0).standard_normal((4, 6)))
@@ -171,6 +172,7 @@ def _powers(exponents):
     rms,
     np.zeros((6, 3, 3)),
     0.1,
+    0,
   )
 
 
@@ -273,6 +275,20 @@ def test_a_transformer_passes_or_is_found_out(exponent, change, sites):
 def test_slopes_of_too_few_seeds_stand_without_an_interval():
   rms = np.array([[[1.0], [2.0]]] * 2)  # 2 seeds, widths 4 and 8, one site
   found = coordinates.Coordinates(
-    (4, 8), ('w',), (True,), rms, rms[:, :, None], np.zeros((2, 2, 2)), 0.1
+    (4, 8), ('w',), (True,), rms, rms[:, :, None], np.zeros((2, 2, 2)), 0.1, 0
   )
   assert str(found).splitlines()[1].split() == ['w', '+1.00', '+1.00']
+
+
+def test_checks_are_compared_on_the_seeds_that_both_have():
+  found = _powers([0.0, 0.5, -0.5])
+  fewer = dataclasses.replace(
+    found, start=found.start[:3], moved=found.moved[:3]
+  )
+  rows = reports.differences(found, fewer)
+  assert {(row['pairs'], row['total']) for row in rows} == {(3, 6)}
+  assert {row['difference'] for row in rows} == {0.0}
+  with pytest.raises(base.UserError, match='root seeds 0 and 1'):
+    reports.differences(found, dataclasses.replace(found, root_seed=1))
+  with pytest.raises(base.UserError, match='no site'):
+    reports.differences(found, dataclasses.replace(found, sites=('d',) * 3))
