@@ -73,7 +73,8 @@ class AuditReport:
 
     Raises:
       VerdictError: with leaf and factor of each finding.
-      UserError: a law or a kind is not understood.
+      UserError: a law or a kind is not understood, or there are too few seeds
+        to judge by.
     """
     verdicts.check(self.audit, expect, fail_on)
 

@@ -2,7 +2,8 @@
 
     python -m experiments.audit --model=my_module:make --expect=laws.toml
 
-Exit status 0 where nothing is wrong, 3 on findings; see `shell.STATUSES`.
+Exit status 0 where nothing is wrong, 3 on findings, 1 where there are too few
+seeds for those that count; see `shell.STATUSES`.
 """
 
 from collections.abc import Sequence
@@ -120,6 +121,8 @@ def _audit(doc: str, program: Sequence[str], argv: Sequence[str]) -> None:
     each.kind in counted for _, _, findings, _ in found for each in findings
   ):
     sys.exit(FOUND)
+  for _, model_audit, _, _ in found:
+    verdict.require_judged(model_audit, counted)
 
 
 def _made(name: str) -> made.Made:

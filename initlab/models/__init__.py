@@ -12,7 +12,8 @@ What the modules are for, in the order in which a model passes through them:
                   is read off them, by moments; recognize names activations
     audited       audit: over seeds; snapshot: within a program; results turns
                   what was measured into places
-    judged        verdict: a finding by expected laws, own_law or symptoms
+    judged        verdict: a finding by expected laws, own_law or symptoms, of
+                  what is judgeable
     redrawn       redraw and mimetic, by the schemes of leaves; calibrate, by
                   rescaling
     scaled        parametrization: rules by size; coordinates checks them, by

@@ -150,12 +150,23 @@ class Coordinates:
       cells.append(_cell(_at(self.mean_slope, index)))
       lines.append(f'{site:{width}}  {"  ".join(cells)}')
     verdicts = [str(each) for each in self.verdicts]
+    return '\n'.join([*lines, *(verdicts or [self.healthy])])
+
+  @property
+  def judged(self) -> bool:
+    """Whether there are seeds enough for an interval, and so for a verdict."""
+    return len(self.start) >= stats.FEWEST
+
+  @property
+  def healthy(self) -> str:
+    """What is said where no verdict is."""
     seeds = len(self.start)
-    lines += verdicts or [
+    if not self.judged:
+      return f'not judged: an interval takes {stats.FEWEST} seeds, not {seeds}'
+    return (
       f'every slope is within {self.tolerance:g} of 0, or not told from it by '
       f'{seeds} seeds at widths {", ".join(map(str, self.widths))}'
-    ]
-    return '\n'.join(lines)
+    )
 
 
 def coordinate_check(
@@ -180,7 +191,7 @@ def coordinate_check(
     rules: `width -> rules`, as `lambda width: mup(make, width, 64)`: the params
       are rescaled and the optimizer is made by them. None for neither.
     steps: T, at least 1.
-    seeds: S; below 5 slopes have no interval, and nothing is found.
+    seeds: S; below 5 slopes have no interval, and nothing is judged.
     root_seed: the seed of the study.
     tolerance: how far from 0 a slope may be.
 

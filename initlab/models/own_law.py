@@ -157,11 +157,14 @@ def rows_of(sites: Sequence[places.Site]) -> tuple[Row, ...]:
     if name in taken and not site.part:
       continue
     taken.add(name)
-    square = np.mean(site.measured['weight_square'], axis=0) / site.n_in
-    layers = square.reshape(-1) if site.stacked else [np.mean(square)]
+    # NaN where a seed does not take the branch of a `cond` that it is in.
+    measured = site.measured['weight_square']
+    squares = np.ma.masked_invalid(measured.reshape(len(measured), -1))
+    square = squares.mean(axis=0) / site.n_in
+    layers = square if site.stacked else [square.mean()]
     first = _layer(name)
     for iteration, value in enumerate(layers):
-      if not np.isfinite(value):
+      if value is np.ma.masked:
         continue
       found.append(
         Row(

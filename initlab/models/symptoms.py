@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from initlab import activations, stats
-from initlab.models import finding, own_law, places
+from initlab.models import finding, judgeable, own_law, places
 from initlab.models.audit import Audit
 from initlab.models.finding import Finding
 
@@ -50,45 +50,12 @@ _MOST_EXCESS = own_law.LARGEST_GAIN / 2
 def symptoms(audit: Audit) -> tuple[Finding, ...]:
   """What the signals of an audited model show to be wrong.
 
-  Where numbers are not finite, nothing else is judged.
+  Where numbers are not finite, nothing else is judged. What there are too few
+  seeds for is `judgeable.unjudged`.
   """
-  return tuple(_nonfinite(audit)) or tuple(
+  return tuple(judgeable.nonfinite(audit)) or tuple(
     each for judge in _JUDGES for each in judge(audit)
   )
-
-
-def _nonfinite(audit: Audit) -> Iterable[Finding]:
-  """Leaves that are not finite; else the first site whose output is not."""
-  seeds = len(audit.seeds)
-  for leaf in audit.measured_leaves:
-    bad = ~np.isfinite(leaf.measured['square'])
-    if bad.any():
-      yield Finding(
-        finding.NONFINITE,
-        leaf.name,
-        '',
-        stats.share(int(bad.sum()), seeds),
-        f'{leaf.name} is not finite in {bad.sum()} of {seeds} seeds: '
-        'check what draws it.',
-      )
-      return
-  for site in audit.sites:
-    if site.kind == 'product':
-      continue
-    # Where a branch of a `cond` is not taken, the weight is NaN as well.
-    run = np.isfinite(site.measured['weight_square'])
-    wrong = run & ~np.isfinite(site.measured['forward_square'])
-    bad = wrong.reshape(seeds, -1).any(axis=1)
-    if bad.any():
-      yield Finding(
-        finding.NONFINITE,
-        site.leaves[0] if len(site.leaves) == 1 else '',
-        site.name,
-        stats.share(int(bad.sum()), seeds),
-        f'the output of {site.name} is not finite in {bad.sum()} of '
-        f'{seeds} seeds: the signal grows too fast before it.',
-      )
-      return
 
 
 def _starved(audit: Audit) -> Iterable[Finding]:
@@ -194,11 +161,18 @@ def _flat_ends(function: str) -> int | None:
   return int(ends.sum()) or None
 
 
-def _worst(measured: np.ndarray) -> np.ndarray:
-  """`[S]`, of the iteration whose mean is largest."""
+def _worst(
+  measured: np.ndarray, size: Callable[[np.ndarray], np.ndarray] = np.positive
+) -> np.ndarray:
+  """`[S]`, of the iteration whose mean is of largest size.
+
+  One of too few seeds for an interval is chosen only where all are.
+  """
   flat = measured.reshape(len(measured), -1)
-  means = np.ma.masked_invalid(flat).mean(axis=0).filled(-np.inf)
-  return flat[:, int(np.argmax(means))]
+  means = np.ma.masked_invalid(flat).mean(axis=0)
+  sizes = np.ma.filled(size(means), -np.inf)
+  sizes[judgeable.finite_seeds(flat) < stats.FEWEST] = -np.inf
+  return flat[:, int(np.argmax(sizes))]
 
 
 def _above(values: np.ndarray, limit: float) -> bool:
@@ -246,7 +220,7 @@ def _mean(audit: Audit) -> Iterable[Finding]:
     if not square.all():
       continue
     ratio = mean / np.sqrt(square)
-    means = ratio[:, int(np.argmax(np.abs(ratio.mean(axis=0))))]
+    means = _worst(ratio, np.abs)
     limit = own_law.LARGEST_GAIN**0.5
     if _above(means, limit) or _above(-means, limit):
       each = stats.mean(means)
@@ -269,7 +243,9 @@ def _depth(audit: Audit) -> Iterable[Finding]:
   hidden = [
     site
     for site in audit.sites
-    if roles.get(site.name) in ('input', 'hidden') and _gradient(site).all()
+    if roles.get(site.name) in ('input', 'hidden')
+    and _gradient(site).all()
+    and judgeable.finite_seeds(_gradient(site)) >= stats.FEWEST
   ]
   if len(hidden) < 2:
     return
@@ -279,7 +255,9 @@ def _depth(audit: Audit) -> Iterable[Finding]:
   if not up and not _above(-np.log(change), _MOST_CHANGE):
     return
   between = [site for site in hidden if site is not first] or hidden
-  gains = [float(np.mean(site.measured['weight_square'])) for site in between]
+  gains = [
+    float(np.nanmean(site.measured['weight_square'])) for site in between
+  ]
   worst = between[int(np.argmax(gains) if up else np.argmin(gains))]
   ratio = stats.geometric_mean(np.sqrt(change))
   verb = 'explodes' if up else 'vanishes'
@@ -359,7 +337,7 @@ def _overconfident(audit: Audit) -> Iterable[Finding]:
   if not audit.scalar:
     return
   excess = audit.measured['loss'] - audit.measured['even_loss']
-  if not (np.isfinite(excess).all() and _above(excess, _MOST_EXCESS)):
+  if not _above(excess, _MOST_EXCESS):
     return
   roles = own_law.roles(audit.sites)
   squares = {
@@ -375,7 +353,7 @@ def _overconfident(audit: Audit) -> Iterable[Finding]:
   if not large:
     return
   site, above = large[-1], stats.mean(excess)
-  square = float(np.mean(squares[site]))
+  square = float(np.nanmean(squares[site]))
   yield Finding(
     finding.OVERCONFIDENT,
     _leaf_of(audit, site),

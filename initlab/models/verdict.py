@@ -17,7 +17,14 @@ import math
 import numpy as np
 
 from initlab import base, stats
-from initlab.models import expected, finding, own_law, places, symptoms
+from initlab.models import (
+  expected,
+  finding,
+  judgeable,
+  own_law,
+  places,
+  symptoms,
+)
 from initlab.models.audit import Audit
 from initlab.models.finding import Finding
 
@@ -52,7 +59,8 @@ def findings(
 
   Returns:
     Findings: of declared laws first, then of the model's own law, then of its
-    signals. None if nothing is wrong.
+    signals. None if nothing is wrong that could be judged, see
+    `judgeable.unjudged`.
 
   Raises:
     UserError: a declared law cannot be understood, or matches no leaf of real
@@ -79,7 +87,7 @@ def check(
 
   Raises:
     VerdictError: with a sentence for each finding.
-    UserError: as of `findings`; or a kind is unknown.
+    UserError: as of `findings` and `require_judged`; or a kind is unknown.
   """
   kinds = tuple(fail_on)
   for kind in kinds:
@@ -87,6 +95,27 @@ def check(
   found = [each for each in findings(audit, expect) if each.kind in kinds]
   if found:
     raise VerdictError(found)
+  require_judged(audit, kinds)
+
+
+def require_judged(audit: Audit, kinds: Iterable[str]) -> None:
+  """Raises if an audit has too few seeds to judge by.
+
+  Args:
+    audit: of the model.
+    kinds: of findings, that count.
+
+  Raises:
+    UserError: it takes more seeds, somewhere, to find one of these kinds. What
+      no seed runs is no error, since more seeds need not run it either.
+  """
+  counted = set(kinds)
+  for each in judgeable.unjudged(audit):
+    if each.finite and counted & set(each.kinds):
+      raise base.UserError(
+        f'{each}: audit more seeds, or let fail_on count '
+        f'{", ".join(judgeable.OF_ANY_SEED)} alone'
+      )
 
 
 def _of_declared(audit: Audit, laws: dict[str, str]) -> Iterable[Finding]:

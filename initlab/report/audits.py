@@ -14,7 +14,7 @@ import numpy as np
 
 from initlab import stats
 from initlab.engine import files
-from initlab.models import places
+from initlab.models import judgeable, places
 from initlab.models.audit import Audit
 from initlab.models.finding import Finding
 from initlab.report import (
@@ -157,12 +157,28 @@ def _whole(audit: Audit) -> tables.Table:
 
 
 def verdict(audit: Audit, findings: Sequence[Finding]) -> list[str]:
-  """The answer: a sentence a finding, and what the audit did not see."""
+  """The answer: a sentence a finding, and what the audit did not judge."""
   lines = [f'{each.kind}: {each.sentence}' for each in findings]
-  if not lines:
-    over = f'{len(audit.sites)} sites, over {len(audit.seeds)} seeds'
-    lines = [f'nothing is wrong at {over}']
-  return lines + unseen(audit)
+  return (lines or [healthy(audit)]) + unjudged(audit) + unseen(audit)
+
+
+def healthy(audit: Audit) -> str:
+  """The answer where nothing is found."""
+  sites = _counted(len(audit.sites), 'site')
+  over = f'{sites}, over {_counted(len(audit.seeds), "seed")}'
+  if judgeable.unjudged(audit):
+    return f'nothing is found at {over}, but not everything could be judged'
+  return f'nothing is wrong at {over}'
+
+
+def _counted(number: int, what: str) -> str:
+  """'3 seeds'; '1 seed'."""
+  return f'{number} {what}' if number == 1 else f'{number} {what}s'
+
+
+def unjudged(audit: Audit) -> list[str]:
+  """What there are too few seeds to judge."""
+  return [str(each) for each in judgeable.unjudged(audit)]
 
 
 def seeds(audit: Audit) -> dict[str, str]:
@@ -229,9 +245,9 @@ def page(
     summary=f'What the initialization of {name} does',
     introduction=[],
     findings=findings,
-    unseen=unseen(audit),
-    sites=len(audit.sites),
-    seeds=len(audit.seeds),
+    healthy=healthy(audit),
+    judged=not judgeable.unjudged(audit),
+    unseen=unjudged(audit) + unseen(audit),
     pictures=pictures,
     reading=READING,
     tables=contents(audit),
@@ -285,6 +301,7 @@ def as_dict(
       }
       for each in findings
     ],
+    'not_judged': unjudged(audit),
     'not_audited': unseen(audit),
     'places': [
       {

@@ -58,9 +58,9 @@ def write(
       {'kind': each.finding, 'leaf': each.site, 'sentence': str(each)}
       for each in found.verdicts
     ],
+    healthy=found.healthy,
+    judged=found.judged,
     unseen=[],
-    sites=len(found.sites),
-    seeds=len(found.start),
     pictures=[picture(svg)],
     reading=READING,
     tables=[table(found)],

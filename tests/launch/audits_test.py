@@ -116,6 +116,20 @@ def test_help_says_what_a_model_is(run):
   assert '(init, model, batch)' in out and '--fail_on' in out
 
 
+def test_too_few_seeds_to_judge_by_are_an_error(run, tmp_path):
+  status, out, errors = run('--model=audited:healthy', '--seeds=3')
+  assert status == 1
+  assert 'nothing is wrong' not in out and 'not judged: dead' in out
+  assert 'takes 5 seeds, not 1' in errors and errors.count('\n') == 1
+  (page,) = tmp_path.glob('results/audit/*/report.html')
+  html = page.read_text()
+  assert 'is wrong' not in html and 'mark open">not judged' in html
+  status, _, errors = run(
+    '--model=audited:healthy', '--seeds=3', '--fail_on=outlier, starved'
+  )
+  assert status == 0 and not errors
+
+
 def test_seeds_are_a_set_as_of_every_program(run, tmp_path, monkeypatch):
   monkeypatch.setattr(audits.reports, 'write', lambda *args: None)
   _, out, _ = run('--model=audited:healthy', '--seeds=7,3:6', '--json')

@@ -10,6 +10,7 @@ import pytest
 
 from initlab import base
 from initlab.models import audit as audits, places, verdict
+from initlab.report import audits as reports
 from tests.helpers import architectures
 from tests.helpers.corpus import bugs, healthy, held_out
 
@@ -302,6 +303,79 @@ def test_a_branch_that_is_not_taken_is_not_judged():
   )
   sites = (_site('a'), _site('b', after=('a',), measured=measured), _site('c'))
   assert not _kinds(_chain(*sites))
+
+
+def _few(audit, seeds):
+  """The audit of its first seeds."""
+  cut = lambda place: place._replace(
+    measured={name: x[:seeds] for name, x in place.measured.items()}
+  )
+  return dataclasses.replace(
+    audit,
+    seeds=audit.seeds[:seeds],
+    sites=tuple(map(cut, audit.sites)),
+    activations=tuple(map(cut, audit.activations)),
+    leaves=tuple(map(cut, audit.leaves)),
+  )
+
+
+@pytest.mark.parametrize('seeds', [1, 4, 5])
+def test_fewer_than_five_seeds_never_say_that_nothing_is_wrong(seeds):
+  for dead in (0.0, 1.0):
+    audit = _few(_chain(activations=(_activation('a', dead=dead),)), seeds)
+    found = verdict.findings(audit)
+    said = '\n'.join(reports.verdict(audit, found))
+    assert ('nothing is wrong' in said) == (seeds == 5 and not dead)
+    assert ('not judged: dead, saturated' in said) == (seeds < 5)
+    if seeds < 5:
+      with pytest.raises(base.UserError, match=f'takes 5 seeds, not {seeds}'):
+        verdict.check(audit)
+      verdict.check(audit, fail_on=('outlier', 'starved'))
+    elif dead:
+      with pytest.raises(verdict.VerdictError, match='dead'):
+        verdict.check(audit)
+    else:
+      verdict.check(audit)
+
+
+@pytest.mark.parametrize(('run', 'error'), [(0, False), (4, True), (5, False)])
+def test_a_place_that_few_seeds_run_is_named(run, error):
+  rare = _activation('a', dead=0.0)
+  rare = rare._replace(
+    measured={
+      name: np.where(np.arange(_SEEDS) < run, values, np.nan)
+      for name, values in rare.measured.items()
+    }
+  )
+  audit = _chain(activations=(rare,))
+  said = '\n'.join(reports.verdict(audit, verdict.findings(audit)))
+  assert (f'at a: tanh; an interval takes 5 seeds, and {run} of 8' in said) == (
+    run < 5
+  )
+  assert ('nothing is wrong' in said) == (run == 5)
+  if error:
+    with pytest.raises(base.UserError, match='a: tanh'):
+      verdict.check(audit)
+  else:
+    verdict.check(audit)
+  verdict.check(audit, fail_on=('mean',))
+
+
+def test_an_iteration_that_few_seeds_run_hides_no_other():
+  share = np.array([[0.9, 1.0]] * _SEEDS)
+  share[1:, 1] = np.nan
+  each = _activation('a')
+  each = each._replace(measured=each.measured | {'dead': share})
+  assert [kind for kind, _ in _kinds(_chain(activations=(each,)))] == ['dead']
+
+
+def test_a_weight_that_a_seed_does_not_reach_is_judged_by_the_others():
+  square = np.where(np.arange(_SEEDS) == 0, np.nan, 16.0)
+  others = _site('b'), _site('c'), _site('d')
+  site = _site('a', measured={'weight_square': square})
+  (finding,) = verdict.findings(_chain(site, *others))
+  assert (finding.kind, finding.leaf) == ('outlier', 'a')
+  assert finding.factor.value == pytest.approx(4) and finding.factor.n == 7
 
 
 def test_a_leaf_that_is_not_finite_is_named():
