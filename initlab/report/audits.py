@@ -1,7 +1,9 @@
 """The report of an audit: tables, text and page.
 
 Numbers are means over seeds with their 95% intervals: geometric ones of second
-moments and their ratios, which range over decades, arithmetic ones of shares.
+moments and their ratios, which range over decades, arithmetic ones of means,
+losses, shares, cosines and depths, which have signs or bounds. Seeds that have
+none are left out, and the cell says how many there are.
 Of a place in a loop there is a row for the first iteration and one for the
 last.
 """
@@ -31,7 +33,9 @@ READING = (
   'batch, positions and units together; s is the output of a site with its '
   'bias, g the gradient with respect to it. Predicted: rms s if the weights '
   'are independent of each other and of the input. Of a loop, the first and '
-  'the last iteration. '
+  'the last iteration. Means are geometric, but for those of means, losses, '
+  'shares, cosines and depths. Values that are not finite are left out, and '
+  'zeros of a geometric mean; then the cell says how many seeds remain.'
 )
 
 # Column -> the measure, and whether its root is shown.
@@ -55,15 +59,31 @@ _RESIDUALS: dict[tuple[str, str], tuple[str, bool]] = {
   ('rms', 'sum over stream'): ('growth', False),
   ('cosine', 'of two tokens'): ('token_cosine', False),
 }
-_SHARES = ('dead', 'saturated', 'token_cosine', 'correlation')
+# Beside means: what may be negative, and shares, whose zeros count.
+_ARITHMETIC = (
+  'dead',
+  'saturated',
+  'token_cosine',
+  'correlation',
+  'loss',
+  'even_loss',
+  'tenfold_depth',
+)
 
 
 def average(measure: str, values: np.ndarray) -> stats.Estimate:
-  """The mean over seeds `[S]`: geometric of what is positive by its nature."""
-  plain = measure in _SHARES or measure.endswith('mean')
-  if plain or not np.all(values > 0):
+  """The mean over seeds `[S]`, of the kind that the measure has."""
+  if measure in _ARITHMETIC or measure.endswith('mean'):
     return stats.mean(values)
   return stats.geometric_mean(values)
+
+
+def _shown(found: stats.Estimate, unit: str = '') -> str:
+  """An estimate, and how many seeds are in it if some are left out."""
+  text = tables.cell(found, unit)
+  if 0 < found.n < found.total:
+    return f'{text} ({found.n} of {found.total} seeds)'
+  return text
 
 
 def contents(audit: Audit) -> list[tables.Table]:
@@ -135,7 +155,7 @@ def _cell(measured: places.Measured, measure: str, end: int, root: bool) -> str:
   _, values = _ends(measured[measure])[end]
   values = np.sqrt(values) if root else values
   unit = '%' if measure in ('dead', 'saturated') else ''
-  return tables.cell(average(measure, values), unit)
+  return _shown(average(measure, values), unit)
 
 
 def _of_site(site: places.Site) -> dict[str, str]:
@@ -148,7 +168,7 @@ def _whole(audit: Audit) -> tables.Table:
     name for name, values in audit.measured.items() if np.isfinite(values).any()
   ]
   what = places.MEASURES['model']
-  found = [tables.cell(average(name, audit.measured[name])) for name in names]
+  found = [_shown(average(name, audit.measured[name])) for name in names]
   return tables.Table(
     'The model as a whole',
     tables.Column('', 'measure', [what[name] for name in names]),
