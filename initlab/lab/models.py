@@ -323,7 +323,9 @@ class CoordinateReport:
       settings=[
         {
           'label': 'coordinate check',
-          'seeds': f'{len(self.coordinates.start)} seeds',
+          'seeds': summary.seeds_in_words(
+            np.arange(len(self.coordinates.start))
+          ),
           'verdict': self.verdict.split('\n')[
             1 + len(self.coordinates.sites) :
           ],

@@ -52,7 +52,7 @@ class Verdict(NamedTuple):
   slope: stats.Estimate
 
   def __str__(self) -> str:
-    return f'{self.site} {self.finding}: slope {_cell(self.slope)}'
+    return f'{self.site} {self.finding}: slope {self.slope}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Coordinates:
       ('start', ('starts too large', 'starts too small'), self.start_slope),
     ):
       for index, site in enumerate(self.sites):
-        own = _at(slopes, index)
+        own = slopes.at(index)
         may_shrink = kind == 'start' and not self.grows[index]
         if own.low > self.tolerance:
           found.append(Verdict(site, names[0], own))
@@ -146,9 +146,8 @@ class Coordinates:
       f'{"site":{width}}  rms(x_0)  rms(x_t - x_0), slopes on log2 width'
     ]
     for index, site in enumerate(self.sites):
-      cells = [_cell(_at(self.start_slope, index))]
-      cells.append(_cell(_at(self.mean_slope, index)))
-      lines.append(f'{site:{width}}  {"  ".join(cells)}')
+      slopes = self.start_slope.at(index), self.mean_slope.at(index)
+      lines.append('  '.join([site.ljust(width), *map(str, slopes)]))
     verdicts = [str(each) for each in self.verdicts]
     return '\n'.join([*lines, *(verdicts or [self.healthy])])
 
@@ -241,14 +240,3 @@ def _slopes(widths: Sequence[int], rms: np.ndarray) -> np.ndarray:
   with np.errstate(divide='ignore', invalid='ignore'):
     y = np.log2(rms.astype(np.float64))
     return np.tensordot(x / (x @ x), y, axes=(0, 1))
-
-
-def _at(estimate: stats.Estimate, index: int) -> stats.Estimate:
-  value, low, high, n, total = estimate
-  return stats.Estimate(value[index], low[index], high[index], n[index], total)
-
-
-def _cell(slope: stats.Estimate) -> str:
-  if not np.isfinite(slope.low):  # of too few seeds for an interval
-    return f'{slope.value:+.2f}'
-  return f'{slope.value:+.2f} [{slope.low:+.2f}, {slope.high:+.2f}]'

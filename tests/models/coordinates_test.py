@@ -128,7 +128,7 @@ def test_standard_parametrization_explodes():
   assert found.mean_slope.low[2] > 0.4
   findings = {(each.site, each.finding) for each in found.verdicts}
   assert findings >= {('second', 'explodes'), ('third', 'explodes')}
-  assert 'third explodes: slope +' in str(found)
+  assert 'third explodes: slope ' in str(found)
 
 
 def _wrong(change, rules, n):
@@ -277,7 +277,15 @@ def test_slopes_of_too_few_seeds_stand_without_an_interval():
   found = coordinates.Coordinates(
     (4, 8), ('w',), (True,), rms, rms[:, :, None], np.zeros((2, 2, 2)), 0.1, 0
   )
-  assert str(found).splitlines()[1].split() == ['w', '+1.00', '+1.00']
+  assert str(found).splitlines()[1].split() == ['w', '1', '1']
+  assert 'not judged: an interval takes 5 seeds, not 2' in str(found)
+
+
+def test_a_slope_has_the_digits_of_its_interval():
+  found = _powers([0.0, 0.5, -0.5])
+  slope = found.start_slope.at(1)
+  assert f'{slope}' in str(found).splitlines()[2]
+  assert f'b starts too large: slope {slope}' in str(found)
 
 
 def test_checks_are_compared_on_the_seeds_that_both_have():

@@ -327,6 +327,7 @@ def test_fewer_than_five_seeds_never_say_that_nothing_is_wrong(seeds):
     said = '\n'.join(reports.verdict(audit, found))
     assert ('nothing is wrong' in said) == (seeds == 5 and not dead)
     assert ('not judged: dead, saturated' in said) == (seeds < 5)
+    assert ('over 1 seed,' in said) == (seeds == 1)
     if seeds < 5:
       with pytest.raises(base.UserError, match=f'takes 5 seeds, not {seeds}'):
         verdict.check(audit)
