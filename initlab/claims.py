@@ -4,12 +4,13 @@
     def prior(outcomes):
       '''A network of zeros costs more than 2 nats.
 
-      Holds if the interval of the mean cost lies above 2 nats.
+      Holds if the interval of the mean loss lies above 2 nats.
 
       Untested if the run has no zeros.
       '''
-      cost = claims.mean(claims.one(outcomes, init='zeros').measured['cost'])
-      return claims.finding(cost.low > 2, f'cost {cost}')
+      zeros = claims.one(outcomes, init='zeros')
+      loss = claims.mean(zeros.measured['mean_loss'])
+      return claims.finding(loss.low > 2, f'loss {loss}')
 
 The docstring of a check states the claim in its first paragraph, the criterion
 in one that begins with "Holds if", and the runs that cannot decide it in one

@@ -294,7 +294,7 @@ def as_title(name: str) -> str:
 
 # PerNetwork fields of every training: the step at which a seed diverged, NaN if
 # it did not, and its last finite loss.
-DIVERGENCE = ('diverged_step', 'last_cost')
+DIVERGENCE = ('diverged_step', 'last_loss')
 
 
 def axes_of(result_type: type) -> dict[str, tuple[str, ...]]:

@@ -147,14 +147,14 @@ def signals(
     mean.
   """
 
-  def cost(taps: tuple[base.Array, ...]):
+  def total(taps: tuple[base.Array, ...]):
     traced = trace(params, batch.x, activation, taps)
     losses = jax.vmap(loss)(traced.post[-1], batch.y)
     return losses.sum(), (traced, losses)
 
   size = len(batch.x)
   taps = tuple(jnp.zeros((size, len(b)), batch.x.dtype) for _, b in params)
-  gradients, (traced, losses) = jax.grad(cost, has_aux=True)(taps)
+  gradients, (traced, losses) = jax.grad(total, has_aux=True)(taps)
   return base.Signals(batch.x, traced.pre, traced.post, gradients, losses)
 
 
@@ -163,10 +163,10 @@ def objective(
 ) -> Callable[[base.Params, base.Batch], base.Array]:
   """`(params, batch) -> []`, the mean loss of a batch."""
 
-  def cost(params: base.Params, batch: base.Batch) -> base.Array:
+  def of_batch(params: base.Params, batch: base.Batch) -> base.Array:
     return mean_loss(apply(params, batch.x, activation), batch.y, loss)
 
-  return cost
+  return of_batch
 
 
 def mean_loss(
@@ -191,5 +191,5 @@ def score(
 ) -> tuple[base.Array, base.Array]:
   """Mean loss of logits `[B, K]`, and the share that is misclassified."""
   wrong = jnp.argmax(logits, axis=-1).astype(jnp.int32) != y
-  cost = mean_loss(logits, y, loss)
-  return cost, jnp.mean(wrong.astype(cost.dtype))
+  mean = mean_loss(logits, y, loss)
+  return mean, jnp.mean(wrong.astype(mean.dtype))

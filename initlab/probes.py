@@ -234,7 +234,7 @@ def dead(params, activation, signals: base.Signals) -> base.Array:
   return _hidden(share, signals)
 
 
-def cost(params, activation, signals: base.Signals) -> base.Array:
+def mean_loss(params, activation, signals: base.Signals) -> base.Array:
   """Mean loss of the batch, `[]`; ln(classes) nats for a uniform softmax."""
   del params, activation
   return jnp.mean(signals.loss)
@@ -400,7 +400,7 @@ PROBES: dict[str, base.Probe] = {
   'mean_singular_value': mean_singular_value,
   'saturated': saturated,
   'dead': dead,
-  'cost': cost,
+  'mean_loss': mean_loss,
   'activation_sample': activation_sample,
   'gradient_sample': gradient_sample,
   'weight_gradient_sample': weight_gradient_sample,

@@ -101,10 +101,10 @@ def objective(config: Any) -> Callable[[Stacked, base.Batch], base.Array]:
   """The mean loss of a batch, as `networks.objective`."""
   activation, loss = networks.activation(config), networks.loss(config)
 
-  def cost(network: Stacked, batch: base.Batch) -> base.Array:
+  def of_batch(network: Stacked, batch: base.Batch) -> base.Array:
     return mlp.mean_loss(apply(network, batch.x, activation), batch.y, loss)
 
-  return cost
+  return of_batch
 
 
 def evaluate(

@@ -95,7 +95,8 @@ def predict(
     bias: the constant added to every bias.
 
   Returns:
-    Probe name -> `[L]`, or `[]` for 'cost'. Empty where `missing` says why.
+    Probe name -> `[L]`, or `[]` for 'mean_loss'. Empty where `missing` says
+    why.
   """
   if missing(laws):
     return {}
@@ -129,7 +130,7 @@ def predict(
     ),
     'mean_singular_value': jacobian,
     'saturated': np.array([*saturated, 0.0]),
-    'cost': np.array(
+    'mean_loss': np.array(
       np.mean(loss.expected(variances[-1], bias, laws[-1].n_out))
     ),
   }

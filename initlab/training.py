@@ -2,7 +2,7 @@
 
     state = start(params, optimizer)
     state = advance(objective, optimizer, examples, state, first, last, every)
-    cost, error = evaluate(...)
+    loss, error = evaluate(...)
 
 `advance` takes any number of steps, traced, so one compiled program serves
 chunks of all lengths, and a training in chunks is bitwise equal to one in a
@@ -44,16 +44,16 @@ class State(NamedTuple):
   memory: the state of the optimizer.
   diverged_step: `[]` int32, the step at which it diverged, counted from 0; -1
     if it did not.
-  last_cost: `[]` the last finite loss of a minibatch; NaN if there is none.
-  mean_cost: `[]` the mean loss of the minibatches since the last multiple of
+  last_loss: `[]` the last finite loss of a minibatch; NaN if there is none.
+  mean_loss: `[]` the mean loss of the minibatches since the last multiple of
     `every` steps; NaN before the first step.
   """
 
   params: Any
   memory: Any
   diverged_step: base.Array
-  last_cost: base.Array
-  mean_cost: base.Array
+  last_loss: base.Array
+  mean_loss: base.Array
 
 
 # A training.
@@ -85,7 +85,7 @@ def advance(
     state: after `first` steps.
     first: `[]` int32, possibly traced; the same for all lanes of a vmap.
     last: `[]` int32, likewise; the state is unchanged if it is at most `first`.
-    every: the number of minibatches that `State.mean_cost` averages.
+    every: the number of minibatches that `State.mean_loss` averages.
 
   Returns:
     The state after `last` steps.
@@ -134,7 +134,7 @@ def of_networks(
   """The training of the parameters of `config.draw` for `config.steps` steps.
 
   Records of a seed are NaN from the step at which it diverges. `diverged_step`
-  (NaN if it did not) and `last_cost` (the last finite loss) are added to the
+  (NaN if it did not) and `last_loss` (the last finite loss) are added to the
   Result. Floating-point data are cast to the experiment's dtype.
 
   Args:
@@ -193,7 +193,7 @@ def of_networks(
       **{name: jnp.where(alive, x, jnp.nan) for name, x in found.items()},
       **{name: kept[name] for name in result._fields if name in kept},
       diverged_step=jnp.where(alive, jnp.nan, step),
-      last_cost=network.last_cost,
+      last_loss=network.last_loss,
     )
 
   return Training(
@@ -286,34 +286,34 @@ def _step(
 ) -> State:
   """One step of one network; a diverged one is frozen."""
   of_params = lambda params: objective(params, batch)
-  cost, gradient = jax.value_and_grad(of_params)(state.params)
+  loss, gradient = jax.value_and_grad(of_params)(state.params)
   updates, memory = optimizer.update(
     gradient,
     state.memory,
     state.params,
-    value=cost,
+    value=loss,
     grad=gradient,
     value_fn=of_params,
   )
   alive = state.diverged_step < 0
-  sound = alive & jnp.isfinite(cost) & _all_finite(_vectors(gradient))
+  sound = alive & jnp.isfinite(loss) & _all_finite(_vectors(gradient))
   before = index % every
   sound &= jax.lax.cond(
     before == 0, lambda: _all_finite(state.params), lambda: jnp.bool_(True)
   )
   number = before.astype(float) + 1
-  mean = state.mean_cost + (cost - state.mean_cost) / number
+  mean = state.mean_loss + (loss - state.mean_loss) / number
   moved = State(
     jax.tree.map(jnp.add, state.params, updates),
     memory,
     state.diverged_step,
-    cost,
-    jnp.where(before == 0, cost, mean),
+    loss,
+    jnp.where(before == 0, loss, mean),
   )
-  last_cost = jnp.where(jnp.isfinite(cost), cost, state.last_cost)
+  last_loss = jnp.where(jnp.isfinite(loss), loss, state.last_loss)
   frozen = state._replace(
     diverged_step=jnp.where(alive, index, state.diverged_step),
-    last_cost=jnp.where(alive, last_cost, state.last_cost),
+    last_loss=jnp.where(alive, last_loss, state.last_loss),
   )
   select = lambda new, old: jnp.where(sound, new, old)
   return jax.tree.map(select, moved, frozen)

@@ -89,7 +89,7 @@ def pieces(draw: Any = None) -> Training:
     steps=lambda network: (0, 100),
     start=start,
     advance=advance,
-    record=lambda network, data, state: state.last_cost,
+    record=lambda network, data, state: state.last_loss,
   )
 
 

@@ -662,7 +662,7 @@ _GRAMS = (
 
 _TRAINING = (
   Fault(
-    'a mean cost that never starts again',
+    'a mean loss that never starts again',
     'number = before.astype(float) + 1',
     'number = index.astype(float) + 1',
   ),
@@ -673,8 +673,8 @@ _TRAINING = (
   ),
   Fault(
     'gradients are not looked at',
-    'jnp.isfinite(cost) & _all_finite(_vectors(gradient))',
-    'jnp.isfinite(cost)',
+    'jnp.isfinite(loss) & _all_finite(_vectors(gradient))',
+    'jnp.isfinite(loss)',
   ),
   Fault(
     'parameters are not looked at',
@@ -682,9 +682,9 @@ _TRAINING = (
     'before == 0, lambda: jnp.bool_(True), lambda',
   ),
   Fault(
-    'the last cost of a diverged network is not finite',
-    'jnp.where(jnp.isfinite(cost), cost, state.last_cost)',
-    'cost',
+    'the last loss of a diverged network is not finite',
+    'jnp.where(jnp.isfinite(loss), loss, state.last_loss)',
+    'loss',
   ),
   Fault(
     'divergence a step late',

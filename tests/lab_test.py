@@ -65,8 +65,8 @@ def test_a_list_is_a_sweep(report):
   rows = report.to_frame()
   assert len(rows) == 2 * 6 * 4  # layers 1 to 3, and the network as a whole
   assert sorted(set(rows.seed)) == list(range(6))
-  table = report.compare(field='cost')
-  costs = [each.measured['cost'] for each in report.outcomes]
+  table = report.compare(field='mean_loss')
+  costs = [each.measured['mean_loss'] for each in report.outcomes]
   np.testing.assert_allclose(
     table.difference, [np.mean(costs[1] - costs[0])], rtol=1e-6
   )
@@ -80,30 +80,30 @@ def test_a_list_is_a_sweep(report):
 def test_a_notebook_and_a_page_compare_the_same_pairs(report):
   many = copy.copy(report)
   many.outcomes = tuple(
-    report.outcomes[0]._replace(label=str(i), measured={'cost': costs})
+    report.outcomes[0]._replace(label=str(i), measured={'mean_loss': costs})
     for i, costs in enumerate(np.random.default_rng(0).random((6, 6)))
   )
-  found = comparison.compare('cost', many.outcomes)
-  table = many.compare(field='cost')
+  found = comparison.compare('mean_loss', many.outcomes)
+  table = many.compare(field='mean_loss')
   assert len(table) == 5
   assert table.p_holm.tolist() == [each.holm for each in found]
 
 
 def test_a_report_of_another_call_is_compared_by_seed(report):
   other = initlab.variance(init='he', bias=1.0, seeds=6, **_TINY)
-  table = report.compare(other, field='cost')
+  table = report.compare(other, field='mean_loss')
   assert len(table) == 2 and set(table.pairs) == set(table.total) == {6}
   fewer = initlab.variance(init='he', bias=1.0, seeds=[2, 5, 9], **_TINY)
-  table = report.compare(fewer, field='cost')
+  table = report.compare(fewer, field='mean_loss')
   assert set(table.pairs) == {2} and set(table.total) == {6}
   alone = initlab.variance(init='he', bias=1.0, seeds=[9], **_TINY)
   with pytest.raises(base.UserError, match='bias 0 and he share no seed'):
-    report.compare(alone, field='cost')
+    report.compare(alone, field='mean_loss')
   with pytest.raises(base.UserError, match='unknown measure'):
     report.compare(other, field='activation_std')
   unpaired = initlab.variance(init='he', seeds=1, root_seed=1, **_TINY)
   with pytest.raises(base.UserError, match='root seeds 0 and 1'):
-    report.compare(unpaired, field='cost')
+    report.compare(unpaired, field='mean_loss')
 
 
 def test_the_rows_are_those_of_the_command_line(report, tmp_path):

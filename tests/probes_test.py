@@ -141,10 +141,10 @@ def test_percentile_of_the_size_of_activations():
   assert (abs(errors) <= 2**-22 * largest).all()
 
 
-def test_cost():
+def test_mean_loss():
   _, _, signals = _usual()
   np.testing.assert_allclose(
-    _measured('cost'), np.mean(_double(signals.loss)), rtol=1e-6
+    _measured('mean_loss'), np.mean(_double(signals.loss)), rtol=1e-6
   )
 
 

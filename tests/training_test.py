@@ -123,13 +123,13 @@ def test_a_step_of_sgd_is_w_minus_rate_times_gradient():
   expected = jax.tree.map(lambda w, g: w - 0.1 * g, state.params, gradient)
   # One multiplication and one subtraction, in another order: a few 2^-24.
   chex.assert_trees_all_close(stepped.params, expected, atol=1e-6)
-  np.testing.assert_allclose(stepped.mean_cost, cost, rtol=1e-6)
-  np.testing.assert_allclose(stepped.last_cost, cost, rtol=1e-6)
+  np.testing.assert_allclose(stepped.mean_loss, cost, rtol=1e-6)
+  np.testing.assert_allclose(stepped.last_loss, cost, rtol=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', optimizers.OPTIMIZERS)
-def test_every_optimizer_lowers_the_cost_of_all_examples(name):
+def test_every_optimizer_lowers_the_loss_of_all_examples(name):
   rate = {'lbfgs': 1.0, 'rmsprop': 0.01, 'adam': 0.01, 'adamw': 0.01}
   optimizer = _optimizer(name, rate.get(name, 0.1), 'cosine', 20)
   data = base.Batch(*map(jnp.asarray, _DATA))
@@ -159,14 +159,14 @@ def test_pieces_are_the_whole_bit_for_bit():
   chex.assert_trees_all_equal(state, whole)
 
 
-def test_mean_cost_is_of_the_minibatches_since_the_last_multiple():
+def test_mean_loss_is_of_the_minibatches_since_the_last_multiple():
   costs, state = [], _started()
   for step in range(7):
     state = _train(0.1, state, step, step + 1)
-    costs.append(float(state.last_cost))
+    costs.append(float(state.last_loss))
     since = costs[4 * (step // 4) :]
     # A running mean of at most four float32 numbers.
-    np.testing.assert_allclose(state.mean_cost, np.mean(since), rtol=1e-6)
+    np.testing.assert_allclose(state.mean_loss, np.mean(since), rtol=1e-6)
 
 
 @pytest.mark.parametrize('schedule', optimizers.SCHEDULES)
@@ -213,8 +213,8 @@ def test_a_diverged_network_is_frozen_and_its_neighbours_never_notice():
   later = jax.vmap(_train, in_axes=(0, 0, None, None))(rates, state, 5, 9)
   lost = np.array([False, True, False, True])
   np.testing.assert_array_equal(state.diverged_step >= 0, lost)
-  assert np.isfinite(state.last_cost).all()
-  assert np.isfinite(later.mean_cost).all()
+  assert np.isfinite(state.last_loss).all()
+  assert np.isfinite(later.mean_loss).all()
   frozen = lambda tree: jax.tree.map(lambda x: x[lost], tree)
   chex.assert_trees_all_equal(frozen(later), frozen(state))
   clean = many(jnp.full(4, 0.1, jnp.float32), _started(), 0, 5)
@@ -222,7 +222,7 @@ def test_a_diverged_network_is_frozen_and_its_neighbours_never_notice():
   chex.assert_trees_all_equal(alive(state), alive(clean))
 
 
-def test_divergence_is_told_by_its_first_step_and_last_finite_cost():
+def test_divergence_is_told_by_its_first_step_and_last_finite_loss():
   """A cost of the step's own, so that the step is known: finite up to 2."""
 
   def objective(params, batch):
@@ -243,10 +243,10 @@ def test_divergence_is_told_by_its_first_step_and_last_finite_cost():
   )
   # 2.5e38, 3.0e38, then 3.5e38, which is beyond float32.
   assert int(state.diverged_step) == 2
-  np.testing.assert_allclose(state.last_cost, 3e38, rtol=1e-6)
+  np.testing.assert_allclose(state.last_loss, 3e38, rtol=1e-6)
 
 
-def test_gradients_that_are_not_finite_are_noticed_where_the_cost_is_finite():
+def test_gradients_that_are_not_finite_are_noticed_where_the_loss_is_finite():
   """The root of 0 is 0, and its slope infinite: no step is taken."""
   objective = lambda params, batch: jnp.sum(jnp.sqrt(params[0].b))
   start = (base.Layer(jnp.ones((1, 1)), jnp.zeros(1)),)
@@ -261,10 +261,10 @@ def test_gradients_that_are_not_finite_are_noticed_where_the_cost_is_finite():
   )
   assert int(state.diverged_step) == 0
   chex.assert_trees_all_equal(state.params, start)
-  assert float(state.last_cost) == 0
+  assert float(state.last_loss) == 0
 
 
-def test_parameters_that_are_not_finite_are_noticed_where_the_cost_is_finite():
+def test_parameters_that_are_not_finite_are_noticed_where_the_loss_is_finite():
   """An infinite bias only saturates a tanh: the cost does not show it."""
   params = _params()
   bias = params[0].b.at[0].set(jnp.inf)
@@ -347,7 +347,7 @@ def _descent(**others):
 
   def watch(config, network, moved, data, kept, step):
     del config, network, data
-    now = (kept['step'] < 0) & (moved.last_cost < 0.01)
+    now = (kept['step'] < 0) & (moved.last_loss < 0.01)
     return {**kept, 'step': jnp.where(now, step, kept['step'])}
 
   return training.of_networks(

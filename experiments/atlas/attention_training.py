@@ -82,10 +82,10 @@ SWEEP = {
 class Result(NamedTuple):
   """After the last step; NaN if a seed diverges.
 
-  cost: the mean loss of 256 sequences that were not trained on.
+  mean_loss: the mean loss of 256 sequences that were not trained on.
   """
 
-  cost: PerNetwork
+  mean_loss: PerNetwork
 
 
 load = language_training.load
@@ -96,13 +96,13 @@ verdict = language_training.verdict
 
 PANELS = (
   panels.Map(
-    'cost',
+    'mean_loss',
     'Loss after training, at the better rate',
     'loss',
     x='residual',
     y='beta',
     lines=(claims_attention.rank_collapse, claims_attention.critical_beta),
-    tuned=('learning_rate', 'cost'),
+    tuned=('learning_rate', 'mean_loss'),
   ),
 )
 EXPERIMENT = experiment.of_module(

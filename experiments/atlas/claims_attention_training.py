@@ -44,14 +44,14 @@ def _losses(outcomes: Any, region: Callable[[Any], bool]) -> np.ndarray:
   losses: dict[Any, list[np.ndarray]] = {}
   for each in claims.every(outcomes):
     if region(each.config):
-      cost = each.measured['cost']
+      loss = each.measured['mean_loss']
       guess = each.config.language().blind
       place = dataclasses.replace(each.config, learning_rate=1.0)
       known = losses.setdefault(place, [])
-      known.append(np.where(np.isfinite(cost), cost, guess))
+      known.append(np.where(np.isfinite(loss), loss, guess))
   if not losses:
     raise claims.Untested('no setting in one of the regions')
-  return np.array([min(costs, key=np.mean) for costs in losses.values()])
+  return np.array([min(each, key=np.mean) for each in losses.values()])
 
 
 def _worse(outcomes: Any, region: Callable[[Any], bool]) -> Any:

@@ -49,7 +49,7 @@ def rectifiers(outcomes):
     )
     for each in (he, glorot)
   )
-  ratio = claims.ratio(he.measured['cost'], glorot.measured['cost'])
+  ratio = claims.ratio(he.measured['mean_loss'], glorot.measured['mean_loss'])
   holds = kept.low > np.log(middle) > lost.high and ratio.high < 1
   told = f"ln of the factor by layer {kept} with He's gain, {lost} with 1"
   return claims.finding(holds, f'{told}; loss, ratio {ratio}')
@@ -72,7 +72,7 @@ def isometry(outcomes):
     outcomes, activation='tanh', init='lecun_uniform', gain=STANDARD
   )
   learned, stuck = (
-    claims.mean(each.measured['cost']) for each in (critical, standard)
+    claims.mean(each.measured['mean_loss']) for each in (critical, standard)
   )
   limit = 0.9 * _chance(critical)
   told = f'orthogonal {learned}, standard {stuck}, limit {limit:.3g} nats'

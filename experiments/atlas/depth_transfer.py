@@ -133,10 +133,10 @@ SWEEP = {
 class Result(NamedTuple):
   """After the last step; NaN if a seed diverges.
 
-  cost: the mean loss of 256 sequences that were not trained on.
+  mean_loss: the mean loss of 256 sequences that were not trained on.
   """
 
-  cost: Annotated[PerNetwork, GEOMETRIC]
+  mean_loss: Annotated[PerNetwork, GEOMETRIC]
 
 
 load = language_training.load
@@ -147,15 +147,15 @@ verdict = language_training.verdict
 
 PANELS = (
   panels.Sweep(
-    'cost', 'Loss against the rate', 'loss', knob='learning_rate', log=True
+    'mean_loss', 'Loss against the rate', 'loss', knob='learning_rate', log=True
   ),
   panels.Sweep(
-    'cost',
+    'mean_loss',
     'Loss at the best rate against the depth',
     'loss',
     knob='depth',
     log=True,
-    tuned=('learning_rate', 'cost'),
+    tuned=('learning_rate', 'mean_loss'),
   ),
 )
 EXPERIMENT = experiment.of_module(

@@ -82,11 +82,11 @@ class Result(NamedTuple):
   """After the last step.
 
   learning_time: the first step whose loss is below the target; NaN if none is.
-  final_cost: the mean loss after the last step; NaN if the seed diverges.
+  final_loss: the mean loss after the last step; NaN if the seed diverges.
   """
 
   learning_time: PerNetwork
-  final_cost: PerNetwork
+  final_loss: PerNetwork
 
 
 def load(config: Config, data_dir: str) -> base.Batch:
@@ -101,8 +101,8 @@ def load(config: Config, data_dir: str) -> base.Batch:
 def record(config: Config, network, batch, kept):
   """The loss of all examples."""
   del kept
-  cost, _ = stacked.evaluate(config, network.params, batch)
-  return {'final_cost': cost}
+  loss, _ = stacked.evaluate(config, network.params, batch)
+  return {'final_loss': loss}
 
 
 TRAINING = training.of_networks(

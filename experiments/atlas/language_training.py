@@ -1,8 +1,8 @@
 """What pages of transformers that learn a language share.
 
 Their Configs have a `language()`, a `loss(params, sequences)`, an `optimizer()`
-and `steps`; their Results have a `cost`, the mean loss of 256 sequences that
-were not trained on.
+and `steps`; their Results have a `mean_loss`, of 256 sequences that were not
+trained on.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def training_of(result: type, batch_size: Callable[[Any], int]) -> Any:
 
   def record(config, network, data, kept):
     del kept
-    return {'cost': config.loss(network.params, data)}
+    return {'mean_loss': config.loss(network.params, data)}
 
   return training.of_networks(
     result,
@@ -51,5 +51,5 @@ def training_of(result: type, batch_size: Callable[[Any], int]) -> Any:
 
 def verdict(outcome: Any) -> list[str]:
   """The loss after the last step."""
-  cost = stats.average(outcome, 'cost')
-  return [f'test loss {cost} after {outcome.config.steps} steps']
+  loss = stats.average(outcome, 'mean_loss')
+  return [f'test loss {loss} after {outcome.config.steps} steps']

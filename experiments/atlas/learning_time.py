@@ -57,11 +57,11 @@ SWEEP = {
 class Result(NamedTuple):
   """What is recorded; NaN from where a seed diverges.
 
-  cost: mean loss of the examples.
+  mean_loss: mean loss of the examples.
   learning_time: the first step whose loss is below the target; NaN if none is.
   """
 
-  cost: PerStep
+  mean_loss: PerStep
   learning_time: PerNetwork
 
 
@@ -77,7 +77,7 @@ def before(config: Config, key, params, batch):
 def watch(config: Config, network, moved, batch, kept, step):
   """Notes the first step below the target."""
   del network, batch
-  learned = moved.last_cost < config.target
+  learned = moved.last_loss < config.target
   now = jnp.asarray(step, float)
   first = learned & jnp.isnan(kept['learning_time'])
   return {'learning_time': jnp.where(first, now, kept['learning_time'])}
@@ -86,8 +86,8 @@ def watch(config: Config, network, moved, batch, kept, step):
 def record(config: Config, network, batch, kept):
   """The loss of all examples."""
   del kept
-  cost, _ = stacked.evaluate(config, network.params, batch)
-  return {'cost': cost}
+  loss, _ = stacked.evaluate(config, network.params, batch)
+  return {'mean_loss': loss}
 
 
 TRAINING = training.of_networks(

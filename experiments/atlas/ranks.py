@@ -28,11 +28,15 @@ def log(values: np.ndarray) -> np.ndarray:
 
 # Heading -> the score of each seed, less is better.
 MEASURES: dict[str, Callable[[Outcome], np.ndarray]] = {
-  'loss': lambda each: log(each.measured['cost']),
+  'loss': lambda each: log(each.measured['mean_loss']),
   'signal': lambda each: np.abs(log(each.measured['signal_kept'])),
   'gradient': lambda each: np.abs(log(each.measured['gradient_kept'])),
 }
-_FIELDS = {'loss': 'cost', 'signal': 'signal_kept', 'gradient': 'gradient_kept'}
+_FIELDS = {
+  'loss': 'mean_loss',
+  'signal': 'signal_kept',
+  'gradient': 'gradient_kept',
+}
 
 
 def best(settings: Sequence[Outcome], measure: str) -> list[Outcome]:

@@ -50,10 +50,10 @@ SWEEP = {
 class Result(NamedTuple):
   """After the last step; NaN if a seed diverges.
 
-  cost: the mean loss of the training examples.
+  mean_loss: the mean loss of the training examples.
   """
 
-  cost: Annotated[PerNetwork, GEOMETRIC]
+  mean_loss: Annotated[PerNetwork, GEOMETRIC]
 
 
 load = networks.load('train')
@@ -68,8 +68,8 @@ def examples(config: Config, key, data):
 def record(config: Config, network, data, kept):
   """The loss of all examples."""
   del kept
-  cost, _ = networks.evaluate(config, network.params, data)
-  return {'cost': cost}
+  loss, _ = networks.evaluate(config, network.params, data)
+  return {'mean_loss': loss}
 
 
 TRAINING = training.of_networks(
@@ -83,8 +83,8 @@ TRAINING = training.of_networks(
 
 def verdict(outcome):
   """The loss after the last step."""
-  cost = stats.average(outcome, 'cost')
-  return [f'training loss {cost} after {outcome.config.steps} steps']
+  loss = stats.average(outcome, 'mean_loss')
+  return [f'training loss {loss} after {outcome.config.steps} steps']
 
 
 def best_rates(settings) -> np.ndarray:
@@ -102,9 +102,9 @@ def best_rates(settings) -> np.ndarray:
   """
   settings = sorted(settings, key=lambda each: each.config.learning_rate)
   rates = np.log2([each.config.learning_rate for each in settings])
-  costs = np.log(np.stack([each.measured['cost'] for each in settings]))
+  logs = np.log(np.stack([each.measured['mean_loss'] for each in settings]))
   found = []
-  for seed in np.where(np.isfinite(costs), costs, np.inf).T:
+  for seed in np.where(np.isfinite(logs), logs, np.inf).T:
     least = int(np.argmin(seed))
     near = seed[max(least - 1, 0) : least + 2]
     if len(near) < 3 or not np.isfinite(near).all():
@@ -147,7 +147,7 @@ def transfer(outcomes):
 
 PANELS = (
   panels.Sweep(
-    'cost', 'Loss against the rate', 'loss', knob='learning_rate', log=True
+    'mean_loss', 'Loss against the rate', 'loss', knob='learning_rate', log=True
   ),
 )
 EXPERIMENT = experiment.of_module(__name__, defaults={'seeds': '0:8'})

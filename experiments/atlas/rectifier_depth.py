@@ -62,14 +62,14 @@ class Result(NamedTuple):
   rms: root mean square of the pre-activations of each layer, at first.
   output_rms: that of the output.
   gradient_norm: |dC/dw| of each layer, at first.
-  cost, final_cost: mean loss of the examples, and that after the last step.
+  mean_loss, final_loss: of the examples, and that after the last step.
   """
 
   rms: Annotated[PerLayer, GEOMETRIC]
   output_rms: Annotated[PerNetwork, GEOMETRIC]
   gradient_norm: Annotated[PerLayer, GEOMETRIC]
-  cost: PerStep
-  final_cost: PerNetwork
+  mean_loss: PerStep
+  final_loss: PerNetwork
 
 
 load = networks.load('train')
@@ -96,8 +96,8 @@ def before(config: Config, key, params, data):
 def record(config: Config, network, data, kept):
   """The loss of the examples."""
   del kept
-  cost, _ = stacked.evaluate(config, network.params, data)
-  return {'cost': cost, 'final_cost': cost}
+  loss, _ = stacked.evaluate(config, network.params, data)
+  return {'mean_loss': loss, 'final_loss': loss}
 
 
 TRAINING = training.of_networks(
@@ -112,8 +112,8 @@ def predict(config: Config, data: base.Batch) -> dict[str, float]:
 
 def verdict(outcome):
   """The loss at the end, beside that of a constant answer."""
-  cost, prior = stats.average(outcome, 'final_cost'), outcome.predicted['prior']
-  return [f'loss {cost} nats, class prior {prior:.4f}']
+  loss, prior = stats.average(outcome, 'final_loss'), outcome.predicted['prior']
+  return [f'loss {loss} nats, class prior {prior:.4f}']
 
 
 @claims.claim('atlas 5, ratio', 'He et al., 2015, section 2.2')
@@ -144,7 +144,7 @@ def _pair(outcomes, layers):
 
 
 def _learns(outcome):
-  found = claims.mean(outcome.measured['final_cost'])
+  found = claims.mean(outcome.measured['final_loss'])
   return bool(found.high < outcome.predicted['prior'] - _LEARNED)
 
 
@@ -159,12 +159,12 @@ def both_learn(outcomes):
   Untested if the run has not both with 22 layers.
   """
   he, xavier = _pair(outcomes, 22)
-  later = [each.measured['cost'][:, 1:].mean(axis=1) for each in (he, xavier)]
+  later = [each.measured['mean_loss'][:, 1:].mean(1) for each in (he, xavier)]
   lead = claims.mean(later[0] - later[1])
-  costs = [claims.mean(each.measured['final_cost']) for each in (he, xavier)]
+  ends = [claims.mean(each.measured['final_loss']) for each in (he, xavier)]
   return claims.finding(
     _learns(he) and _learns(xavier) and lead.high < 0,
-    f'He {costs[0]}, Xavier {costs[1]}, class prior '
+    f'He {ends[0]}, Xavier {ends[1]}, class prior '
     f'{he.predicted["prior"]:.4f}; on average He is ahead by {lead}',
   )
 
@@ -181,16 +181,16 @@ def one_learns(outcomes):
   """
   he, xavier = _pair(outcomes, 30)
   prior = he.predicted['prior']
-  costs = [claims.mean(each.measured['final_cost']) for each in (he, xavier)]
-  stalls = claims.agrees(costs[1], prior, within=_STALLED, slack=_STALLED)
+  ends = [claims.mean(each.measured['final_loss']) for each in (he, xavier)]
+  stalls = claims.agrees(ends[1], prior, within=_STALLED, slack=_STALLED)
   return claims.finding(
     claims.together([_learns(he), stalls]),
-    f'He {costs[0]}, Xavier {costs[1]}, class prior {prior:.4f}',
+    f'He {ends[0]}, Xavier {ends[1]}, class prior {prior:.4f}',
   )
 
 
 PANELS = (
-  panels.Curves('cost', 'Loss of fresh examples', 'mean loss, nats'),
+  panels.Curves('mean_loss', 'Loss of fresh examples', 'mean loss, nats'),
   panels.Depth('rms', 'Pre-activations at first', 'rms of s', log=True),
   panels.Depth('gradient_norm', 'Gradients at first', '|dC/dw|', log=True),
 )

@@ -98,12 +98,12 @@ SWEEP = {
 class Result(NamedTuple):
   """On the training examples; NaN from where a seed diverges.
 
-  cost, final_cost: their mean loss, and that after the last step.
+  mean_loss, final_loss: their mean loss, and that after the last step.
   accuracy: the share of them that is classified right, after the last step.
   """
 
-  cost: PerStep
-  final_cost: PerNetwork
+  mean_loss: PerStep
+  final_loss: PerNetwork
   accuracy: PerNetwork
 
 
@@ -143,10 +143,10 @@ def record(config: Config, network, data, kept):
   del kept
   answers = jnp.argmax(logits(network.params, data.x), axis=-1)
   right = answers.astype(jnp.int32) == data.y
-  cost = objective(config)(network.params, data)
+  loss = objective(config)(network.params, data)
   return {
-    'cost': cost,
-    'final_cost': cost,
+    'mean_loss': loss,
+    'final_loss': loss,
     'accuracy': jnp.mean(right.astype(data.x.dtype)),
   }
 
@@ -168,7 +168,7 @@ PANELS = (
     'Training accuracy at the best rate',
     'accuracy',
     knob='depth',
-    tuned=('learning_rate', 'final_cost'),
+    tuned=('learning_rate', 'final_loss'),
   ),
 )
 EXPERIMENT = experiment.of_module(

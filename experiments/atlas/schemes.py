@@ -80,14 +80,14 @@ class Result(NamedTuple):
   signal_kept: the standard deviation of z over examples, within units, of the
     last hidden layer over that of the first.
   gradient_kept: that of dC/ds of the first over that of the last.
-  cost: the mean loss of the training examples after the last step, at the best
-    of the rates; NaN if the seed diverges at all of them.
+  mean_loss: that of the training examples after the last step, at the best of
+    the rates; NaN if the seed diverges at all of them.
   diverged: the share of the rates at which the seed diverges.
   """
 
   signal_kept: Annotated[PerNetwork, GEOMETRIC]
   gradient_kept: Annotated[PerNetwork, GEOMETRIC]
-  cost: Annotated[PerNetwork, GEOMETRIC]
+  mean_loss: Annotated[PerNetwork, GEOMETRIC]
   diverged: PerNetwork
 
 
@@ -106,7 +106,7 @@ def trace(config: Config, network: stacked.Stacked, x, taps=(0.0, 0.0)):
   return lowest, z, affine(network.last, z)
 
 
-def cost(config: Config, network: stacked.Stacked, batch: base.Batch):
+def mean_loss(config: Config, network: stacked.Stacked, batch: base.Batch):
   """The mean loss of a batch."""
   logits = trace(config, network, batch.x)[2]
   return mlp.mean_loss(logits, batch.y, networks.loss(config))
@@ -136,7 +136,7 @@ def run(config: Config, key: base.Key, data: base.Batch) -> Result:
   batches = minibatches.shuffled(
     keys.stream(key, 'data'), data, config.batch_size
   )
-  objective = lambda network, batch: cost(config, network, batch)
+  objective = lambda network, batch: mean_loss(config, network, batch)
   steps = jnp.int32(config.steps)
 
   def trained(rate):
@@ -146,18 +146,18 @@ def run(config: Config, key: base.Key, data: base.Batch) -> Result:
       *(objective, descent, batches, state, jnp.int32(0), steps),
       every=config.steps,
     )
-    final = cost(config, state.params, data)
+    final = mean_loss(config, state.params, data)
     sound = (state.diverged_step < 0) & jnp.isfinite(final)
     return jnp.where(sound, final, jnp.inf)
 
   factors = jnp.asarray([0.1**power for power in range(config.rates)])
-  costs = jax.lax.map(trained, config.learning_rate * factors)
-  least = jnp.min(costs)
+  ends = jax.lax.map(trained, config.learning_rate * factors)
+  least = jnp.min(ends)
   return Result(
     signal_kept=signal,
     gradient_kept=gradient,
-    cost=jnp.where(jnp.isfinite(least), least, jnp.nan),
-    diverged=jnp.mean(jnp.isinf(costs).astype(least.dtype)),
+    mean_loss=jnp.where(jnp.isfinite(least), least, jnp.nan),
+    diverged=jnp.mean(jnp.isinf(ends).astype(least.dtype)),
   )
 
 
@@ -175,7 +175,7 @@ def verdict(outcome):
 tables = ranks.tables_of
 _MAP = {'x': 'activation', 'y': ('init', 'gain')}
 PANELS = (
-  panels.Map('cost', 'Loss after training', 'loss', log=True, **_MAP),
+  panels.Map('mean_loss', 'Loss after training', 'loss', log=True, **_MAP),
   panels.Map('signal_kept', 'Signal kept', 'ratio', log=True, **_MAP),
   panels.Map('gradient_kept', 'Gradient kept', 'ratio', log=True, **_MAP),
 )

@@ -80,11 +80,11 @@ class Result(NamedTuple):
   """After the last step, on the training examples; NaN if a seed diverges.
 
   accuracy: the share of them that is classified right.
-  cost: their mean loss.
+  mean_loss: their mean loss.
   """
 
   accuracy: PerNetwork
-  cost: PerNetwork
+  mean_loss: PerNetwork
 
 
 load = networks.load('train')
@@ -99,8 +99,8 @@ def examples(config: Config, key, data):
 def record(config: Config, network, data, kept):
   """The accuracy and the loss of all examples."""
   del kept
-  cost, error = stacked.evaluate(config, network.params, data)
-  return {'accuracy': 1 - error, 'cost': cost}
+  loss, error = stacked.evaluate(config, network.params, data)
+  return {'accuracy': 1 - error, 'mean_loss': loss}
 
 
 TRAINING = training.of_networks(

@@ -38,21 +38,21 @@ def plateau(outcomes):
   rates with intervals span less than three decades, or an interval contains
   that loss and values below it.
   """
-  costs, told = _costs(outcomes)
+  losses, told = _losses(outcomes)
   floors = {
     name: float(_at_all_rates(outcomes, name)[0].predicted['prior'])
     for name in STUCK
   }
   told += f'; a constant answer costs {floors[STUCK[0]]:.4f} on these examples'
-  if any(cost.high < floors[name] for name, _, cost in costs):
+  if any(loss.high < floors[name] for name, _, loss in losses):
     return claims.finding(False, told)
   for name in STUCK:
-    rates = [rate for row, rate, _ in costs if row == name]
+    rates = [rate for row, rate, _ in losses if row == name]
     if np.log10(max(rates) / min(rates)) < 3 - 1e-9:
       raise claims.Untested(
         f'finite losses at learning rates over less than three decades; {told}'
       )
-  if any(cost.low < floors[name] for name, _, cost in costs):
+  if any(loss.low < floors[name] for name, _, loss in losses):
     raise claims.Untested(f'an interval contains it and values below; {told}')
   return claims.finding(True, told)
 
@@ -83,13 +83,13 @@ def prior_entropy(outcomes):
   prior = np.repeat([3, 2, 1], 3) / 18
   entropy = -np.sum(prior * np.log(prior))
   spread = np.sqrt(np.sum(prior * np.log(prior) ** 2) - entropy**2)
-  costs, _ = _costs(outcomes)
+  losses, _ = _losses(outcomes)
   test_size = _at_all_rates(outcomes, STUCK[0])[0].config.test_size
   within = 2.576 * spread / np.sqrt(test_size)
   near, far, told = True, False, []
   for name in STUCK:
-    own = [cost for row, _, cost in costs if row == name]
-    value, low, high = (min(cost[part] for cost in own) for part in range(3))
+    own = [loss for row, _, loss in losses if row == name]
+    value, low, high = (min(loss[part] for loss in own) for part in range(3))
     near &= entropy - within <= low and high <= entropy + within
     far |= high < entropy - within or low > entropy + within
     told.append(f'{name.lower()} {value:.4f} [{low:.4f}, {high:.4f}]')
@@ -102,7 +102,7 @@ def prior_entropy(outcomes):
   return claims.finding(near, words)
 
 
-def _costs(
+def _losses(
   outcomes: Sequence[Outcome],
 ) -> tuple[list[tuple[str, float, stats.Estimate]], str]:
   """The learning rates of each stuck row with their test losses; and as text.
@@ -114,20 +114,20 @@ def _costs(
     (name, each) for name in STUCK for each in _at_all_rates(outcomes, name)
   ]
   confidence = claims.confidence(len(settings))
-  costs = [
+  losses = [
     (
       name,
       each.config.learning_rate,
-      stats.mean(each.measured['final_cost'], confidence),
+      stats.mean(each.measured['final_loss'], confidence),
     )
     for name, each in settings
   ]
   told = '; '.join(
-    f'{name.lower()} {", ".join(f"{cost} at {rate:g}" for _, rate, cost in of)}'
-    for name, of in itertools.groupby(costs, lambda each: each[0])
+    f'{name.lower()} {", ".join(f"{loss} at {rate:g}" for _, rate, loss in of)}'
+    for name, of in itertools.groupby(losses, lambda each: each[0])
   )
   told = f'test loss in nats, by learning rate: {told}'
-  known = [each for each in costs if np.isfinite(each[2].low)]
+  known = [each for each in losses if np.isfinite(each[2].low)]
   if {name for name, *_ in known} < set(STUCK):
     raise claims.Untested(f'no rate has an interval; {told}')
   return known, told
@@ -155,9 +155,9 @@ def off_the_plateau(outcomes):
   floor = min(row.outcome.predicted['prior'] for row in rows.values())
   holds, told = True, []
   for name, row in rows.items():
-    cost = table_1.mean(row, lambda each: each.measured['final_cost'], 3)
-    holds &= bool(cost.high < floor)
-    told.append(f'{name.lower()} {cost}')
+    loss = table_1.mean(row, lambda each: each.measured['final_loss'], 3)
+    holds &= bool(loss.high < floor)
+    told.append(f'{name.lower()} {loss}')
   return claims.finding(
     holds,
     f'test loss in nats at the chosen rate: {", ".join(told)}; a constant '

@@ -33,10 +33,10 @@ def require_learning(tanh: Outcome, so_far: str) -> None:
     Untested: the interval of its loss does not lie below that of a constant
       answer.
   """
-  cost = claims.mean(tanh.measured['final_cost'])
-  if not cost.high < tanh.predicted['prior']:
+  loss = claims.mean(tanh.measured['final_loss'])
+  if not loss.high < tanh.predicted['prior']:
     raise claims.Untested(
       'tanh with standard weights is on the plateau of the class prior, with a '
-      f'test loss of {cost} nats after {tanh.steps[-1]} updates; so far '
+      f'test loss of {loss} nats after {tanh.steps[-1]} updates; so far '
       f'{so_far}'
     )

@@ -67,12 +67,12 @@ class Result(NamedTuple):
 
   x: the position.
   start: the position before the first step.
-  cost: f(x) after the last step.
+  value: f(x) after the last step.
   """
 
   x: PerStep
   start: PerNetwork
-  cost: PerNetwork
+  value: PerNetwork
 
 
 def function(x):
@@ -83,7 +83,7 @@ def function(x):
 def record(config: Config, network, data, kept):
   """The position x."""
   del config, data, kept
-  return {'x': network.params, 'cost': function(network.params)}
+  return {'x': network.params, 'value': function(network.params)}
 
 
 TRAINING = training.of_networks(
@@ -164,7 +164,7 @@ def basins(outcomes):
 
 PANELS = (
   panels.Curves('x', 'No run ends at the mean', 'x, the hill at 0'),
-  panels.Seeds('cost', 'Where it ends', 'f(x) after the last step'),
+  panels.Seeds('value', 'Where it ends', 'f(x) after the last step'),
 )
 EXPERIMENT = experiment.of_module(
   __name__, defaults={'seeds': '0:200', 'lanes': '100'}, dtype='float64'

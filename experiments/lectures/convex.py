@@ -142,7 +142,7 @@ def recovered(outcomes):
 
 @claims.claim('lecture 2, any start', LINEAR)
 def any_start(outcomes):
-  """They are the same from any start, zero included: costs agree to 1e-8.
+  """They are the same from any start, zero included: losses agree to 1e-8.
 
   Holds if every run ends less than 1e-8 above the minimum by Newton's method.
 
@@ -170,7 +170,7 @@ def zeros(outcomes):
 
 @claims.claim('lecture 4, one optimum', LOGISTIC)
 def one_optimum(outcomes):
-  """From zeros it ends where random starts end: costs agree to 1e-8.
+  """From zeros it ends where random starts end: losses agree to 1e-8.
 
   Holds if every run ends less than 1e-8 above the minimum by Newton's method.
 
@@ -188,7 +188,7 @@ def _one_minimum(outcomes):
 
 
 PANELS = (
-  panels.Curves('excess', 'Excess cost', 'above the smallest', log=True),
+  panels.Curves('excess', 'Excess loss', 'above the smallest', log=True),
   panels.Seeds('x', 'The weight of x at the end', 'over the true one'),
 )
 EXPERIMENT = experiment.of_module(

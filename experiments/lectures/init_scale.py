@@ -113,7 +113,7 @@ def before(config: Config, key, params, batch):
 def watch(config, network, moved, batch, kept, step):
   """Keeps the number of the first step whose loss is below SOLVED."""
   del network, batch
-  solved = moved.last_cost < SOLVED
+  solved = moved.last_loss < SOLVED
   steps = jnp.where(solved, step.astype(jnp.float32), config.steps)
   steps = jnp.minimum(kept['steps_to_solve'], steps)
   return kept | {

@@ -88,7 +88,7 @@ def record(config: Config, network, batch, kept):
   del config, batch
   pairs = zip(network.params, kept['weights'], strict=True)
   change = _norms([layer.w - w for layer, w in pairs]) / _norms(kept['weights'])
-  change = jnp.where(jnp.isfinite(network.mean_cost), change, jnp.nan)
+  change = jnp.where(jnp.isfinite(network.mean_loss), change, jnp.nan)
   ratio = change[-2] / change[1]
   return {'change': change, 'final_change': change, 'change_ratio': ratio}
 

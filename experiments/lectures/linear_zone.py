@@ -29,7 +29,7 @@ from initlab.experiment import PerNetwork, PerStep, knob
 
 from .zones import LINEAR, LINEAR_ERROR
 
-EXTREMES = 'zone_cost', 'zone_excess', 'zone_bound'
+EXTREMES = 'zone_loss', 'zone_excess', 'zone_bound'
 LINEAR_LOSS = float(np.log(2))  # of the best linear model, by symmetry
 
 
@@ -55,23 +55,23 @@ SWEEP = {'scale': (0.1, 3)}
 class Result(NamedTuple):
   """Zone steps are those at which every unit is in the zone on every example.
 
-  cost: mean loss of the four examples.
+  mean_loss: mean loss of the four examples.
   linear: share of units and examples in the zone.
-  zone_cost: the lowest loss of all zone steps; NaN if there is none.
+  zone_loss: the lowest loss of all zone steps; NaN if there is none.
   zone_excess: the largest of all zone steps of |d - d'| over its bound, where d
     is the difference of the two logits and d' that of the network with 1/2 +
     s/4 in place of sigmoid(s). The bound is 0.0101 sum_j |v_j1 - v_j2|, v the
     output weights.
   zone_bound: the largest bound of all zone steps.
-  final_cost, final_linear: after the last step.
+  final_loss, final_linear: after the last step.
   """
 
-  cost: PerStep
+  mean_loss: PerStep
   linear: PerStep
-  zone_cost: PerNetwork
+  zone_loss: PerNetwork
   zone_excess: PerNetwork
   zone_bound: PerNetwork
-  final_cost: PerNetwork
+  final_loss: PerNetwork
   final_linear: PerNetwork
 
 
@@ -90,7 +90,7 @@ def compare(params, batch):
   gap = jnp.max(jnp.abs(between(logits) - between(straight)))
   bound = LINEAR_ERROR * jnp.sum(jnp.abs(between(params[1].w)))
   return {
-    'cost': jnp.mean(jax.vmap(losses.cross_entropy)(logits, batch.y)),
+    'mean_loss': jnp.mean(jax.vmap(losses.cross_entropy)(logits, batch.y)),
     'linear': jnp.mean((jnp.abs(s) <= LINEAR).astype(s.dtype)),
     'excess': gap / bound,
     'bound': bound,
@@ -103,7 +103,7 @@ def watch(config, network, moved, batch, kept, step):
   now = compare(network.params, batch)
   inside = lambda value: jnp.where(now['linear'] == 1, value, jnp.nan)
   return {
-    'zone_cost': jnp.fmin(kept['zone_cost'], inside(now['cost'])),
+    'zone_loss': jnp.fmin(kept['zone_loss'], inside(now['mean_loss'])),
     'zone_excess': jnp.fmax(kept['zone_excess'], inside(now['excess'])),
     'zone_bound': jnp.fmax(kept['zone_bound'], inside(now['bound'])),
   }
@@ -114,9 +114,9 @@ def record(config, network, batch, kept):
   del config, kept
   now = compare(network.params, batch)
   return {
-    'cost': now['cost'],
+    'mean_loss': now['mean_loss'],
     'linear': now['linear'],
-    'final_cost': now['cost'],
+    'final_loss': now['mean_loss'],
     'final_linear': now['linear'],
   }
 
@@ -135,12 +135,12 @@ def verdict(outcome):
   """The loss in the linear zone, and after training."""
   mean = functools.partial(stats.average, outcome)
   lines = [
-    f'after training the loss is {mean("final_cost")} nats, with '
+    f'after training the loss is {mean("final_loss")} nats, with '
     f'{mean("final_linear"):%} of the units in the linear zone'
   ]
-  if np.isfinite(outcome.measured['zone_cost']).any():
+  if np.isfinite(outcome.measured['zone_loss']).any():
     lines.append(
-      f'with every unit in the zone its minimum is {mean("zone_cost")}; that '
+      f'with every unit in the zone its minimum is {mean("zone_loss")}; that '
       f'of the best linear model is {LINEAR_LOSS:.5f}'
     )
   return lines
@@ -168,27 +168,27 @@ def no_better(outcomes):
   """
   settings = claims.every(outcomes)
   of = lambda field: np.concatenate([x.measured[field] for x in settings])
-  cost, final = of('zone_cost'), of('final_cost')
-  stayed = np.isfinite(cost)
+  loss, final = of('zone_loss'), of('final_loss')
+  stayed = np.isfinite(loss)
   left = stayed & (of('final_linear') < 1)
   if left.sum() < stats.FEWEST:
     raise claims.Untested(
       f'fewer than {stats.FEWEST} seeds start in the linear zone and leave it'
     )
-  share = claims.mean((LINEAR_LOSS - cost[left]) / (LINEAR_LOSS - final[left]))
-  cost, excess, bound = (of(field)[stayed] for field in EXTREMES)
+  share = claims.mean((LINEAR_LOSS - loss[left]) / (LINEAR_LOSS - final[left]))
+  loss, excess, bound = (of(field)[stayed] for field in EXTREMES)
   holds = (excess <= 1 + 1e-6 / bound).all()
-  holds &= (cost >= LINEAR_LOSS - bound - 1e-6).all()
+  holds &= (loss >= LINEAR_LOSS - bound - 1e-6).all()
   return claims.finding(
     bool(holds and share.high < 0.05),
-    f'{stayed.sum()} seeds start in the zone: lowest loss {cost.min():.4f}, at '
+    f'{stayed.sum()} seeds start in the zone: lowest loss {loss.min():.4f}, at '
     f'most {excess.max():.2f} of the bound from a linear network; '
     f'{left.sum()} leave it, after {share:%} of their gain',
   )
 
 
 PANELS = (
-  panels.Curves('cost', 'Cost of the exclusive or', 'nats'),
+  panels.Curves('mean_loss', 'Loss of the exclusive or', 'nats'),
   panels.Curves('linear', 'Units in the linear zone', 'share of units'),
 )
 EXPERIMENT = experiment.of_module(__name__, defaults={'lanes': '16'})

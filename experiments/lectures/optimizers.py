@@ -49,15 +49,15 @@ SWEEP = {'method': tuple(minimizers.METHODS)}
 class Result(NamedTuple):
   """What is recorded.
 
-  cost: the lowest J so far, after so many evaluations.
+  mean_loss: the lowest J so far, after so many evaluations.
   gradient: its largest entry, the smallest so far.
-  final_cost: the lowest J of all.
+  final_loss: the lowest J of all.
   needed: evaluations up to the first gradient below 1e-5; NaN if there is none.
   """
 
-  cost: PerStep
+  mean_loss: PerStep
   gradient: Annotated[PerStep, GEOMETRIC]
-  final_cost: PerNetwork
+  final_loss: PerNetwork
   needed: PerNetwork
 
 
@@ -94,23 +94,23 @@ def run(config: Config, key: base.Key, batch: base.Batch) -> Result:
   path = minimizers.path(
     config.method, evaluate, start, config.evaluations, config.learning_rate
   )
-  cost, gradient = np.minimum.accumulate(path, axis=1)
+  loss, gradient = np.minimum.accumulate(path, axis=1)
   zero = np.flatnonzero(gradient < minimizers.ZERO) + 1.0
-  at = np.minimum(steps(config), len(cost)) - 1  # it may have ended before
+  at = np.minimum(steps(config), len(loss)) - 1  # it may have ended before
   return Result(
-    cost=jnp.asarray(cost[at]),
+    mean_loss=jnp.asarray(loss[at]),
     gradient=jnp.asarray(gradient[at]),
-    final_cost=jnp.asarray(cost[-1]),
+    final_loss=jnp.asarray(loss[-1]),
     needed=jnp.asarray(np.append(zero, np.nan)[0]),
   )
 
 
 def verdict(outcome):
   """The final J, and the evaluations to a gradient of zero."""
-  cost, needed = (outcome.measured[k] for k in ('final_cost', 'needed'))
+  loss, needed = (outcome.measured[k] for k in ('final_loss', 'needed'))
   share = stats.share(int(np.isfinite(needed).sum()), len(needed))
   after = f'to a gradient of zero after {stats.mean(needed)} evaluations'
-  return [f'ends at J = {stats.mean(cost)}; {share:%} of seeds come {after}']
+  return [f'ends at J = {stats.mean(loss)}; {share:%} of seeds come {after}']
 
 
 SOURCE = 'Andrew Ng, Putting it together'
@@ -130,8 +130,8 @@ def ahead(outcomes):
   if len(slow.steps) < 2:
     raise claims.Untested('nothing is recorded after the start')
   fast = [claims.one(outcomes, method=name) for name in ('lbfgs', 'cg')]
-  costs = np.stack([each.measured['cost'] for each in fast], axis=1)
-  gap = claims.mean((costs - slow.measured['cost'][:, None])[:, :, 1:])
+  losses = np.stack([each.measured['mean_loss'] for each in fast], axis=1)
+  gap = claims.mean((losses - slow.measured['mean_loss'][:, None])[:, :, 1:])
   lbfgs, cg = -gap.high.max(1)
   evidence = f'L-BFGS by {lbfgs:.2g} or more, conjugate gradients by {cg:.2g}'
   return claims.finding((gap.high < 0).all(), evidence)
@@ -155,7 +155,7 @@ def flat_ends(outcomes):
 
 @claims.claim('lecture 13, minima', SOURCE)
 def minima(outcomes):
-  """J is not convex: other random starts end at other costs.
+  """J is not convex: other random starts end at other losses.
 
   Were J convex, its values at two ends a and b with gradients g of P entries
   below 1e-5 would differ by |g| |a - b| at most. The decay bounds weights by
@@ -168,7 +168,7 @@ def minima(outcomes):
   decay, which leaves weights unbounded.
   """
   one = claims.one(outcomes, method='lbfgs')
-  ends = one.measured['final_cost'][np.isfinite(one.measured['needed'])]
+  ends = one.measured['final_loss'][np.isfinite(one.measured['needed'])]
   if len(ends) < 2 or one.config.decay <= 0:
     raise claims.Untested('needs two ends with a gradient of zero, and decay')
   low, high = float(ends.min()), float(ends.max())
@@ -180,17 +180,17 @@ def minima(outcomes):
 
 
 _AXIS = {'log': True, 'over': 'evaluation'}
-_TITLE = 'Cost so far, above the lowest of all runs'
+_TITLE = 'Loss so far, above the lowest of all runs'
 PANELS = (
-  panels.Curves('cost', _TITLE, 'J - lowest J', excess=True, **_AXIS),
+  panels.Curves('mean_loss', _TITLE, 'J - lowest J', excess=True, **_AXIS),
   panels.Curves(
     'gradient', 'Gradient, the smallest so far', 'largest entry', **_AXIS
   ),
-  panels.Seeds('final_cost', 'Where it ends', 'J'),
+  panels.Seeds('final_loss', 'Where it ends', 'J'),
 )
 EXPERIMENT = experiment.of_module(
   __name__,
-  compared=('final_cost',),
+  compared=('final_loss',),
   defaults={'seeds': '0:20'},
   dtype='float64',
   compiled=False,

@@ -51,14 +51,14 @@ SWEEP = {'init': ('zeros', 'glorot'), 'depth': (1, 2)}
 class Result(NamedTuple):
   """The records; NaN after a seed diverges.
 
-  cost: mean loss of the examples, in nats.
-  excess: cost above the entropy of the classes, the least without an input.
+  mean_loss: mean loss of the examples, in nats.
+  excess: loss above the entropy of the classes, the least without an input.
   gradient: the largest entry of the gradient, of all but the last bias.
   bias_gradient: the largest entry of that of the last bias.
   curvature, final_curvature: smallest eigenvalue of the Hessian, and its last.
   """
 
-  cost: PerStep
+  mean_loss: PerStep
   excess: PerStep
   gradient: Annotated[PerStep, GEOMETRIC]
   bias_gradient: Annotated[PerStep, GEOMETRIC]
@@ -73,15 +73,15 @@ def record(config: Config, network, batch, kept):
   """Loss, gradient and Hessian of one network."""
   del kept
   objective = lambda params: networks.objective(config)(params, batch)
-  cost, gradient = jax.value_and_grad(objective)(network.params)
+  loss, gradient = jax.value_and_grad(objective)(network.params)
   *below, (last_w, last_b) = gradient
   others, _ = flatten_util.ravel_pytree((below, last_w))
   labels = jax.nn.one_hot(batch.y, config.layer_widths()[-1], dtype=float)
   key = keys.stream(keys.root(0), 'curvature')
   curvature = hessian.extremes(objective, network.params, key)[0]
   return {
-    'cost': cost,
-    'excess': cost - jnp.sum(jax.scipy.special.entr(jnp.mean(labels, 0))),
+    'mean_loss': loss,
+    'excess': loss - jnp.sum(jax.scipy.special.entr(jnp.mean(labels, 0))),
     'gradient': jnp.max(jnp.abs(others)),
     'bias_gradient': jnp.max(jnp.abs(last_b)),
     'curvature': curvature,
@@ -189,7 +189,7 @@ def flat(outcomes):
 
 
 PANELS = (
-  panels.Curves('cost', 'Cost', 'nats'),
+  panels.Curves('mean_loss', 'Loss', 'nats'),
   panels.Curves('curvature', 'Curvature', 'smallest eigenvalue'),
 )
 EXPERIMENT = experiment.of_module(

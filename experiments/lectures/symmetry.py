@@ -75,15 +75,15 @@ SWEEP = {'init': INITS, 'activation': ('tanh', 'relu'), 'depth': (1, 3)}
 class Result(NamedTuple):
   """The records; NaN after a seed diverges.
 
-  cost: mean loss of the four points, in nats.
+  mean_loss: mean loss of the four points, in nats.
   difference: of two hidden units of a layer in a weight or bias, at most.
-  final_cost: after the last step.
+  final_loss: after the last step.
   rank: of each final weight matrix: singular values above 1e-12 of the largest.
   """
 
-  cost: PerStep
+  mean_loss: PerStep
   difference: PerStep
-  final_cost: PerNetwork
+  final_loss: PerNetwork
   rank: PerLayer
 
 
@@ -94,16 +94,16 @@ def record(config: Config, network, batch, kept):
   """The loss, and the largest difference of two units of a layer."""
   del kept
   params = network.params
-  cost = networks.objective(config)(params, batch)
+  loss = networks.objective(config)(params, batch)
   units = [
     jnp.concatenate([layer.w, layer.b[None], above.w.T])
     for layer, above in itertools.pairwise(params)
   ]
   ranks = [jnp.linalg.matrix_rank(layer.w, _ALIKE) for layer in params]
   return {
-    'cost': cost,
+    'mean_loss': loss,
     'difference': jnp.max(jnp.concatenate([jnp.ptp(x, 1) for x in units])),
-    'final_cost': cost,
+    'final_loss': loss,
     'rank': jnp.stack(ranks).astype(float),
   }
 
@@ -113,7 +113,7 @@ TRAINING = training.of_networks(Result, record, optimizer=optimizers.of_config)
 
 def _solves(outcome):
   """Which seeds `[S]` solve the problem."""
-  return outcome.measured['final_cost'] < _SOLVED
+  return outcome.measured['final_loss'] < _SOLVED
 
 
 def verdict(outcome):
@@ -148,7 +148,7 @@ def alike(outcomes):
 
 @claims.claim('lecture 3, one unit', SOURCE)
 def one_unit(outcomes):
-  """Then the cost on xor never falls below that of one hidden unit.
+  """Then the loss on xor never falls below that of one hidden unit.
 
   Holds if no loss from a constant is below 0.4774 nats, that of the best single
   unit, but for the 1e-7 by which float32 rounds a stored loss.
@@ -157,8 +157,8 @@ def one_unit(outcomes):
   """
   found = claims.every(outcomes, init='constant')
   found = [each for each in found if each.config.activation in MONOTONE]
-  costs = [each.measured['cost'].ravel() for each in claims.every(found)]
-  least = np.fmin.reduce(np.concatenate(costs))
+  losses = [each.measured['mean_loss'].ravel() for each in claims.every(found)]
+  least = np.fmin.reduce(np.concatenate(losses))
   if np.isnan(least):
     raise claims.Untested('all seeds diverge')
   evidence = f'lowest loss {least:.4f} nats, of a single unit {SINGLE:.4f}'
@@ -186,8 +186,8 @@ def random_starts(outcomes):
 
 PANELS = (
   panels.Seeds(
-    'final_cost',
-    'Cost on xor at the end',
+    'final_loss',
+    'Loss on xor at the end',
     'nats; a single hidden unit costs 0.48 or more',
   ),
   panels.Curves('difference', 'Unlike units', 'largest difference'),

@@ -133,17 +133,17 @@ class Data(NamedTuple):
 class Result(NamedTuple):
   """The records; NaN after a seed diverges.
 
-  error, cost: error and loss on the test examples.
-  train_cost: mean loss of the minibatches since the previous record.
-  final_error, final_cost: after the last step.
+  error, mean_loss: error and loss on the test examples.
+  train_loss: mean loss of the minibatches since the previous record.
+  final_error, final_loss: after the last step.
   final_valid_error: the final error on the validation examples.
   activation_sample: after the last step.
   All others: the probes of the same names.
   """
 
   error: PerStep
-  cost: PerStep
-  train_cost: PerStep
+  mean_loss: PerStep
+  train_loss: PerStep
   activation_mean: PerStepLayer
   activation_std: Annotated[PerStepLayer, GEOMETRIC]
   activation_percentile: PerStepLayer
@@ -152,7 +152,7 @@ class Result(NamedTuple):
   saturated: PerStepLayer
   activation_sample: PerLayerSample
   final_error: PerNetwork
-  final_cost: PerNetwork
+  final_loss: PerNetwork
   final_valid_error: PerNetwork
 
 
@@ -183,14 +183,14 @@ def record(
   """Evaluates and probes one network."""
   del kept
   params = network.params
-  cost, error = networks.evaluate(config, params, data.test)
+  loss, error = networks.evaluate(config, params, data.test)
   _, valid = networks.evaluate(config, params, data.valid)
   return networks.probed(config, params, data.shown, _PROBES) | {
     'error': error,
-    'cost': cost,
-    'train_cost': network.mean_cost,
+    'mean_loss': loss,
+    'train_loss': network.mean_loss,
     'final_error': error,
-    'final_cost': cost,
+    'final_loss': loss,
     'final_valid_error': valid,
   }
 
@@ -209,20 +209,20 @@ def predict(config: Config, data: Data) -> dict[str, float]:
 def verdict(outcome: Outcome) -> list[str]:
   """The final test error and loss."""
   errors = outcome.measured['final_error']
-  error, cost = map(stats.mean, (errors, outcome.measured['final_cost']))
+  error, loss = map(stats.mean, (errors, outcome.measured['final_loss']))
   unit, median = losses.LOSSES[outcome.config.loss].unit, stats.median(errors)
   return [
     f'after {outcome.config.steps} steps, {error.n} of {error.total} seeds: '
     f'test error mean {error:%}, median '
-    f'{median:%}; test loss mean {cost} '
+    f'{median:%}; test loss mean {loss} '
     f'{unit}'
   ]
 
 
 PANELS = (
   panels.Curves('error', 'Test error', 'share of test examples'),
-  panels.Curves('cost', 'Test cost', 'mean cost'),
-  panels.Curves('train_cost', 'Training cost', 'mean cost'),
+  panels.Curves('mean_loss', 'Test loss', 'mean loss'),
+  panels.Curves('train_loss', 'Training loss', 'mean loss'),
   panels.Curves(
     'activation_mean',
     'Mean and deviation (bars) of z (figure 2 of the paper)',

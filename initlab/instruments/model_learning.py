@@ -149,7 +149,8 @@ class Data(NamedTuple):
 class Result(NamedTuple):
   """The records; NaN after a seed diverges.
 
-  loss, error: on the test examples; the error is NaN if the model has none.
+  mean_loss, error: on the test examples; the error is NaN if the model has
+    none.
   train_loss: mean of the minibatches since the previous record.
   gradient_norm: of the test loss, over all parameters.
   distance: ||w - w_0|| / ||w_0||, from the initial parameters w_0.
@@ -157,7 +158,7 @@ class Result(NamedTuple):
   final_valid_loss: the final loss on the validation examples.
   """
 
-  loss: PerStep
+  mean_loss: PerStep
   error: Annotated[PerStep, OPTIONAL]
   train_loss: PerStep
   gradient_norm: Annotated[PerStep, GEOMETRIC]
@@ -262,9 +263,9 @@ def record(
   valid, _ = evaluate(network.params, data.valid)
   moved = jax.tree.map(jnp.subtract, network.params, kept['start'])
   return {
-    'loss': loss,
+    'mean_loss': loss,
     'error': error,
-    'train_loss': network.mean_cost,
+    'train_loss': network.mean_loss,
     'gradient_norm': _norm(gradient),
     'distance': _norm(moved) / _norm(kept['start']),
     'final_loss': loss,
@@ -310,7 +311,7 @@ def verdict(outcome: Outcome) -> list[str]:
 
 
 PANELS = (
-  panels.Curves('loss', 'Test loss', 'mean loss'),
+  panels.Curves('mean_loss', 'Test loss', 'mean loss'),
   panels.Curves('error', 'Test error', 'mean error'),
   panels.Curves('train_loss', 'Training loss', 'mean loss'),
   panels.Curves(

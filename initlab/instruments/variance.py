@@ -72,7 +72,7 @@ class Result(NamedTuple):
   dead: PerLayer
   gradient_norm: Annotated[PerLayer, GEOMETRIC]
   gradient_norm_ratio: Annotated[PerNetwork, GEOMETRIC]
-  cost: PerNetwork
+  mean_loss: PerNetwork
   activation_sample: PerLayerSample
   gradient_sample: PerLayerSample
   weight_gradient_sample: PerLayerSample
@@ -129,11 +129,11 @@ def verdict(outcome: Outcome) -> list[str]:
   lines.append(
     f'weight gradients: the first layer has {words if ratio.n else "none"}'
   )
-  cost = stats.mean(outcome.measured['cost'])
+  loss = stats.mean(outcome.measured['mean_loss'])
   unit = losses.LOSSES[outcome.config.loss].unit
   classes = datasets.resolve(outcome.config.dataset).num_classes
   lines.append(
-    f'loss at initialization: {cost} {unit}; an even guess of {classes} '
+    f'loss at initialization: {loss} {unit}; an even guess of {classes} '
     f'classes has {_even_guess(outcome.config, classes):.4g}'
   )
   return lines

@@ -205,8 +205,8 @@ def between_layers(
       f'steps={steps}, damping={damping}: whole steps, at least one, and '
       'damping in (0, 1]'
     )
-  cost = _cost(model, keys.stream(keys.root(seed), 'down'))
-  down = jax.jit(jax.grad(cost, allow_int=True))
+  loss = _loss(model, keys.stream(keys.root(seed), 'down'))
+  down = jax.jit(jax.grad(loss, allow_int=True))
   left = _without_rate(model, params, down(params, *batch))
   left |= rescaling.not_alone(model) | rescaling.biases_left(model)
   kept = [use for use in model.uses if use.is_kernel and use.name not in left]
@@ -256,7 +256,7 @@ METHODS: dict[str, Callable[..., redraw.Redrawn]] = {
 }
 
 
-def _cost(model: uses.Model, key: base.Key) -> Callable[..., base.Array]:
+def _loss(model: uses.Model, key: base.Key) -> Callable[..., base.Array]:
   """The model's loss, or its output times standard normal draws, summed."""
   real = [each for each in jax.tree.leaves(model.output) if is_real(each)]
   if not real:
@@ -264,12 +264,12 @@ def _cost(model: uses.Model, key: base.Key) -> Callable[..., base.Array]:
   shape = real[0].shape
   down = jax.random.normal(key, shape) if shape else jnp.ones(())
 
-  def cost(params: Any, *batch: Any) -> base.Array:
+  def loss(params: Any, *batch: Any) -> base.Array:
     found = jax.tree.leaves(model.function(params, *batch))
     output = next(each for each in found if is_real(each))
     return jnp.sum(output.astype(jnp.float32) * down)
 
-  return cost
+  return loss
 
 
 def _without_rate(

@@ -92,12 +92,12 @@ def measure(
     known = run.program(program, values, taken, stats)
     found = known.read(program.outputs[output])
     if cotangent is None:
-      cost, even = found, _even(plan, known, output)
+      loss, even = found, _even(plan, known, output)
     else:
       wide = found.astype(jnp.float32)
-      cost = jnp.sum(wide * jax.random.normal(cotangent, found.shape))
+      loss = jnp.sum(wide * jax.random.normal(cotangent, found.shape))
       even = jnp.full((), jnp.nan)
-    return cost.astype(jnp.float32), (found, stats, even)
+    return loss.astype(jnp.float32), (found, stats, even)
 
   (backward, gradients), (found, stats, even) = jax.grad(
     forward, argnums=(0, 1), has_aux=True

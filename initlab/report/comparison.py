@@ -271,20 +271,20 @@ def csv(field: str, outcomes: Sequence[Outcome]) -> str:
 
 def divergence(outcome: Outcome) -> str:
   """How many seeds diverged, when, and their last finite loss."""
-  step, cost = (outcome.measured[name] for name in DIVERGENCE)
+  step, loss = (outcome.measured[name] for name in DIVERGENCE)
   lost = np.isfinite(step)
   count, total = int(lost.sum()), len(step)
   share = tables.cell(stats.share(count, total), unit='%')
   if not count:
     return f'diverged: none of {total} seeds, {share} of all'
-  steps, costs = step[lost], cost[lost]
-  costs = costs[np.isfinite(costs)]
+  steps, losses = step[lost], loss[lost]
+  losses = losses[np.isfinite(losses)]
   line = f'diverged: {count} of {total} seeds, {share}'
   line += f', at steps {steps.min():.0f} to {steps.max():.0f} (median '
   line += f'{np.median(steps):.0f})'
-  if costs.size:
-    line += f', with a last finite cost of {costs.min():.3g} to '
-    line += f'{costs.max():.3g}'
+  if losses.size:
+    line += f', with a last finite loss of {losses.min():.3g} to '
+    line += f'{losses.max():.3g}'
   return f'{line}; seeds {_listed(outcome.seeds[lost])}'
 
 

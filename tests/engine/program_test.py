@@ -58,7 +58,7 @@ class _Config:
 
 class _Result(NamedTuple):
   std: PerStepLayer
-  cost: PerStep
+  mean_loss: PerStep
 
 
 def _functions():
@@ -71,7 +71,7 @@ def _record(config, network, data, kept):
   activation, loss = _functions()
   signals = mlp.signals(network.params, data, activation, loss)
   std = probes.PROBES['activation_std'](network.params, activation, signals)
-  return {'std': std, 'cost': jnp.mean(signals.loss)}
+  return {'std': std, 'mean_loss': jnp.mean(signals.loss)}
 
 
 _TRAINING = training.of_networks(

@@ -238,19 +238,19 @@ _LECTURES = {
   ),
   'lecture 3, one unit': Case(
     synthetic.symmetry,
-    (change('cost', of_seed(3, 0.4772), depth=3, **_CONSTANT),),
+    (change('mean_loss', of_seed(3, 0.4772), depth=3, **_CONSTANT),),
     (
       only(**_RANDOM),
       synthetic.configured(activation='sin'),
-      change('cost', always(np.nan)),
+      change('mean_loss', always(np.nan)),
     ),
   ),
   'lecture 3, random': Case(
     synthetic.symmetry,
     (
-      change('final_cost', always(0.5), activation='relu', **_RANDOM),
-      change('final_cost', of_seed(3, 0.01), depth=1, **_CONSTANT),
-      change('final_cost', always(np.nan), depth=1, **_RANDOM),
+      change('final_loss', always(0.5), activation='relu', **_RANDOM),
+      change('final_loss', of_seed(3, 0.01), depth=1, **_CONSTANT),
+      change('final_loss', always(np.nan), depth=1, **_RANDOM),
     ),
     (only(**_RANDOM), only(**_CONSTANT)),
   ),
@@ -371,12 +371,12 @@ _LECTURES = {
     synthetic.linear_zone,
     (
       change('zone_excess', of_seed(3, 1.1)),
-      change('zone_cost', of_seed(3, np.log(2) - 0.03)),
+      change('zone_loss', of_seed(3, np.log(2) - 0.03)),
       _each(
-        change('zone_cost', always(0.6)), change('zone_bound', always(0.2))
+        change('zone_loss', always(0.6)), change('zone_bound', always(0.2))
       ),
     ),
-    (change('final_linear', always(1.0)), change('zone_cost', always(np.nan))),
+    (change('final_linear', always(1.0)), change('zone_loss', always(np.nan))),
   ),
   'lecture 9, sparse': Case(
     synthetic.sparsity,
@@ -476,8 +476,8 @@ _LECTURES = {
   'lecture 13, ahead': Case(
     synthetic.methods,
     (
-      change('cost', _record(1, _shifted(1.0)), method='cg'),
-      change('cost', _record(2, _shifted(0.02)), method='lbfgs'),
+      change('mean_loss', _record(1, _shifted(1.0)), method='cg'),
+      change('mean_loss', _record(2, _shifted(0.02)), method='lbfgs'),
     ),
     (
       only(method='gd'),
@@ -494,7 +494,7 @@ _LECTURES = {
   ),
   'lecture 13, minima': Case(
     synthetic.methods,
-    (change('final_cost', lambda x: 0.6 + 0.1 * (x - 0.6), method='lbfgs'),),
+    (change('final_loss', lambda x: 0.6 + 0.1 * (x - 0.6), method='lbfgs'),),
     (
       only(method='gd'),
       change('needed', always(np.nan), method='lbfgs'),
@@ -896,7 +896,7 @@ def _in_reverse(values):
 
 def _lost(row, **knobs):
   """A row of table 1 of which all seeds diverged."""
-  return change('final_cost', always(np.nan), **_row(row), **knobs)
+  return change('final_loss', always(np.nan), **_row(row), **knobs)
 
 
 _ALIKE = dict.fromkeys(table_1.ROWS, 0.7)
@@ -911,7 +911,7 @@ _TABLE = {
     (
       _instead(trainings.study, costs={'Tanh': 1.9}),
       _instead(trainings.study, costs={'Sigmoid': 2.0}),
-      change('final_cost', _scaled(0.04), learning_rate=0.01, **_row('Tanh')),
+      change('final_loss', _scaled(0.04), learning_rate=0.01, **_row('Tanh')),
     ),
     (
       only(**_row('Tanh')),
@@ -927,7 +927,7 @@ _TABLE = {
     (
       _instead(_NEAR, costs={'Tanh': 2.3}),
       _instead(_NEAR, costs={'Sigmoid': 1.9}),
-      change('final_cost', _shifted(-0.2), learning_rate=0.01, **_row('Tanh')),
+      change('final_loss', _shifted(-0.2), learning_rate=0.01, **_row('Tanh')),
     ),
     (
       only(**_row('Tanh')),
@@ -1180,21 +1180,21 @@ _ATLAS = {
   'atlas 5, 22 layers': Case(
     atlas.rectifiers,
     (
-      change('final_cost', always(2.08), depth=21, **_XAVIER),
-      change('cost', _scaled(1.2), depth=21, **_HE),
+      change('final_loss', always(2.08), depth=21, **_XAVIER),
+      change('mean_loss', _scaled(1.2), depth=21, **_HE),
     ),
     (only(depth=29), only(**_HE), first_seeds(2)),
   ),
   'atlas 5, 30 layers': Case(
     atlas.rectifiers,
     (
-      change('final_cost', always(1.95), depth=29, **_XAVIER),
-      change('final_cost', always(2.06), depth=29, **_HE),
+      change('final_loss', always(1.95), depth=29, **_XAVIER),
+      change('final_loss', always(2.06), depth=29, **_HE),
     ),
     (
       only(depth=21),
       only(**_HE),
-      change('final_cost', _spread(0.1), depth=29, **_XAVIER),
+      change('final_loss', _spread(0.1), depth=29, **_XAVIER),
     ),
   ),
   'atlas 8, 1,000 blocks': Case(
@@ -1233,7 +1233,7 @@ _ATLAS = {
     (
       _instead(atlas.schemes, he=0.8),
       change('signal_kept', np.ones_like, activation='relu', gain=1.0),
-      change('cost', _scaled(1.1), activation='relu', gain=1.4142),
+      change('mean_loss', _scaled(1.1), activation='relu', gain=1.4142),
     ),
     (only(activation='tanh'), configured(depth=20)),
   ),
@@ -1241,7 +1241,7 @@ _ATLAS = {
     atlas.schemes,
     (
       _instead(atlas.schemes, orthogonal=2.2),
-      change('cost', _scaled(0.5), init='lecun_uniform'),
+      change('mean_loss', _scaled(0.5), init='lecun_uniform'),
     ),
     (only(init='orthogonal'), configured(depth=20)),
   ),
@@ -1423,24 +1423,24 @@ _DEEP = {
   'atlas 11, training after rank collapse': Case(
     deep.trained_diagrams,
     (
-      change('cost', always(0.1), beta=0.5, residual=0.5),
-      change('cost', always(2.77), residual=2.0),
+      change('mean_loss', always(0.1), beta=0.5, residual=0.5),
+      change('mean_loss', always(2.77), residual=2.0),
     ),
     (only(residual=2.0), only(residual=0.5)),
   ),
   'atlas 11, training after entropy collapse': Case(
     deep.trained_diagrams,
     (
-      change('cost', always(0.1), beta=4.0),
-      change('cost', always(np.nan), residual=2.0),
+      change('mean_loss', always(0.1), beta=4.0),
+      change('mean_loss', always(np.nan), residual=2.0),
     ),
     (only(beta=0.5), only(beta=4.0)),
   ),
   'atlas 11, training by the diagram': Case(
     deep.trained_diagrams,
     (
-      change('cost', always(0.3), beta=4.0, residual=2.0),
-      change('cost', always(2.65), beta=1.0, residual=2.0),
+      change('mean_loss', always(0.3), beta=4.0, residual=2.0),
+      change('mean_loss', always(2.65), beta=1.0, residual=2.0),
     ),
     (only(beta=1.0), only(residual=0.5)),
   ),

@@ -155,8 +155,8 @@ def rectifiers():
     final = 1.89 if he else 2.0 if depth == 21 else prior
     measured = {
       'output_rms': noisy(0.6) * (1 if he else 2 ** (-(depth + 1) / 2)),
-      'cost': noisy([2.3, (final + prior) / 2, final], 1e-3),
-      'final_cost': noisy(final, 1e-3),
+      'mean_loss': noisy([2.3, (final + prior) / 2, final], 1e-3),
+      'final_loss': noisy(final, 1e-3),
     }
     knobs = {'init': init, 'depth': depth}
     predicted = {'prior': np.array(prior)}
@@ -198,7 +198,7 @@ def transfers(mup=0.0, standard=-2.5):
     best = noisy(-8 + shift)
     knobs = {'parametrization': name, 'width': width}
     knobs['learning_rate'] = 2.0**power
-    measured = {'cost': np.exp(0.1 * (power - best) ** 2)}
+    measured = {'mean_loss': np.exp(0.1 * (power - best) ** 2)}
     found.append(outcome('atlas.rate_transfer', knobs, measured))
   return found
 
@@ -218,7 +218,7 @@ def schemes(he=0.95, orthogonal=1.0, selu=1.0):
     measured = {
       'signal_kept': noisy(signal),
       'gradient_kept': noisy(signal),
-      'cost': noisy(loss, 0.005),
+      'mean_loss': noisy(loss, 0.005),
       'diverged': np.zeros(16),
     }
     found.append(outcome('atlas.schemes', knobs, measured))
@@ -235,6 +235,6 @@ def depths(complete=0.0, half=-0.5, none=-0.5):
     best = noisy(-4 + slope * np.log2(depth / 2))
     knobs = {'exponent': exponent, 'depth': depth}
     knobs['learning_rate'] = 2.0**power
-    measured = {'cost': np.exp(0.1 * (power - best) ** 2)}
+    measured = {'mean_loss': np.exp(0.1 * (power - best) ** 2)}
     found.append(outcome('atlas.depth_transfer', knobs, measured))
   return found

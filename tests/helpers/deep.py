@@ -123,6 +123,6 @@ def trained_diagrams():
     losses.items(), (0.001, 0.003)
   ):
     knobs = {'beta': beta, 'residual': residual, 'learning_rate': rate}
-    measured = {'cost': noisy(loss if rate == 0.001 else 2.77)}
+    measured = {'mean_loss': noisy(loss if rate == 0.001 else 2.77)}
     found.append(outcome('atlas.attention_training', knobs, measured))
   return found

@@ -10,7 +10,7 @@ from initlab.instruments import variance
 class Result(NamedTuple):
   activation_std: PerLayer
   saturated: PerLayer
-  cost: PerNetwork
+  mean_loss: PerNetwork
 
 
 def run(config, key, batch):
@@ -23,8 +23,10 @@ EXPERIMENT = variance.EXPERIMENT._replace(
   run=run,
   predict=lambda config, batch: {},
   verdict=lambda outcome: [],
-  answer=lambda outcome: {('', 'cost'): stats.mean(outcome.measured['cost'])},
-  compared=('cost',),
+  answer=lambda outcome: {
+    ('', 'mean_loss'): stats.mean(outcome.measured['mean_loss'])
+  },
+  compared=('mean_loss',),
   panels=tuple(
     panel
     for panel in variance.PANELS

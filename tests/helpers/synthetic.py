@@ -177,8 +177,8 @@ def symmetry():
     if not constant:
       cost[:5] = 0.48
     measured = {
-      'cost': np.stack([np.full(50, 0.7), cost], axis=1),
-      'final_cost': cost,
+      'mean_loss': np.stack([np.full(50, 0.7), cost], axis=1),
+      'final_loss': cost,
       'difference': np.full((50, 2), 0.0 if constant else 1.0),
       'rank': np.full((50, depth + 1), 1.0 if constant else 2.0),
     }
@@ -247,10 +247,10 @@ def saturation():
 def linear_zone():
   """Seeds that start in the zone and leave it."""
   measured = {
-    'zone_cost': noisy(np.log(2) - 0.0003, 1e-5),
+    'zone_loss': noisy(np.log(2) - 0.0003, 1e-5),
     'zone_excess': noisy(0.2),
     'zone_bound': noisy(0.02),
-    'final_cost': noisy(0.01),
+    'final_loss': noisy(0.01),
     'final_linear': noisy(0.7),
   }
   return [outcome('lectures.linear_zone', {}, measured)]
@@ -342,8 +342,8 @@ def methods():
   ):
     last = ends + noisy(last)
     measured = {
-      'cost': np.stack([np.full(SEEDS, 2.3), noisy(middle), last], axis=1),
-      'final_cost': last,
+      'mean_loss': np.stack([np.full(SEEDS, 2.3), noisy(middle), last], axis=1),
+      'final_loss': last,
       'needed': noisy(needed),
     }
     found.append(
@@ -496,14 +496,14 @@ def histograms():
   return found
 
 
-def _training(row, steps, final_cost=1.5, **fields):
+def _training(row, steps, final_loss=1.5, **fields):
   """`[T, hidden]` of each field, with an output layer added."""
   padded = {
     name: np.pad(np.asarray(x, float), ((0, 0), (0, 1)))
     for name, x in fields.items()
   }
   found = trainings.outcome(
-    row, steps=steps, **padded, final_cost=final_cost, final_valid_error=0.5
+    row, steps=steps, **padded, final_loss=final_loss, final_valid_error=0.5
   )
   return found._replace(predicted={'prior': 2.3})
 
@@ -559,6 +559,6 @@ def figure_9():
 def stuck(outcomes):
   """The same run with tanh on the plateau of the class prior."""
   activation, init = table_1.ROWS['Tanh']
-  return change('final_cost', always(2.4), activation=activation, init=init)(
+  return change('final_loss', always(2.4), activation=activation, init=init)(
     outcomes
   )

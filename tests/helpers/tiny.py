@@ -18,7 +18,7 @@ class Config:
 
 class Result(NamedTuple):
   size: Annotated[PerLayer, GEOMETRIC]
-  cost: PerNetwork
+  mean_loss: PerNetwork
   sample: PerLayerSample
 
 
@@ -39,9 +39,11 @@ EXPERIMENT = experiment.Experiment(
   predict=lambda config, data: {
     'size': config.scale * np.sqrt(2 / np.pi) * np.ones(3)
   },
-  verdict=lambda outcome: [f'cost {stats.mean(outcome.measured["cost"])}'],
+  verdict=lambda outcome: [
+    f'mean_loss {stats.mean(outcome.measured["mean_loss"])}'
+  ],
   answer=lambda outcome: {
-    ('cost', 'mean'): stats.mean(outcome.measured['cost'])
+    ('mean_loss', 'mean'): stats.mean(outcome.measured['mean_loss'])
   },
-  compared=('cost',),
+  compared=('mean_loss',),
 )

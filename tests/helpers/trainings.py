@@ -57,7 +57,7 @@ def study(errors=None, costs=None, rates=_RATES, steps=(0, 6000), spread=0.01):
       spread=spread,
       final_valid_error=errors.get(row, 0.7) + 0.1 * (rate != 0.1),
       final_error=errors.get(row, 0.7) + 0.1 * (rate != 0.1),
-      final_cost=costs.get(row, 1.7),
+      final_loss=costs.get(row, 1.7),
       error=[0.9, errors.get(row, 0.7)],
     )
     for row, rate in itertools.product(table_1.ROWS, rates)

@@ -30,8 +30,8 @@ def _outcome(label, shift=0.0, seeds=12, lost=()):
   deep = np.exp(0.1 * rng.standard_normal((seeds, len(steps), layers)))
   measured = {
     'error': error,
-    'cost': 2 * error,
-    'train_cost': np.where(steps == 0, np.nan, 1.9 * error),
+    'mean_loss': 2 * error,
+    'train_loss': np.where(steps == 0, np.nan, 1.9 * error),
     'activation_mean': deep - 1,
     'activation_std': deep,
     'activation_percentile': 2 * deep,
@@ -40,7 +40,7 @@ def _outcome(label, shift=0.0, seeds=12, lost=()):
     'saturated': 0 * deep,
     'activation_sample': np.tanh(rng.standard_normal((seeds, layers, 20))),
     'final_error': error[:, -1].copy(),
-    'final_cost': 2 * error[:, -1],
+    'final_loss': 2 * error[:, -1],
     'final_valid_error': error[:, -1] + 0.01,
   }
   step, cost = np.full(seeds, np.nan), np.ones(seeds)
@@ -54,7 +54,7 @@ def _outcome(label, shift=0.0, seeds=12, lost=()):
     config=dataclasses.replace(learning.SMOKE, bias=shift),
     label=label,
     seeds=np.arange(seeds) + 100,
-    measured={**measured, 'diverged_step': step, 'last_cost': cost},
+    measured={**measured, 'diverged_step': step, 'last_loss': cost},
     predicted={},
     steps=_STEPS,
     axes=axes_of(learning.Result),
@@ -83,10 +83,10 @@ def test_a_run_is_what_the_pieces_say():
   assert result.error.shape == (4,)
   assert result.activation_std.shape == (4, 3)
   assert float(result.final_error) == float(result.error[-1])
-  assert float(result.final_cost) == float(result.cost[-1])
+  assert float(result.final_loss) == float(result.mean_loss[-1])
   assert np.isnan(result.diverged_step)
-  assert np.isnan(result.train_cost[0])
-  assert np.isfinite(result.train_cost[1:]).all()
+  assert np.isnan(result.train_loss[0])
+  assert np.isfinite(result.train_loss[1:]).all()
 
 
 @pytest.mark.parametrize('page', [variance, learning])
@@ -117,7 +117,7 @@ def test_a_seed_that_diverges_is_nan_from_there_on():
   data = learning.load(config, '')
   result = _run(config, keys.at(keys.root(0), 1), data)
   assert 1 <= float(result.diverged_step) <= 3
-  assert np.isfinite(result.last_cost)
+  assert np.isfinite(result.last_loss)
   assert np.isfinite(result.error[0])
   assert np.isnan(result.error[1:]).all()
   assert np.isnan(result.activation_std[1:]).all()

@@ -257,7 +257,13 @@ def test_a_notebook_has_the_numbers_of_a_shell(tmp_path, capsys):
   )
   rows = pd.read_parquet(tmp_path / 'model_learning')
   ours = report.to_frame()
-  for name in ('loss', 'error', 'train_loss', 'final_valid_loss', 'distance'):
+  for name in (
+    'mean_loss',
+    'error',
+    'train_loss',
+    'final_valid_loss',
+    'distance',
+  ):
     np.testing.assert_array_equal(
       *(each.sort_values(['seed', 'step'])[name] for each in (rows, ours))
     )

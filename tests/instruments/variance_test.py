@@ -29,7 +29,7 @@ def _outcome(layers, seeds=3, offsets=0.0, predicted=(), **knobs):
       'gradient_within_std': stds.copy(),
       'gradient_std': whole.copy(),
       'gradient_norm_ratio': ratio,
-      'cost': np.full(seeds, 2.2),
+      'mean_loss': np.full(seeds, 2.2),
     },
     predicted=dict(predicted),
   )

@@ -41,7 +41,7 @@ def _audit():
 def _probed():
   """What the variance experiment measures of the same networks, `[S, L]`."""
   names = ('activation_mean', 'activation_std', 'gradient_std')
-  names += ('gradient_norm', 'saturated', 'cost')
+  names += ('gradient_norm', 'saturated', 'mean_loss')
 
   def one(seed):
     params = _init(keys.at(keys.root(0), seed))
@@ -81,7 +81,7 @@ def test_the_lab_s_own_network_has_the_variance_experiment_s_numbers():
     atol=1e-6,
   )
   np.testing.assert_allclose(
-    found.measured['loss'] / 6, probed['cost'], rtol=1e-5
+    found.measured['loss'] / 6, probed['mean_loss'], rtol=1e-5
   )
 
 

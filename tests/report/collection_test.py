@@ -24,7 +24,7 @@ _TINY = ('--dataset=xor', '--examples=4', '--widths=6x2')
 
 def _claim(name, holds):
   def check(outcomes):
-    cost = stats.mean(claims.one(outcomes, init='glorot').measured['cost'])
+    cost = stats.mean(claims.one(outcomes, init='glorot').measured['mean_loss'])
     return claims.finding(holds == (cost.value > 0), f'{cost}')
 
   return Claim(name, f'<{name}>', 'a lecture', check)
@@ -53,7 +53,7 @@ PROGRAM = Collection(
       full=('--widths=7x2',),
       panels=(
         'activation_std_depth',
-        panels.Seeds('cost', 'Of its own', 'cost'),
+        panels.Seeds('mean_loss', 'Of its own', 'mean_loss'),
       ),
       claims=(_claim('true', True), _claim('false', False)),
     ),
@@ -134,13 +134,15 @@ def test_the_page_has_claims_pictures_and_what_is_missing(tmp_path, capsys):
 
 
 class _Result(NamedTuple):
-  cost: PerNetwork
+  mean_loss: PerNetwork
   error: Annotated[PerNetwork, OPTIONAL]
 
 
 def test_a_measure_that_no_setting_has_is_left_out(tmp_path):
   """As in the chapter's own report."""
-  shown = (panels.Seeds(field, field, field) for field in ('cost', 'error'))
+  shown = (
+    panels.Seeds(field, field, field) for field in ('mean_loss', 'error')
+  )
   chapter = tiny.EXPERIMENT._replace(
     result=_Result,
     run=lambda config, key, data: _Result(
@@ -148,12 +150,12 @@ def test_a_measure_that_no_setting_has_is_left_out(tmp_path):
     )._replace(error=jnp.nan),
     predict=lambda config, data: {},
     panels=tuple(shown),
-    compared=('cost', 'error'),
+    compared=('mean_loss', 'error'),
   )
   one = PROGRAM._replace(chapters=(Chapter(chapter, 'One'),))
   assert _run(tmp_path, '--seeds=0:3', program=one) == 0
   page = _page(tmp_path).read_text()
-  assert page.count('<figure>') == 1 and 'cost, one row' in page
+  assert page.count('<figure>') == 1 and 'mean_loss, one row' in page
 
 
 def _links(page, title):

@@ -118,7 +118,7 @@ def test_the_program_writes_them_beside_its_report(tmp_path, capsys):
   assert names == ['00-glorot'] * 3 + ['01-he'] * 3
   (mean, *_) = sorted(folder.rglob('mean/*'))
   tags = {tag for tag, _ in _scalars(mean.read_bytes())}
-  assert {'error', 'train_cost', 'saturated/layer_2'} <= tags
+  assert {'error', 'train_loss', 'saturated/layer_2'} <= tags
 
 
 def test_without_the_package_one_line_says_so(tmp_path, capsys, monkeypatch):

@@ -73,7 +73,7 @@ def test_a_setting_is_a_run_of_aggregates_with_links(tmp_path, tracker, capsys):
   *_, config, logged = tracker.runs[1]
   rows = pd.read_parquet(config['rows'])
   assert config['scale'] == 2.0 and config['widths'] == '3x2'
-  assert 'cost' in config['verdict'] and 'flags.txt' in config['replay']
+  assert 'mean_loss' in config['verdict'] and 'flags.txt' in config['replay']
   # The step is the layer; of the network as a whole, the last.
   assert sorted(logged) == [1, 2, 3]
   one = rows[(rows.scale == 2) & (rows.layer == 1)]['size'].to_numpy()
@@ -81,9 +81,9 @@ def test_a_setting_is_a_run_of_aggregates_with_links(tmp_path, tracker, capsys):
   for end, value in zip(('', '_low', '_high'), expected[:3], strict=True):
     np.testing.assert_allclose(logged[1][f'size{end}'], value, 1e-12)
   assert logged[1]['size_theory'] > 0
-  cost = rows[(rows.scale == 2) & (rows.layer == 0)].cost.astype(float)
-  np.testing.assert_allclose(logged[3]['cost'], cost.mean(), 1e-12)
-  assert 'cost' not in logged[2] and 'sample' not in logged[3]
+  cost = rows[(rows.scale == 2) & (rows.layer == 0)].mean_loss.astype(float)
+  np.testing.assert_allclose(logged[3]['mean_loss'], cost.mean(), 1e-12)
+  assert 'mean_loss' not in logged[2] and 'sample' not in logged[3]
   # Once.
   assert _main(tmp_path, *flags) == 0
   assert len(tracker.runs) == 2

@@ -84,10 +84,10 @@ def test_the_first_step_below_the_target_is_noted():
   kept = learning_time.before(config, None, None, None)
 
   class Moved:
-    last_cost = jnp.float32(11.0)
+    last_loss = jnp.float32(11.0)
 
   for step, cost in enumerate((11.0, 9.0, 8.0, 12.0)):
-    Moved.last_cost = jnp.float32(cost)
+    Moved.last_loss = jnp.float32(cost)
     kept = learning_time.watch(config, None, Moved, None, kept, step)
     expected = np.nan if step == 0 else 1.0
     np.testing.assert_equal(float(kept['learning_time']), expected)

@@ -15,12 +15,12 @@ from tests.helpers.synthetic import noisy, outcome
 def _setting(gain, loss, *, init='lecun_normal', lost=0, size=0.01):
   """A network of tanh units, of which some seeds diverge."""
   measured = {
-    'cost': noisy(loss, size),
+    'mean_loss': noisy(loss, size),
     'signal_kept': noisy(gain),
     'gradient_kept': noisy(gain),
     'diverged': np.zeros(16),
   }
-  measured['cost'][:lost] = np.nan
+  measured['mean_loss'][:lost] = np.nan
   measured['diverged'][:lost] = 1.0
   knobs = {'activation': 'tanh', 'gain': gain, 'init': init, 'depth': 5}
   return outcome('atlas.schemes', knobs, measured)
@@ -57,14 +57,14 @@ def test_the_loop_measures_what_the_probes_of_the_library_measure():
   np.testing.assert_allclose(
     found.gradient_kept, slope[0] / slope[3], rtol=error
   )
-  assert found.cost < start and found.diverged == 0
+  assert found.mean_loss < start and found.diverged == 0
 
 
 def test_a_seed_that_no_rate_serves_diverges():
   """At rates of 1e30 and above the second step overflows."""
   config = dataclasses.replace(_CONFIG, learning_rate=1e32)
   found = _RUN(config, keys.at(keys.root(0), 3), _batch())
-  assert np.isnan(found.cost) and found.diverged == 1
+  assert np.isnan(found.mean_loss) and found.diverged == 1
 
 
 def test_equal_schemes_tie_and_a_worse_one_does_not():
@@ -72,7 +72,7 @@ def test_equal_schemes_tie_and_a_worse_one_does_not():
   leader, worse = _setting(1.0, 1.0), _setting(1.4142, 1.05)
   tie = _setting(2.0, 1.0)
   wiggle = np.where(np.arange(16) % 2, 1.01, 0.992)
-  tie.measured['cost'] = leader.measured['cost'] * wiggle
+  tie.measured['mean_loss'] = leader.measured['mean_loss'] * wiggle
   assert ranks.best([worse, tie, leader], 'loss') == [leader, tie]
 
 

@@ -29,7 +29,7 @@ def test_the_bound_is_kept_by_any_network_in_the_zone_and_by_none_beyond():
   assert inside.sum() > 100
   # Logits of about 1 are known to 1e-6.
   assert (near['excess'] <= 1 + 1e-6 / bound).all()
-  assert (near['cost'] >= _LN_2 - bound - 1e-6).all()
+  assert (near['mean_loss'] >= _LN_2 - bound - 1e-6).all()
   assert (far['excess'] > 1).mean() > 0.9
 
 
@@ -45,4 +45,4 @@ def test_the_lecture_at_its_own_size():
   measured = {name: np.asarray(x) for name, x in result._asdict().items()}
   outcome = Outcome(config, '', np.arange(8), measured, {})
   assert linear_zone.no_better.check([outcome]).holds
-  assert (measured['final_cost'] < 0.1).all()
+  assert (measured['final_loss'] < 0.1).all()

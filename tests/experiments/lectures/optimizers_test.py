@@ -34,7 +34,7 @@ def test_every_claim_holds_as_it_runs_by_default(tmp_path):
 
 
 def test_all_methods_start_from_the_same_weights(outcomes):
-  first = [each.measured['cost'][:, 0] for each in outcomes]
+  first = [each.measured['mean_loss'][:, 0] for each in outcomes]
   assert outcomes[0].steps[:3] == (1, 10, 20)
   assert outcomes[0].steps[-1] == 800
   np.testing.assert_array_equal(first[1], first[2])
@@ -44,10 +44,10 @@ def test_all_methods_start_from_the_same_weights(outcomes):
 
 def test_the_curves_never_rise(outcomes):
   for outcome in outcomes:
-    for field in ('cost', 'gradient'):
+    for field in ('mean_loss', 'gradient'):
       assert (np.diff(outcome.measured[field]) <= 0).all()
-    cost = outcome.measured['cost'][:, -1]
-    np.testing.assert_array_equal(outcome.measured['final_cost'], cost)
+    cost = outcome.measured['mean_loss'][:, -1]
+    np.testing.assert_array_equal(outcome.measured['final_loss'], cost)
 
 
 def test_no_more_evaluations_than_were_given(monkeypatch):
@@ -68,8 +68,8 @@ def test_no_more_evaluations_than_were_given(monkeypatch):
   with jax.enable_x64(True):
     result = optimizers.run(config, keys.root(0), optimizers.load(config, ''))
   assert len(counted) == 7
-  assert result.cost.shape == (2,)
-  assert float(result.final_cost) == min(cost for cost, _ in counted)
+  assert result.mean_loss.shape == (2,)
+  assert float(result.final_loss) == min(cost for cost, _ in counted)
 
 
 @pytest.mark.parametrize('knobs', [{'evaluations': 0}, {'examples': 0}])

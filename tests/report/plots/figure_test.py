@@ -222,13 +222,13 @@ def test_a_curve_of_what_is_above_the_lowest_of_all():
       config=made_up.Config(),
       label=label,
       seeds=np.arange(20),
-      measured={'cost': falling + above},
+      measured={'mean_loss': falling + above},
       predicted={},
       steps=tuple(steps.tolist()),
     )
     for label, above in (('slow', 0.01), ('fast', 0.0))
   ]
-  panel = panels.Curves('cost', 'Cost', 'J', log=True, excess=True)
+  panel = panels.Curves('mean_loss', 'Cost', 'J', log=True, excess=True)
   axes = figures.figure(panel, settings).axes[0]
   means = [line.get_ydata()[-1] for line in axes.lines]
   # 2 x 0.9^400 of all is left, below 1e-17.

@@ -19,10 +19,12 @@ class Config:
   width: int = knob(10, 'of the layers')
 
 
-SWEEP = panels.Sweep('cost', 'Cost against scale', 'final cost', knob='scale')
+SWEEP = panels.Sweep(
+  'mean_loss', 'Loss against scale', 'final loss', knob='scale'
+)
 SHARE = dataclasses.replace(SWEEP, field='solved', label='share solved')
-SEEDS = panels.Seeds('cost', 'Seed by seed', 'final cost')
-BEST = panels.Best('cost', 'Best of k', 'final cost')
+SEEDS = panels.Seeds('mean_loss', 'Seed by seed', 'final loss')
+BEST = panels.Best('mean_loss', 'Best of k', 'final loss')
 
 
 def outcome(config: Config, label: str, seeds: int = 40) -> Outcome:
@@ -32,8 +34,8 @@ def outcome(config: Config, label: str, seeds: int = 40) -> Outcome:
     config=config,
     label=label,
     seeds=np.arange(seeds),
-    measured={'cost': cost, 'solved': (cost < 1.7).astype(np.float32)},
-    predicted={'cost': np.array(1.15 + np.log10(config.scale) ** 2)},
+    measured={'mean_loss': cost, 'solved': (cost < 1.7).astype(np.float32)},
+    predicted={'mean_loss': np.array(1.15 + np.log10(config.scale) ** 2)},
     shares=frozenset({'solved'}),
   )
 
@@ -60,7 +62,7 @@ def test_a_sweep_has_one_line_for_each_combination_of_the_other_knobs():
   for line in lines:
     assert line.x.tolist() == [0.01, 0.1, 1.0, 10.0]
     np.testing.assert_array_equal(line.theory, 1.15 + np.log10(line.x) ** 2)
-  expected = stats.mean(outcomes[-1].measured['cost'])
+  expected = stats.mean(outcomes[-1].measured['mean_loss'])
   assert lines[1].estimate.value[0] == expected.value
   assert lines[1].estimate.low[0] == expected.low
   (alone,) = sweep.grouped(SWEEP, study(inits=('he',)))
@@ -74,8 +76,8 @@ def test_a_tuned_sweep_has_one_line_whatever_is_chosen():
     for width, scales in ((10, (1.0, 10.0)), (20, (0.1, 0.01)))
     for scale in scales
   ]
-  tuned = dataclasses.replace(SWEEP, knob='width', tuned=('scale', 'cost'))
-  drawn = tuning.chosen(outcomes, 'scale', 'cost')
+  tuned = dataclasses.replace(SWEEP, knob='width', tuned=('scale', 'mean_loss'))
+  drawn = tuning.chosen(outcomes, 'scale', 'mean_loss')
   assert [each.config.scale for each in drawn] == [1.0, 0.1]
   (line,) = sweep.grouped(tuned, drawn)
   assert line.x.tolist() == [10, 20]
@@ -83,11 +85,11 @@ def test_a_tuned_sweep_has_one_line_whatever_is_chosen():
 
 def test_a_sweep_of_what_ranges_over_decades_is_of_geometric_means():
   outcomes = [
-    each._replace(geometric=frozenset({'cost'}))
+    each._replace(geometric=frozenset({'mean_loss'}))
     for each in study(inits=('he',))
   ]
   (line,) = sweep.grouped(SWEEP, outcomes)
-  expected = stats.geometric_mean(outcomes[0].measured['cost'])
+  expected = stats.geometric_mean(outcomes[0].measured['mean_loss'])
   assert line.estimate.value[0] == expected.value
   assert 'Marks: geometric mean of' in figures.caption(SWEEP, outcomes)
 
@@ -106,7 +108,7 @@ def test_yes_and_no_have_the_interval_of_a_share():
 def test_numbers_that_happen_to_be_one_are_no_shares():
   outcomes = study(inits=('he',))
   for each in outcomes:
-    each.measured['cost'][:] = 1
+    each.measured['mean_loss'][:] = 1
   (line,) = sweep.grouped(SWEEP, outcomes)
   assert (line.estimate.low == 1).all()
 
@@ -122,7 +124,7 @@ def test_a_knob_over_a_factor_of_thirty_is_logarithmic(scales, scale):
 
 def test_every_seed_is_a_dot():
   outcomes = study(scales=(1.0,))
-  outcomes[0].measured['cost'][:3] = np.nan
+  outcomes[0].measured['mean_loss'][:3] = np.nan
   figure = figures.figure(SEEDS, outcomes)
   dots = [x for x in figure.axes[0].lines if x.get_marker() == 'o']
   assert [len(x.get_xdata()) for x in dots] == [37, 40]
@@ -135,7 +137,7 @@ def test_the_best_of_k_falls_from_the_mean():
   low, high, line = figures.figure(BEST, outcomes).axes[0].lines
   assert line.get_xdata().tolist() == [1, 2, 3, 5, 10, 20]
   values = line.get_ydata()
-  cost = outcomes[0].measured['cost']
+  cost = outcomes[0].measured['mean_loss']
   np.testing.assert_allclose(values[0], np.median(cost), rtol=1e-12)
   assert (np.diff(values) < 0).all() and values[-1] >= cost.min()
   # 40 seeds are enough for k = 5, and not for 10: 5.3 k.
@@ -163,9 +165,9 @@ def test_what_few_seeds_lack_is_said():
 def test_hard_input_is_drawn_and_captioned(panel, log):
   panel = dataclasses.replace(panel, log=log)
   silent = outcome(Config(), 'silent')
-  silent.measured['cost'][:] = np.nan
+  silent.measured['mean_loss'][:] = np.nan
   zero = outcome(Config(scale=2.0), 'zero')
-  zero.measured['cost'][:5] = 0.0
+  zero.measured['mean_loss'][:5] = 0.0
   for outcomes in (
     study(seeds=1),
     study(scales=(1.0,), seeds=2),
