@@ -286,6 +286,16 @@ def in_words(name: str) -> str:
   return name.replace('_', ' ')
 
 
+def mean_in_words(name: str, mean: str = 'mean') -> str:
+  """A mean over seeds, of a field that may be a mean itself.
+
+  Examples:
+    >>> mean_in_words('final_error'), mean_in_words('mean_loss')
+    ('mean final error', 'mean loss')
+  """
+  return f'{mean} {in_words(name).removeprefix("mean ")}'
+
+
 def as_title(name: str) -> str:
   """`in_words`, as a title begins: 'Final error'."""
   words = in_words(name)

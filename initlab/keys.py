@@ -11,11 +11,13 @@ so that no index can meet a name. No setting of an experiment is folded in: seed
 3 draws the same bits under every scheme, so comparisons are paired by seed.
 """
 
+from collections.abc import Iterable
 import hashlib
 import operator
 from typing import Any
 
 import jax
+import numpy as np
 
 from initlab import base
 
@@ -73,6 +75,27 @@ def stream(key: base.Key, name: str) -> base.Key:
   """
   digest = hashlib.sha256(name.encode()).digest()
   return jax.random.fold_in(key, int.from_bytes(digest[:4], 'big'))
+
+
+def seeds(which: int | Iterable[int]) -> np.ndarray:
+  """The seeds of a study, `[S]` uint32, ascending, each once.
+
+  Args:
+    which: integers, 0 <= seed < 2**32; or a number, for the first so many.
+
+  Raises:
+    UserError: a seed is not such an integer, or there is none.
+
+  Examples:
+    >>> seeds(3).tolist(), seeds([17, 0, 17]).tolist()
+    ([0, 1, 2], [0, 17])
+  """
+  if not isinstance(which, Iterable):
+    which = range(_checked(which, 'number of seeds'))
+  found = sorted({_checked(each, 'seed') for each in which})
+  if not found:
+    raise base.UserError('at least one seed')
+  return np.array(found, np.uint32)
 
 
 def is_key(x: Any) -> bool:

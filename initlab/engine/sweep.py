@@ -10,7 +10,7 @@ program that `run` compiles to, arrays that it closes over included: the same
 call computes only what is missing, and a changed `run` starts anew.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import contextlib
 import dataclasses
 import functools
@@ -110,7 +110,7 @@ class _Field(NamedTuple):
 def sweep(
   run: Callable[[base.Key], Any],
   *,
-  seeds: Sequence[int] | np.ndarray,
+  seeds: int | Iterable[int],
   out: str | pathlib.Path | None = None,
   name: str = '',
   root_seed: int = 0,
@@ -125,7 +125,7 @@ def sweep(
   Args:
     run: `key -> pytree of arrays`, pure, of real numbers. Its key is that of
       the seed, `keys.at(keys.root(root_seed), seed)`.
-    seeds: which, 0 <= seed < 2**32, each once.
+    seeds: how many, or which, see `keys.seeds`.
     out: the folder of results, `pd.read_parquet(out)` reads its rows; None
       stores nothing. Runs of different names may share one.
     name: of the run, what its results are filed under; by default what Python
@@ -198,12 +198,7 @@ def sweep(
 
 def _checked(seeds: Any, worker: Any, out: Any) -> np.ndarray:
   """The seeds, ascending."""
-  chosen = np.asarray(seeds)
-  whole = chosen.ndim == 1 and chosen.size and chosen.dtype.kind in 'iu'
-  if not whole or len(np.unique(chosen)) < chosen.size:
-    raise base.UserError('seeds are whole numbers, at least one, each once')
-  if chosen.min() < 0 or chosen.max() >= keys.SEED_LIMIT:
-    raise base.UserError('a seed is outside 32 bits: 0 <= seed < 2**32')
+  chosen = keys.seeds(seeds)
   if worker is not None:
     index, count = worker
     if out is None:

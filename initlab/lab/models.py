@@ -289,7 +289,7 @@ class CoordinateReport:
       `report.coordinates.differences`.
 
     Raises:
-      UserError: the root seeds differ, or no site is shared.
+      UserError: the root seeds differ, or no seed or no site is shared.
     """
     import pandas as pd
 
@@ -304,11 +304,8 @@ class CoordinateReport:
       The path of the page.
     """
     found, place = self.coordinates, pathlib.Path(folder)
-    facts = {
-      'seeds': str(len(found.start)),
-      'root seed': str(found.root_seed),
-      'widths': ', '.join(map(str, found.widths)),
-    }
+    facts = audit_reports.seeds(found)
+    facts['widths'] = ', '.join(map(str, found.widths))
     coordinate_reports.write(found, facts, place)
     return place / 'report.html'
 
@@ -323,9 +320,7 @@ class CoordinateReport:
       settings=[
         {
           'label': 'coordinate check',
-          'seeds': summary.seeds_in_words(
-            np.arange(len(self.coordinates.start))
-          ),
+          'seeds': summary.seeds_in_words(self.coordinates.seeds),
           'verdict': self.verdict.split('\n')[
             1 + len(self.coordinates.sites) :
           ],

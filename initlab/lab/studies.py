@@ -283,7 +283,7 @@ def run(
     UserError: a knob that there is not, or a value that it does not take.
   """
   chosen = settings(experiment, knobs)
-  which: Any = range(seeds) if isinstance(seeds, int | np.integer) else seeds
+  which: Any = seeds
   checked = Options(seeds=which, root_seed=root_seed, lanes=lanes)
   with contextlib.ExitStack() as stack:
     if out is None:

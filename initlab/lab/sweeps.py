@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from initlab import base
 from initlab.engine import study, sweep as sweeps
 from initlab.lab.studies import as_on_the_command_line
@@ -124,7 +122,6 @@ def sweep(
     >>> report.sweep.results.shape
     (8, 3)
   """
-  chosen = np.arange(seeds) if isinstance(seeds, int) else np.array([*seeds])
   with as_on_the_command_line():
-    found = sweeps.sweep(run, seeds=chosen, bar=progress.bar, **options)
+    found = sweeps.sweep(run, seeds=seeds, bar=progress.bar, **options)
   return SweepReport(found)

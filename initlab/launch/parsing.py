@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 import dataclasses
-import operator
 import re
 import typing
 from typing import Any
@@ -62,28 +61,22 @@ def _widths(where: str, word: str) -> tuple[int, ...]:
   return tuple(widths)
 
 
-def seeds(value: str | Iterable[int]) -> np.ndarray:
+def seeds(value: str | int | Iterable[int]) -> np.ndarray:
   """The seeds of `--seeds`, `[S]` ascending, each once.
 
   Args:
-    value: integers; or a comma list, as text, of seeds and of ranges first:end,
-      which exclude the end.
+    value: a comma list, as text, of seeds and of ranges first:end, which
+      exclude the end; or as for `keys.seeds`.
 
   Raises:
-    UserError: these are no integers, the text is not such a list, a range is
-      empty or there is no seed, or one is outside 32 bits.
+    UserError: the text is not such a list, or a range is empty; or as there.
 
   Examples:
     >>> seeds('0:4,17').tolist(), seeds(range(3)).tolist()
     ([0, 1, 2, 3, 17], [0, 1, 2])
   """
   if not isinstance(value, str):
-    try:
-      value = ','.join(str(operator.index(seed)) for seed in value)
-    except TypeError:
-      raise base.UserError('it takes integers') from None
-    if not value:
-      raise base.UserError('at least one seed')
+    return keys.seeds(value)
   found = set()
   for part in value.split(','):
     match = re.fullmatch(r'\s*(\d+)(?::(\d+))?\s*', part)
@@ -95,7 +88,7 @@ def seeds(value: str | Iterable[int]) -> np.ndarray:
     if first >= end:
       raise base.UserError(f'{part}: there is no seed in this range')
     found.update(range(first, end))
-  return np.array(sorted(found), np.uint32)
+  return keys.seeds(found)
 
 
 def natural(

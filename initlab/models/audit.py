@@ -15,7 +15,6 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from initlab import base, keys
@@ -146,7 +145,7 @@ def audit(
   """
   if lanes < 1:
     raise base.UserError(f'lanes={lanes}: at least 1')
-  chosen = _chosen(seeds)
+  chosen = keys.seeds(seeds)
   batch = models.batch_of(batch)
   parts = models.take_apart(init, model, batch)
   functions = recognize.recognize(list(parts.plan.activations.values()))
@@ -167,7 +166,7 @@ def audit(
 
   batch_size = {} if lanes == 1 else {'batch_size': min(lanes, len(chosen))}
   run = jax.jit(lambda numbers: jax.lax.map(one, numbers, **batch_size))
-  found = jax.tree.map(np.asarray, run(jnp.asarray(chosen, jnp.uint32)))
+  found = jax.tree.map(np.asarray, run(chosen))
   return Audit(
     seeds=chosen,
     root_seed=root_seed,
@@ -175,13 +174,3 @@ def audit(
     scalar=parts.scalar,
     **results.collect(parts, functions, found, len(chosen))._asdict(),
   )
-
-
-def _chosen(seeds: int | Iterable[int]) -> np.ndarray:
-  """`[S]` ascending, of how many or which, each once."""
-  found = range(seeds) if isinstance(seeds, int) else sorted({*seeds})
-  if not found:
-    raise base.UserError(f'seeds={seeds}: an audit takes at least 1')
-  if found[0] < 0 or found[-1] >= keys.SEED_LIMIT:
-    raise base.UserError('a seed is outside 32 bits: 0 <= seed < 2**32')
-  return np.array(found, np.int64)

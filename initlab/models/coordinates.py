@@ -25,14 +25,14 @@ References:
   https://arxiv.org/abs/2203.03466
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
 import optax
 
-from initlab import base, stats
+from initlab import base, keys, stats
 from initlab.models import first_steps, parametrization
 
 TOLERANCE = 0.1
@@ -59,6 +59,7 @@ class Verdict(NamedTuple):
 class Coordinates:
   """Sizes of activations and of their changes, by width.
 
+  seeds: `[S]` ascending.
   widths: `[W]` that the model was made at.
   sites: names; in a loop over layers one a layer, as 'blocks/up[1]'.
   grows: for each site, whether its output has more entries in wider models.
@@ -66,9 +67,10 @@ class Coordinates:
   moved: `[S, W, T, sites]` rms(x_t - x_0), t = 1, ..., T.
   loss: `[S, W, T + 1]` of the batch before each step, and after the last.
   tolerance: how far from 0 a slope may be.
-  root_seed: the seed of the study; its repetitions are 0, 1, ..., S - 1.
+  root_seed: the seed of the study.
   """
 
+  seeds: np.ndarray
   widths: tuple[int, ...]
   sites: tuple[str, ...]
   grows: tuple[bool, ...]
@@ -134,7 +136,7 @@ class Coordinates:
       {
         'site': np.asarray(self.sites)[site.ravel()],
         'width': np.asarray(self.widths)[width.ravel()],
-        'seed': seed.ravel(),
+        'seed': self.seeds[seed.ravel()],
         'step': step.ravel(),
         'rms': values.ravel(),
       }
@@ -154,12 +156,12 @@ class Coordinates:
   @property
   def judged(self) -> bool:
     """Whether there are seeds enough for an interval, and so for a verdict."""
-    return len(self.start) >= stats.FEWEST
+    return len(self.seeds) >= stats.FEWEST
 
   @property
   def healthy(self) -> str:
     """What is said where no verdict is."""
-    seeds = len(self.start)
+    seeds = len(self.seeds)
     if not self.judged:
       return f'not judged: an interval takes {stats.FEWEST} seeds, not {seeds}'
     return (
@@ -175,7 +177,7 @@ def coordinate_check(
   optimizer: optax.GradientTransformation | Callable[..., Any],
   rules: Callable[[int], Any] | None = None,
   steps: int = 4,
-  seeds: int = stats.FEWEST,
+  seeds: int | Iterable[int] = stats.FEWEST,
   root_seed: int = 0,
   tolerance: float = TOLERANCE,
 ) -> Coordinates:
@@ -190,7 +192,8 @@ def coordinate_check(
     rules: `width -> rules`, as `lambda width: mup(make, width, 64)`: the params
       are rescaled and the optimizer is made by them. None for neither.
     steps: T, at least 1.
-    seeds: S; below 5 slopes have no interval, and nothing is judged.
+    seeds: how many, or which; below 5 slopes have no interval, and nothing is
+      judged.
     root_seed: the seed of the study.
     tolerance: how far from 0 a slope may be.
 
@@ -201,14 +204,15 @@ def coordinate_check(
     UserError: fewer than two widths, no step or seed, a loss that is not a
       scalar, or sites that differ between the widths.
   """
-  if len(set(widths)) < 2 or min(steps, seeds) < 1:
+  chosen = keys.seeds(seeds)
+  if len(set(widths)) < 2 or steps < 1:
     raise base.UserError(
-      f'a coordinate check of widths {tuple(widths)}, {steps} steps and '
-      f'{seeds} seeds: it takes two widths or more, a step and a seed'
+      f'a coordinate check of widths {tuple(widths)} and {steps} steps: it '
+      'takes two widths or more, and a step'
     )
   found = [
     first_steps.at_width(
-      make(width), optimizer, rules and rules(width), steps, seeds, root_seed
+      make(width), optimizer, rules and rules(width), steps, chosen, root_seed
     )
     for width in widths
   ]
@@ -222,6 +226,7 @@ def coordinate_check(
   sizes = np.array([each.sizes for each in found])
   rms = np.stack([each.rms for each in found], axis=1)
   return Coordinates(
+    chosen,
     tuple(widths),
     names,
     tuple(bool(grows) for grows in sizes[0] != sizes[-1]),

@@ -34,15 +34,16 @@ def at_width(
   optimizer: Any,
   rules: Any,
   steps: int,
-  seeds: int,
+  seeds: np.ndarray,
   root_seed: int,
 ) -> Width:
   """The first steps of the seeds of one width.
 
   Args:
     model: `(init, loss, batch)` of this width.
-    optimizer, rules, steps, seeds, root_seed: see
-      `coordinates.coordinate_check`; the rules are those of this width.
+    optimizer, rules, steps, root_seed: see `coordinates.coordinate_check`; the
+      rules are those of this width.
+    seeds: `[S]` uint32.
 
   Raises:
     UserError: the model does not return a loss.
@@ -62,7 +63,7 @@ def at_width(
     return take(loss, params, batch, optimizer, steps)
 
   run = jax.jit(lambda indices: jax.lax.map(one, indices))
-  rms, values = run(jnp.arange(seeds, dtype=jnp.uint32))
+  rms, values = run(seeds)
   names, sizes = _names(traced)
   return Width(names, sizes, np.asarray(rms), np.asarray(values))
 

@@ -18,6 +18,7 @@ from initlab import stats
 from initlab.engine import files
 from initlab.models import judgeable, places
 from initlab.models.audit import Audit
+from initlab.models.coordinates import Coordinates
 from initlab.models.finding import Finding
 from initlab.report import (
   as_json,
@@ -201,12 +202,12 @@ def unjudged(audit: Audit) -> list[str]:
   return [str(each) for each in judgeable.unjudged(audit)]
 
 
-def seeds(audit: Audit) -> dict[str, str]:
+def seeds(found: Audit | Coordinates) -> dict[str, str]:
   """The facts that say which keys were drawn from."""
-  written = replay.seeds_written(audit.seeds)
+  written = replay.seeds_written(found.seeds)
   return {
-    'seeds': f'{written} ({len(audit.seeds)} in all)',
-    'root seed': str(audit.root_seed),
+    'seeds': f'{written} ({len(found.seeds)} in all)',
+    'root seed': str(found.root_seed),
   }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from initlab import base, stats
 from initlab.engine import files
 from initlab.models.coordinates import Coordinates
-from initlab.report import page as pages, tables
+from initlab.report import comparison, page as pages, tables
 from initlab.report.plots import audits as plots, style
 
 TITLE = 'Sizes of activations and of their changes, by width'
@@ -79,7 +79,7 @@ def differences(ours: Coordinates, theirs: Coordinates) -> list[dict[str, Any]]:
     check that has more.
 
   Raises:
-    UserError: the root seeds differ, or no site is shared.
+    UserError: the root seeds differ, or no seed or no site is shared.
   """
   if ours.root_seed != theirs.root_seed:
     raise base.UserError(
@@ -88,9 +88,7 @@ def differences(ours: Coordinates, theirs: Coordinates) -> list[dict[str, Any]]:
     )
   if not set(ours.sites) & set(theirs.sites):
     raise base.UserError('the checks share no site')
-  # Both are of the seeds 0, 1, ...
-  counts = len(ours.start), len(theirs.start)
-  shared = min(counts)
+  names = 'the one check', 'the other'
   rows = []
   for measure, mine, other in (
     ('x_0', ours.start_slopes, theirs.start_slopes),
@@ -98,13 +96,15 @@ def differences(ours: Coordinates, theirs: Coordinates) -> list[dict[str, Any]]:
   ):
     for site in ours.sites:
       if site in theirs.sites:
-        found = stats.paired_difference(
-          other[:shared, theirs.sites.index(site)],
-          mine[:shared, ours.sites.index(site)],
+        first, second = comparison.paired(
+          names,
+          (ours.seeds, mine[:, ours.sites.index(site)]),
+          (theirs.seeds, other[:, theirs.sites.index(site)]),
         )
+        found = stats.paired_difference(second, first)
         ends = dict(
           zip(('difference', 'low', 'high'), map(float, found[:3]), strict=True)
         )
-        seeds = {'pairs': int(found.n), 'total': max(counts)}
+        seeds = {'pairs': int(found.n), 'total': found.total}
         rows.append({'site': site, 'measure': measure} | ends | seeds)
   return rows

@@ -12,7 +12,7 @@ from initlab.experiment import (
   Experiment,
   Finding,
   Outcome,
-  in_words,
+  mean_in_words,
   written,
 )
 from initlab.panels import Panel
@@ -142,7 +142,7 @@ def _leads(experiment: Experiment, outcome: Outcome) -> list[Lead]:
     if summary.axes_of(outcome, field) == ()
   ]
   if not answer and fields:
-    name = f'{stats.mean_name(outcome, fields[0])} {in_words(fields[0])}'
+    name = mean_in_words(fields[0], stats.mean_name(outcome, fields[0]))
     found = {name: stats.average(outcome, fields[0])}
   return [lead(name, each) for name, each in list(found.items())[:2]]
 

@@ -33,7 +33,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from initlab import base, formatting, stats
-from initlab.experiment import Outcome, as_title, in_words, written
+from initlab.experiment import (
+  Outcome,
+  as_title,
+  in_words,
+  mean_in_words,
+  written,
+)
 from initlab.report import tables
 
 _RESAMPLES = 999  # of the seeds, on each of which the choice is repeated
@@ -271,7 +277,7 @@ def table(found: Sequence[Choice], knob: str, by: str) -> tables.Table:
     ),
   }
   return tables.Table(
-    f'{as_title(knob)} with the lowest mean {error}',
+    f'{as_title(knob)} with the lowest {mean_in_words(by)}',
     tables.Column('', 'setting', [each.label for each in found]),
     tables.columns(columns, found),
   )

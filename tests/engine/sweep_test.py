@@ -147,9 +147,8 @@ def test_products_are_of_full_precision_unless_told():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ({'seeds': []}, 'at least one'),
-    ({'seeds': [1, 1]}, 'each once'),
-    ({'seeds': [0.5]}, 'whole numbers'),
+    ({'seeds': []}, 'at least one seed'),
+    ({'seeds': [0.5]}, '0.5 is not an integer'),
     ({'seeds': [-1]}, '32 bits'),
     ({'seeds': [1], 'worker': (0, 2)}, 'give out'),
     ({'seeds': [1], 'worker': (2, 2), 'out': 'x'}, 'count from 0'),

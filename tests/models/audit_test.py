@@ -270,7 +270,7 @@ def test_what_cannot_be_audited_is_refused_in_a_sentence(
 
 @pytest.mark.parametrize('setting', [{'seeds': 0}, {'seeds': []}, {'lanes': 0}])
 def test_at_least_one_seed_and_lane(setting):
-  with pytest.raises(base.UserError, match='at least 1'):
+  with pytest.raises(base.UserError, match='at least'):
     audits.audit(_DRAW, _APPLY, _X, **setting)
 
 

@@ -165,6 +165,7 @@ def _powers(exponents):
   noise = np.exp(np.random.default_rng(0).normal(0, 0.01, (6, 3, 2, 3)))
   rms = sizes[:, None] * noise
   return coordinates.Coordinates(
+    np.arange(6),
     (8, 16, 32),
     ('a', 'b', 'c'),
     (True, True, False),
@@ -274,9 +275,9 @@ def test_a_transformer_passes_or_is_found_out(exponent, change, sites):
 
 def test_slopes_of_too_few_seeds_stand_without_an_interval():
   rms = np.array([[[1.0], [2.0]]] * 2)  # 2 seeds, widths 4 and 8, one site
-  found = coordinates.Coordinates(
-    (4, 8), ('w',), (True,), rms, rms[:, :, None], np.zeros((2, 2, 2)), 0.1, 0
-  )
+  places = (4, 8), ('w',), (True,)
+  sizes = rms, rms[:, :, None], np.zeros((2, 2, 2))
+  found = coordinates.Coordinates(np.arange(2), *places, *sizes, 0.1, 0)
   assert str(found).splitlines()[1].split() == ['w', '1', '1']
   assert 'not judged: an interval takes 5 seeds, not 2' in str(found)
 
@@ -291,7 +292,7 @@ def test_a_slope_has_the_digits_of_its_interval():
 def test_checks_are_compared_on_the_seeds_that_both_have():
   found = _powers([0.0, 0.5, -0.5])
   fewer = dataclasses.replace(
-    found, start=found.start[:3], moved=found.moved[:3]
+    found, seeds=found.seeds[3:], start=found.start[3:], moved=found.moved[3:]
   )
   rows = reports.differences(found, fewer)
   assert {(row['pairs'], row['total']) for row in rows} == {(3, 6)}

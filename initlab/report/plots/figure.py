@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initlab import panels
-from initlab.experiment import Outcome, in_words
+from initlab.experiment import Outcome, in_words, mean_in_words
 from initlab.report import tuning
 from initlab.report.plots import (
   curves,
@@ -88,7 +88,7 @@ def caption(panel: panels.Panel, outcomes: Sequence[Outcome]) -> str:
     return text
   return (
     f'{text} Every setting is drawn at the {in_words(panel.tuned[0])} with the '
-    f'lowest mean {in_words(panel.tuned[1])}; unlike in the tables, intervals '
+    f'lowest {mean_in_words(panel.tuned[1])}; unlike in the tables, intervals '
     'do not include the choice.'
   )
 
