@@ -144,7 +144,7 @@ def run(
   with bar(sum(map(len, absent))) as progress:
     measured = [
       _measured(experiment, task, options, progress)
-      for task in _once_compiled(experiment, tasks, options)
+      for task in _once_compiled(experiment, tasks, absent, options)
     ]
   outcomes = [
     Outcome(
@@ -201,15 +201,16 @@ def work(
     partition.share(options.seeds, task.folder.block, worker) for task in tasks
   ]
   absent = [
-    len(store.missing(task.folder, seeds))
+    store.missing(task.folder, seeds)
     for task, seeds in zip(tasks, shares, strict=True)
   ]
-  with bar(sum(absent)) as progress:
-    for task, seeds in zip(tasks, shares, strict=True):
+  with bar(sum(map(len, absent))) as progress:
+    ready = _once_compiled(experiment, tasks, absent, options)
+    for task, seeds in zip(ready, shares, strict=True):
       if len(seeds):
         mine = options._replace(seeds=seeds)
         _complete(experiment, task, mine, progress)
-  return Tally(sum(map(len, shares)), sum(absent))
+  return Tally(sum(map(len, shares)), sum(map(len, absent)))
 
 
 def labels(settings: Sequence[Any]) -> list[str]:
@@ -365,13 +366,17 @@ def environment() -> dict[str, str]:
 
 
 def _once_compiled(
-  experiment: Experiment, tasks: Sequence[Task], options: Options
+  experiment: Experiment,
+  tasks: Sequence[Task],
+  absent: Sequence[np.ndarray],
+  options: Options,
 ) -> Iterator[Task]:
   """The tasks in turn, each once its programs are compiled.
 
   Those of later tasks compile while the seeds of an earlier one run, as XLA
   uses one core for one program. Not on an accelerator, where XLA chooses
-  algorithms by their duration on the device.
+  algorithms by their duration on the device. A task without absent seeds
+  compiles nothing.
   """
   if jax.default_backend() != 'cpu':
     yield from tasks
@@ -383,14 +388,14 @@ def _once_compiled(
     with sizing.arithmetic(experiment), jax.default_matmul_precision(precision):
       traced.lower().compile()
 
-  def calls(task: Task) -> list[Callable[[], None]]:
-    if not store.missing(task.folder, options.seeds).size:
+  def calls(task: Task, seeds: np.ndarray) -> list[Callable[[], None]]:
+    if not seeds.size:
       return []
     with sizing.arithmetic(experiment):
       traced = sizing.programs(experiment, task, options.root_seed)
     return [functools.partial(compile_, each) for _, each in traced]
 
-  items = [(task, calls(task)) for task in tasks]
+  items = list(zip(tasks, map(calls, tasks, absent), strict=True))
   yield from ahead.in_turn(items, threads=jax.local_device_count())
 
 
