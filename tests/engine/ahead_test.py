@@ -2,15 +2,13 @@
 
 import contextlib
 import threading
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from initlab.engine import ahead, study
-from initlab.experiment import Experiment, PerNetwork, config, knob
+from tests.helpers import sorting
 
 
 def test_later_calls_begin_while_an_earlier_item_is_used():
@@ -56,47 +54,30 @@ def test_a_loop_that_ends_early_starts_no_more_calls():
   assert not called
 
 
-@config
-class _Config:
-  size: int = knob(10, 'how many numbers are sorted')
-
-
-class _Result(NamedTuple):
-  middle: PerNetwork
-
-
 def _run(config, key, data):
+  """A product, whose precision is a setting of the run."""
   del data
-  drawn = jax.random.normal(key, (config.size, config.size))
-  return _Result(jnp.sort((drawn @ drawn).ravel())[3])
+  drawn = config.draw(key)
+  return sorting.Result(drawn @ drawn)
 
 
-def _study(tmp_path, sizes, dtype='float32'):
-  experiment = Experiment(
-    name='sorting',
-    program=('-m', 'experiments.sorting'),
-    doc='Sorts.',
-    config=_Config,
-    smoke=_Config(),
-    result=_Result,
-    load=lambda config, data_dir: (),
-    run=_run,
-    panels=(),
-    dtype=dtype,
-  )
+def _study(tmp_path, sizes, dtype):
+  experiment = sorting.SORTING._replace(run=_run, dtype=dtype)
   options = study.Options(
     seeds=np.arange(3, dtype=np.uint32),
     root_seed=0,
     lanes=1,
     devices=0,
-    matmul_precision='highest',
+    matmul_precision='high',
     out=tmp_path,
     data_dir='',
     command='',
   )
   bar = lambda total: contextlib.nullcontext(lambda label, count: None)
-  with jax.default_matmul_precision('highest'):
-    return study.run(experiment, list(map(_Config, sizes)), options, bar)[0]
+  with jax.default_matmul_precision('high'):
+    return study.run(
+      experiment, list(map(sorting.Config, sizes)), options, bar
+    )[0]
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])

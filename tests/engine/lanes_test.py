@@ -1,7 +1,6 @@
 """Operations are counted, and lanes are as many as there is memory for."""
 
 import re
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,45 +9,16 @@ import pytest
 
 from initlab import keys, launch, mlp
 from initlab.engine import lanes as lane_rules, parallel, sizing, study
-from initlab.experiment import Experiment, PerNetwork, config, knob
+from initlab.experiment import config, knob
 from initlab.instruments import learning, variance
-
-
-@config
-class _Config:
-  size: int = knob(1000, 'how many numbers are sorted')
-
-  def draw(self, key):
-    return jax.random.normal(key, (self.size,))
-
-
-class _Result(NamedTuple):
-  middle: PerNetwork
-
-
-def _run(config, key, data):
-  del data
-  return _Result(jnp.sort(config.draw(key))[3])
-
-
-_SORTING = Experiment(
-  name='sorting',
-  program=('-m', 'experiments.sorting'),
-  doc='Sorts.',
-  config=_Config,
-  smoke=_Config(),
-  result=_Result,
-  load=lambda config, data_dir: (),
-  run=_run,
-  panels=(),
-)
+from tests.helpers import sorting
 
 
 def _main(tmp_path, *argv):
   """Exit status; by its number of parameters a device gets 32 lanes."""
   places = f'--out={tmp_path / "results"}', '--compile_cache=none'
   with pytest.raises(SystemExit) as exit_:
-    launch.main(_SORTING, ['sorting', '--seeds=0:3', *places, *argv])
+    launch.main(sorting.SORTING, ['sorting', '--seeds=0:3', *places, *argv])
   return exit_.value.code
 
 
@@ -67,7 +37,7 @@ def _programs(experiment, lanes):
 
 
 def _needed(lanes):
-  (traced,) = _programs(_SORTING, lanes)
+  (traced,) = _programs(sorting.SORTING, lanes)
   return lane_rules.memory(traced)
 
 
@@ -139,7 +109,7 @@ def test_what_is_stored_needs_no_memory(tmp_path, capsys, limited):
 @pytest.mark.parametrize(
   'experiment',
   [
-    _SORTING,
+    sorting.SORTING,
     pytest.param(learning.EXPERIMENT, marks=pytest.mark.slow),
     pytest.param(variance.EXPERIMENT, marks=pytest.mark.slow),
   ],
@@ -173,7 +143,9 @@ def test_what_was_compiled_to_learn_its_memory_is_what_runs():
 
 def test_settings_of_a_program_share_it_however_many_others_are_between():
   runners = [
-    study._compiled(_run, None, str(program), 1, tuple(jax.local_devices()))
+    study._compiled(
+      sorting.run, None, str(program), 1, tuple(jax.local_devices())
+    )
     for program in (*range(64), *range(64))
   ]
   assert runners[:64] == runners[64:]
@@ -232,7 +204,7 @@ def test_settings_that_differ_in_traced_numbers_are_drawn_once():
       drawn.append(self.size)
       return self.scale * jax.random.normal(key, (self.size,))
 
-  lanes = sizing.auto_lanes(_SORTING._replace(config=Scaled), 'cpu')
+  lanes = sizing.auto_lanes(sorting.SORTING._replace(config=Scaled), 'cpu')
   settings = [Scaled(n, scale) for n in (64, 128) for scale in (1.0, 2.0)]
   assert list(map(lanes, settings)) == [512, 512, 256, 256]
   assert drawn == [64, 128]
