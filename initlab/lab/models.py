@@ -22,6 +22,7 @@ from initlab.models import (
 from initlab.models.finding import KINDS, Finding
 from initlab.report import (
   audits as audit_reports,
+  comparison,
   coordinates as coordinate_reports,
   page,
   summary,
@@ -159,11 +160,7 @@ class AuditReport:
     import pandas as pd
 
     ours, theirs = self.audit, other.audit
-    if ours.root_seed != theirs.root_seed:
-      raise base.UserError(
-        f'the audits are of root seeds {ours.root_seed} and '
-        f'{theirs.root_seed}: their seeds are no pairs'
-      )
+    comparison.check_root_seeds('audits', ours.root_seed, theirs.root_seed)
     if not np.intersect1d(ours.seeds, theirs.seeds).size:
       raise base.UserError('the audits share no seed')
     total = max(len(ours.seeds), len(theirs.seeds))

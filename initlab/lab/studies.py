@@ -128,11 +128,7 @@ class Report:
     import pandas as pd
 
     mine, its = (each._facts['root seed'] for each in (self, other or self))
-    if mine != its:
-      raise base.UserError(
-        f'the reports are of root seeds {mine} and {its}: their seeds are no '
-        'pairs'
-      )
+    comparison.check_root_seeds('reports', mine, its)
     theirs = self.outcomes if other is None else other.outcomes
     names = [
       name

@@ -90,6 +90,23 @@ def compare_values(
   ]
 
 
+def check_root_seeds(what: str, ours: int | str, theirs: int | str) -> None:
+  """Refuses the root seeds of two studies whose seeds are no pairs.
+
+  Args:
+    what: is compared, as in 'sweeps'.
+    ours, theirs: their root seeds.
+
+  Raises:
+    UserError: they differ.
+  """
+  if ours != theirs:
+    raise base.UserError(
+      f'the {what} are of root seeds {ours} and {theirs}: their seeds are no '
+      'pairs'
+    )
+
+
 def paired(
   names: tuple[str, str],
   a: tuple[np.ndarray, np.ndarray],

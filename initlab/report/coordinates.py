@@ -81,11 +81,7 @@ def differences(ours: Coordinates, theirs: Coordinates) -> list[dict[str, Any]]:
   Raises:
     UserError: the root seeds differ, or no seed or no site is shared.
   """
-  if ours.root_seed != theirs.root_seed:
-    raise base.UserError(
-      f'the checks are of root seeds {ours.root_seed} and {theirs.root_seed}: '
-      'their seeds are no pairs'
-    )
+  comparison.check_root_seeds('checks', ours.root_seed, theirs.root_seed)
   if not set(ours.sites) & set(theirs.sites):
     raise base.UserError('the checks share no site')
   names = 'the one check', 'the other'

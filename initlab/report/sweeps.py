@@ -207,11 +207,7 @@ def differences(ours: Sweep, theirs: Sweep) -> list[dict[str, Any]]:
   Raises:
     UserError: the root seeds differ, or they share no seed or no number.
   """
-  if ours.root_seed != theirs.root_seed:
-    raise base.UserError(
-      f'the sweeps are of root seeds {ours.root_seed} and {theirs.root_seed}: '
-      'their seeds are no pairs'
-    )
+  comparison.check_root_seeds('sweeps', ours.root_seed, theirs.root_seed)
   names = ours.name, theirs.name
   places, values = [], []
   others = estimated(theirs)
