@@ -138,8 +138,7 @@ def run(
     UserError: data, a folder or a device is not available. It is raised before
       anything is computed, unless the disk fills up later.
   """
-  devices = lanes.chosen_devices(options.devices)
-  tasks = open_tasks(experiment, settings, options, devices)
+  tasks = open_tasks(experiment, settings, options)
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
   with bar(sum(map(len, absent))) as progress:
     measured = [
@@ -195,8 +194,7 @@ def work(
   Raises:
     UserError: as `run`.
   """
-  devices = lanes.chosen_devices(options.devices)
-  tasks = open_tasks(experiment, settings, options, devices)
+  tasks = open_tasks(experiment, settings, options)
   shares = [
     partition.share(options.seeds, task.folder.block, worker) for task in tasks
   ]
@@ -232,7 +230,6 @@ def open_tasks(
   experiment: Experiment,
   settings: Sequence[Any],
   options: Options,
-  devices: Sequence[Any],
   *,
   create: bool = True,
 ) -> list[Task]:
@@ -242,12 +239,12 @@ def open_tasks(
     experiment: the program.
     settings: Configs, at least one.
     options: how to run it.
-    devices: the devices to use.
     create: whether to create missing folders.
 
   Raises:
-    UserError: data, memory or a folder is not available.
+    UserError: data, memory, a device or a folder is not available.
   """
+  devices = lanes.chosen_devices(options.devices)
   data = [experiment.load(config, options.data_dir) for config in settings]
   memory = None
   if options.from_files and experiment.compiled:

@@ -305,8 +305,7 @@ def _stored(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
   """Seeds and columns: those that are there read, the others computed."""
   if worker is not None:
-    used = engine_lanes.chosen_devices(options.devices)
-    (task,) = study.open_tasks(experiment, [setting], options, used)
+    (task,) = study.open_tasks(experiment, [setting], options)
     mine = partition.share(
       options.seeds, task.folder.block, partition.Worker(*worker)
     )

@@ -71,7 +71,7 @@ def make(
     UserError: data, a folder or a device is not available.
   """
   devices = lanes.chosen_devices(options.devices)
-  tasks = study.open_tasks(experiment, settings, options, devices, create=False)
+  tasks = study.open_tasks(experiment, settings, options, create=False)
   absent = [store.missing(task.folder, options.seeds) for task in tasks]
   limit = lanes.device_memory(devices[0])
   return Plan(
