@@ -101,14 +101,14 @@ def _table(
 ):
   import pandas as pd
 
-  flat = values.reshape(len(values), -1)
-  places, iterations = np.indices(flat.shape)
+  flat = places.by_iteration(values)
+  rows, iterations = np.indices(flat.shape)
   return pd.DataFrame(
     {
       'kind': kind,
       'name': name,
       'measure': measure_name,
-      'seed': seeds[places.ravel()],
+      'seed': seeds[rows.ravel()],
       'iteration': iterations.ravel(),
       'value': flat.ravel(),
     }

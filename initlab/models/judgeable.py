@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from initlab import stats
-from initlab.models import finding
+from initlab.models import finding, places
 from initlab.models.audit import Audit
 from initlab.models.finding import Finding
 
@@ -89,7 +89,7 @@ def unjudged(audit: Audit) -> tuple[Unjudged, ...]:
 
 def finite_seeds(measured: np.ndarray) -> np.ndarray:
   """`[I]` the number of finite seeds of each iteration, of `[S, ...]`."""
-  return np.isfinite(measured.reshape(len(measured), -1)).sum(axis=0)
+  return np.isfinite(places.by_iteration(measured)).sum(axis=0)
 
 
 def nonfinite(audit: Audit) -> Iterable[Finding]:

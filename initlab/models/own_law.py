@@ -158,8 +158,8 @@ def rows_of(sites: Sequence[places.Site]) -> tuple[Row, ...]:
       continue
     taken.add(name)
     # NaN where a seed does not take the branch of a `cond` that it is in.
-    measured = site.measured['weight_square']
-    squares = np.ma.masked_invalid(measured.reshape(len(measured), -1))
+    measured = places.by_iteration(site.measured['weight_square'])
+    squares = np.ma.masked_invalid(measured)
     square = squares.mean(axis=0) / site.n_in
     layers = square if site.stacked else [square.mean()]
     first = _layer(name)

@@ -19,6 +19,11 @@ from initlab import kernels
 Measured = Mapping[str, np.ndarray]
 
 
+def by_iteration(measured: np.ndarray) -> np.ndarray:
+  """`[S, I]` of `[S, *iterations]`, those of nested loops in one row."""
+  return measured.reshape(len(measured), -1)
+
+
 class Site(NamedTuple):
   """Where a weight meets data, or data meets data.
 

@@ -184,15 +184,15 @@ def _gradient_ratio(found: Sequence[places.Site], nan: np.ndarray):
   if len(weighed) < 2:
     return nan
   first, last = weighed[0], weighed[-1]
-  flat = lambda site: site.measured['weight_gradient'].reshape(len(nan), -1)
+  gradient = lambda s: places.by_iteration(s.measured['weight_gradient'])
   with np.errstate(divide='ignore', invalid='ignore'):
-    return flat(first)[:, 0] / flat(last)[:, -1]
+    return gradient(first)[:, 0] / gradient(last)[:, -1]
 
 
 def _token_cosine(residuals: Sequence[places.Residual], nan: np.ndarray):
   for each in reversed(residuals):
     if 'token_cosine' in each.measured:
-      return each.measured['token_cosine'].reshape(len(nan), -1)[:, -1]
+      return places.by_iteration(each.measured['token_cosine'])[:, -1]
   return nan
 
 

@@ -168,7 +168,7 @@ def _worst(
 
   One of too few seeds for an interval is chosen only where all are.
   """
-  flat = measured.reshape(len(measured), -1)
+  flat = places.by_iteration(measured)
   means = np.ma.masked_invalid(flat).mean(axis=0)
   sizes = np.ma.filled(size(means), -np.inf)
   sizes[judgeable.finite_seeds(flat) < stats.FEWEST] = -np.inf
@@ -215,8 +215,8 @@ def _mean(audit: Audit) -> Iterable[Finding]:
   for site in audit.sites:
     if len(site.leaves) != 1 or site.bias in biased or site.kind == 'lookup':
       continue
-    mean = site.measured['forward_mean'].reshape(len(audit.seeds), -1)
-    square = site.measured['input_square'].reshape(len(audit.seeds), -1)
+    mean = places.by_iteration(site.measured['forward_mean'])
+    square = places.by_iteration(site.measured['input_square'])
     if not square.all():
       continue
     ratio = mean / np.sqrt(square)
@@ -276,15 +276,15 @@ def _depth(audit: Audit) -> Iterable[Finding]:
 
 def _gradient(site: places.Site) -> np.ndarray:
   """`[S]` the squared norm of dC/ds, mean over iterations."""
-  square = site.measured['backward_square']
-  mean = np.mean(square.reshape(len(square), -1), axis=1)
+  square = places.by_iteration(site.measured['backward_square'])
+  mean = np.mean(square, axis=1)
   return mean * math.prod(site.output)
 
 
 def _stream(audit: Audit) -> Iterable[Finding]:
   """A residual stream that grows by a factor a layer, not by a term."""
   sums = [
-    (place, place.measured['sum_square'].reshape(len(audit.seeds), -1))
+    (place, places.by_iteration(place.measured['sum_square']))
     for place in audit.residuals
     if place.shape == audit.residuals[-1].shape
   ]
@@ -316,7 +316,7 @@ def _collapse(audit: Audit) -> Iterable[Finding]:
   if not adds:
     return
   first, last = (
-    add.measured['token_cosine'].reshape(len(audit.seeds), -1)
+    places.by_iteration(add.measured['token_cosine'])
     for add in (adds[0], adds[-1])
   )
   first, last = first[:, 0], last[:, -1]
@@ -341,9 +341,7 @@ def _overconfident(audit: Audit) -> Iterable[Finding]:
     return
   roles = own_law.roles(audit.sites)
   squares = {
-    site.name: site.measured['forward_square'].reshape(len(audit.seeds), -1)[
-      :, -1
-    ]
+    site.name: places.by_iteration(site.measured['forward_square'])[:, -1]
     for site in audit.sites
     if roles.get(site.name) == 'readout'
   }

@@ -221,8 +221,8 @@ def _of_own_law(audit: Audit, laws: dict[str, str]) -> Iterable[Finding]:
 
 def _squares(site: places.Site, iteration: int) -> np.ndarray:
   """`[S]` E w^2 of a site in one iteration."""
-  square = site.measured['weight_square']
-  return square.reshape(len(square), -1)[:, iteration] / site.n_in
+  square = places.by_iteration(site.measured['weight_square'])
+  return square[:, iteration] / site.n_in
 
 
 def _outlier_sentence(outlier: own_law.Outlier, law: own_law.OwnLaw) -> str:

@@ -113,7 +113,7 @@ def _short(audit: Audit) -> tables.Table:
 
 def _ends(values: np.ndarray) -> list[tuple[str, np.ndarray]]:
   """Of a place in a loop, the first iteration and the last, `[S]` each."""
-  flat = values.reshape(len(values), -1)
+  flat = places.by_iteration(values)
   last = flat.shape[1]
   if last == 1:
     return [('', flat[:, 0])]
@@ -347,4 +347,4 @@ def as_dict(
 
 
 def _columns(values: np.ndarray) -> Iterable[np.ndarray]:
-  return values.reshape(len(values), -1).T
+  return places.by_iteration(values).T
