@@ -309,19 +309,30 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
 
 
 def _print_plans(runs: Sequence[collections.Run], *, as_document: bool) -> None:
-  """Prints the plan of every chapter."""
-  plan = {
-    run.chapter.title: plans.make(run.experiment, run.settings, run.options, 1)
-    for run in runs
-  }
+  """Prints the plan of every chapter, or why it cannot be run.
+
+  Raises:
+    UserError: no chapter can be run.
+  """
+  content: list[dict[str, Any]] = []
+  errors: list[base.UserError] = []
+  for run in runs:
+    title = run.chapter.title
+    try:
+      plan = plans.make(run.experiment, run.settings, run.options, 1)
+    except base.UserError as error:
+      errors.append(error)
+      content.append({'title': title, 'not_run': str(error)})
+      found = f'not run: {error}\n'
+    else:
+      content.append({'title': title, 'not_run': None, **plans.as_dict(plan)})
+      found = plans.text(plan, columns())
+    if not as_document:
+      print(f'{title}\n{found}', flush=True)
+  if len(errors) == len(runs):
+    raise errors[0]
   if as_document:
-    content = [
-      {'title': title, **plans.as_dict(each)} for title, each in plan.items()
-    ]
     print(as_json.document('plans', {'chapters': content}), end='')
-    return
-  for title, each in plan.items():
-    print(f'{title}\n{plans.text(each, columns())}')
 
 
 def _opened(

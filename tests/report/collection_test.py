@@ -1,5 +1,6 @@
 """A collection: one page of several experiments, whose claims may fail."""
 
+import json
 from typing import Annotated, NamedTuple
 
 import jax
@@ -203,6 +204,18 @@ def test_a_plan_runs_nothing(tmp_path, capsys):
   assert _run(tmp_path, '--dry_run', '--only=first') == 0
   assert '32 seeds are missing' in capsys.readouterr().out
   assert not (tmp_path / 'out').exists()
+
+
+def test_a_plan_says_what_cannot_be_run(tmp_path, capsys):
+  assert _run(tmp_path, '--dry_run', '--only=first,without') == 0
+  told = capsys.readouterr().out
+  assert '32 seeds are missing' in told
+  assert 'Without data\nnot run: mnist needs' in told
+  assert _run(tmp_path, '--dry_run', '--json', '--only=first,without') == 0
+  first, without = json.loads(capsys.readouterr().out)['chapters']
+  assert first['not_run'] is None and first['settings']
+  assert 'mnist' in without['not_run']
+  assert _run(tmp_path, '--dry_run', '--only=without') == 1
 
 
 def test_a_claim_names_what_a_run_lacks():
