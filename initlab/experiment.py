@@ -6,7 +6,8 @@ claims. A collection joins several experiments on one page. Nothing here
 computes: the engine runs an experiment, the report shows its outcomes.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -262,6 +263,30 @@ def written(value: Any) -> str:
     return str(value)
   groups = [(w, len(list(same))) for w, same in itertools.groupby(value)]
   return '-'.join(f'{w}x{n}' if n > 1 else str(w) for w, n in groups)
+
+
+@contextlib.contextmanager
+def blaming(config: Any, *names: str) -> Iterator[None]:
+  """Begins the message of a UserError with the flags that it is about.
+
+  Args:
+    config: the setting.
+    *names: of its knobs.
+
+  Examples:
+    >>> @config
+    ... class Config:
+    ...   heads: int = knob(3, 'of attention')
+    >>> with blaming(Config(), 'heads'):
+    ...   raise base.UserError('they share 4 units')
+    Traceback (most recent call last):
+    initlab.base.UserError: --heads=3: they share 4 units
+  """
+  try:
+    yield
+  except base.UserError as error:
+    flags = (f'--{name}={written(getattr(config, name))}' for name in names)
+    raise base.UserError(f'{" ".join(flags)}: {error}') from None
 
 
 def varying(

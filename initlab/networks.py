@@ -113,11 +113,8 @@ class Network:
 
   def check(self) -> None:
     """Refuses a scheme without the chosen distribution or gain."""
-    try:
+    with experiment.blaming(self, 'init', 'distribution'):
       scheme = self.scheme()
-    except base.UserError as error:
-      where = f'--init={written(self.init)} --distribution={self.distribution}'
-      raise base.UserError(f'{where}: {error}') from None
     scheme.make(**self.knobs())
 
   def scheme(self) -> base.Scheme:
@@ -135,11 +132,8 @@ class Network:
     if self.gain == 'activation':
       return {'gain': activations.gain(self.activation)}
     if self.gain == 'critical':
-      try:
+      with experiment.blaming(self, 'gain', 'activation'):
         return {'gain': meanfield.critical_gain(self.activation)}
-      except base.UserError as error:
-        where = f'--gain=critical --activation={written(self.activation)}'
-        raise base.UserError(f'{where}: {error}') from None
     return {'gain': self.gain}
 
   def _no_gain(self) -> str:

@@ -48,10 +48,8 @@ class Config(attention_collapse.Config):
   def check(self) -> None:
     """Refuses a length that has no half."""
     super().check()
-    try:
+    with experiment.blaming(self, 'tokens'):
       self.language()
-    except base.UserError as error:
-      raise base.UserError(f'--tokens={self.tokens}: {error}') from None
 
   def language(self) -> languages.Language:
     """Where the sequences come from."""

@@ -55,6 +55,15 @@ class Config:
     1.15, 'the loss at which it has learned, half of an even guess', above=0
   )
 
+  def check(self) -> None:
+    """Refuses an activation without critical weights at q."""
+    self.point()
+
+  def point(self) -> meanfield.Critical:
+    """Where chi_1 = 1 and q is the fixed point."""
+    with experiment.blaming(self, 'activation', 'q'):
+      return meanfield.critical_point(self.activation, self.q)
+
   def draw(self, key: base.Key) -> stacked.Stacked:
     """Weights and normal biases with chi_1 = 1 and the fixed point q."""
     dataset, given = datasets.resolve(self.dataset), (self.activation, self.q)
@@ -92,7 +101,7 @@ class Result(NamedTuple):
 def load(config: Config, data_dir: str) -> base.Batch:
   """Examples of the mean square with which the first layer has variance q."""
   batch = networks.load('train')(config, data_dir)
-  point = meanfield.critical_point(config.activation, config.q)
+  point = config.point()
   square = (config.q - point.bias_variance) / point.weight_variance
   factor = np.sqrt(square / np.mean(np.square(batch.x)))
   return batch._replace(x=batch.x * np.float32(factor))

@@ -49,6 +49,15 @@ class Config:
   width: int = knob(400, 'the units of a layer', least=2)
   depth: int = knob(8, 'how many layers', least=2)
 
+  def check(self) -> None:
+    """Refuses an activation without critical weights at q."""
+    self.point()
+
+  def point(self) -> meanfield.Critical:
+    """Where chi_1 = 1 and q is the fixed point."""
+    with experiment.blaming(self, 'activation', 'q'):
+      return meanfield.critical_point(self.activation, self.q)
+
 
 SMOKE = Config(width=6, depth=2)
 SWEEP = {
@@ -82,7 +91,7 @@ def run(config: Config, key: base.Key, data: None) -> Result:
   """Draws one network and the Jacobian at one input of variance q."""
   del data
   f, n = activations.resolve(config.activation), config.width
-  point = meanfield.critical_point(config.activation, config.q)
+  point = config.point()
   if config.weights == 'orthogonal':
     draw = initializers.orthogonal(point.gain)
   else:

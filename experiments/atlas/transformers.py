@@ -33,10 +33,8 @@ class Encoder:
 
   def check(self) -> None:
     """Refuses heads that do not share the units evenly."""
-    try:
+    with experiment.blaming(self, 'heads'):
       self.sizes()
-    except base.UserError as error:
-      raise base.UserError(f'--heads={self.heads}: {error}') from None
 
   def sizes(self) -> transformer.Config:
     """Of the transformer."""

@@ -47,7 +47,8 @@ class Wide:
     """
     names = [field.name for field in dataclasses.fields(Wide)]
     shared = {name: getattr(self, name) for name in names}
-    return _rules(Wide(**shared | {'learning_rate': 1.0}))
+    with experiment.blaming(self, 'parametrization', 'init'):
+      return _rules(Wide(**shared | {'learning_rate': 1.0}))
 
   def optimizer(self) -> optax.GradientTransformationExtraArgs:
     """Adam, with the rate of every leaf."""

@@ -51,9 +51,8 @@ class Config(networks.Network):
     """Refuses finite data sets, and minibatches larger than the examples."""
     super().check()
     if datasets.resolve(self.dataset).draw is None:
-      raise base.UserError(
-        f'--dataset={self.dataset}: an endless data set is needed'
-      )
+      given = experiment.written(self.dataset)
+      raise base.UserError(f'--dataset={given}: an endless data set is needed')
     if self.batch_size > self.train_size:
       raise base.UserError(
         f'--batch_size={self.batch_size}: from 1 to the {self.train_size} '

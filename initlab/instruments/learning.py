@@ -96,8 +96,9 @@ class Config(networks.Network):
     super().check()
     optimizers.check(self)
     if not self.batch_size and self.fresh():
+      given = experiment.written(self.dataset)
       raise base.UserError(
-        f'--batch_size=0 --dataset={self.dataset}: the data set is endless'
+        f'--batch_size=0 --dataset={given}: the data set is endless'
       )
 
   def fresh(self) -> bool:

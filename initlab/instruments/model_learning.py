@@ -44,7 +44,6 @@ from initlab.experiment import (
   PerStep,
   count,
   knob,
-  written,
 )
 from initlab.models import examples as lab, made, model as models, redraw
 
@@ -171,18 +170,12 @@ class Result(NamedTuple):
 def load(config: Config, data_dir: str) -> Data:
   """The examples; refuses a model that cannot be trained."""
   del data_dir
-  try:
+  with experiment.blaming(config, 'model'):
     model = made.make(config.model)
     data = _data(config, model.batch)
     model.refuse_untrainable(data.test)
-  except base.UserError as error:
-    where = f'--model={written(config.model)}'
-    raise base.UserError(f'{where}: {error}') from None
-  try:
+  with experiment.blaming(config, 'init', 'select'):
     jax.eval_shape(config.draw, keys.root(0))
-  except base.UserError as error:
-    where = f'--init={written(config.init)} --select={config.select}'
-    raise base.UserError(f'{where}: {error}') from None
   return data
 
 
