@@ -398,6 +398,7 @@ ACTIVATIONS: dict[str, base.Activation] = {
   'sigmoid': jax.nn.sigmoid,
   'tanh': jnp.tanh,
   'lecun_tanh': lecun_tanh,
+  'erf': erf,
   'softsign': jax.nn.soft_sign,
   'relu': jax.nn.relu,
   'leaky_relu': jax.nn.leaky_relu,
