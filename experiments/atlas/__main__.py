@@ -61,7 +61,12 @@ COLLECTION = Collection(
     Chapter(
       learning_time.EXPERIMENT,
       'Saxe 2014, figure 6A: learning time against depth',
-      full=('--widths=1000', '--depth=2,5,10,20,50,100', '--examples=10000'),
+      full=(
+        '--widths=1000',
+        '--dataset=mnist',
+        '--examples=10000',
+        '--depth=2,5,10,20,50,100',
+      ),
       text='A deep linear network that starts from orthogonal matrices learns '
       'in a time that does not depend on its depth, as one that was '
       'pre-trained layer by layer; from scaled normal matrices it takes the '

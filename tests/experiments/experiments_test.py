@@ -157,6 +157,30 @@ def test_run_is_pure_and_written_for_one_seed(name, tmp_path):
     assert len(getattr(shapes, field).shape) == len(axes), field
 
 
+def _choices():
+  """Each program with each choice of each knob, but for the default."""
+  return [
+    (name, field.name, choice)
+    for name in _NAMES
+    for field in dataclasses.fields(_experiment(name).config)
+    for choice in field.metadata['choices']
+    if choice != field.default
+  ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('name', 'knob', 'choice'), _choices())
+def test_every_choice_of_a_knob_is_taken(name, knob, choice, tmp_path):
+  """It is refused under a flag, or the program is traced with it."""
+  experiment = _experiment(name)
+  try:
+    config = dataclasses.replace(experiment.smoke, **{knob: choice})
+    _shapes(experiment, config, str(tmp_path))
+    experiment.predict(config, experiment.load(config, str(tmp_path)))
+  except base.UserError as error:
+    assert str(error).startswith('--') or 'fetch_data' in str(error)
+
+
 @pytest.mark.parametrize('name', ['lectures.saddle', 'atlas.rectifier_depth'])
 def test_a_page_about_nats_takes_cross_entropy_only(name):
   with pytest.raises(base.UserError, match='--loss=squared_error: unknown'):
@@ -171,8 +195,11 @@ def test_claims_and_panels_have_names_of_their_own(name):
 
 
 @pytest.mark.parametrize('name', _COLLECTIONS)
-def test_chapters_are_accepted(name):
-  """Every chapter's flags are read, and its pictures are there."""
+def test_chapters_are_accepted(name, tmp_path):
+  """Every chapter's flags are read, its data and its pictures are there.
+
+  At either size; data that are downloaded are not there.
+  """
   program = _MODULES[name].COLLECTION
   titles = [chapter.title for chapter in program.chapters]
   assert len(set(titles)) == len(titles)
@@ -184,8 +211,38 @@ def test_chapters_are_accepted(name):
     for flags in ((), chapter.full):
       values = define_flags(experiment)
       values(['_', *chapter.flags, *flags])
-      assert read_settings(experiment, values)
+      first, *_, last = 2 * read_settings(experiment, values)
       read_options(values)
+      for config in (first, last):
+        try:
+          experiment.load(config, str(tmp_path))
+        except base.UserError as error:
+          assert 'fetch_data' in str(error), chapter.title
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('title', 'chapter'),
+  [
+    (f'{name}, {chapter.title}', chapter)
+    for name in _COLLECTIONS
+    for chapter in _MODULES[name].COLLECTION.chapters
+    if chapter.full
+  ],
+)
+def test_chapters_are_traced_at_full_size(title, chapter, tmp_path):
+  """In the first setting of the paper's size and the last."""
+  del title
+  experiment = chapter.experiment
+  values = define_flags(experiment)
+  values(['_', *chapter.flags, *chapter.full])
+  settings = read_settings(experiment, values)
+  for config in (settings[0], settings[-1]):
+    if experiment.compiled:
+      try:
+        _shapes(experiment, config, str(tmp_path))
+      except base.UserError as error:
+        assert 'fetch_data' in str(error)
 
 
 @pytest.mark.parametrize(('folder', 'most'), _LINES.items())
