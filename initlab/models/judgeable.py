@@ -7,6 +7,7 @@ seeds; or at one place, as in a branch of a `cond` that few of them take.
 """
 
 from collections.abc import Iterable
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from initlab import stats
 from initlab.models import finding, places
 from initlab.models.audit import Audit
 from initlab.models.finding import Finding
+from initlab.models.places import Site
 
 # Kinds that need no interval over seeds.
 OF_ANY_SEED = (
@@ -74,7 +76,7 @@ def unjudged(audit: Audit) -> tuple[Unjudged, ...]:
   if total < stats.FEWEST:
     kinds = tuple(each for each in finding.KINDS if each not in OF_ANY_SEED)
     return (Unjudged(kinds, '', total, total),)
-  if any(nonfinite(audit)):
+  if nonfinite(audit):
     return ()
   found = []
   for kind, place in audit.all_places:
@@ -92,35 +94,101 @@ def finite_seeds(measured: np.ndarray) -> np.ndarray:
   return np.isfinite(places.by_iteration(measured)).sum(axis=0)
 
 
-def nonfinite(audit: Audit) -> Iterable[Finding]:
-  """Leaves that are not finite; else the first site whose output is not."""
+class _Place(NamedTuple):
+  """Where a number may not be finite.
+
+  leaf, site: as of a Finding.
+  bad: `[S]` whether it is not.
+  what: it is, in words.
+  advice: what to do about it.
+  """
+
+  leaf: str
+  site: str
+  bad: np.ndarray
+  what: str
+  advice: str
+
+
+def nonfinite(audit: Audit) -> tuple[Finding, ...]:
+  """The first number that is not finite, if any.
+
+  Of leaves; of outputs, from the first site on; of the loss, or of what the
+  model gives; of gradients of outputs, from the last site down; of gradients of
+  leaves.
+  """
   seeds = len(audit.seeds)
+  for each in itertools.chain(
+    _leaves(audit), _outputs(audit), _result(audit), _gradients(audit)
+  ):
+    if each.bad.any():
+      count = int(each.bad.sum())
+      sentence = (
+        f'{each.what} is not finite in {count} of {seeds} seeds: {each.advice}.'
+      )
+      share = stats.share(count, seeds)
+      kind = finding.NONFINITE
+      return (Finding(kind, each.leaf, each.site, share, sentence),)
+  return ()
+
+
+def _leaves(audit: Audit) -> Iterable[_Place]:
   for leaf in audit.measured_leaves:
     bad = ~np.isfinite(leaf.measured['square'])
-    if bad.any():
-      yield Finding(
-        finding.NONFINITE,
-        leaf.name,
-        '',
-        stats.share(int(bad.sum()), seeds),
-        f'{leaf.name} is not finite in {bad.sum()} of {seeds} seeds: '
-        'check what draws it.',
-      )
-      return
-  for site in audit.sites:
-    if site.kind == 'product':
-      continue
-    # Where a branch of a `cond` is not taken, the weight is NaN as well.
-    run = np.isfinite(site.measured['weight_square'])
-    wrong = run & ~np.isfinite(site.measured['forward_square'])
-    bad = wrong.reshape(seeds, -1).any(axis=1)
-    if bad.any():
-      yield Finding(
-        finding.NONFINITE,
-        site.leaves[0] if len(site.leaves) == 1 else '',
-        site.name,
-        stats.share(int(bad.sum()), seeds),
-        f'the output of {site.name} is not finite in {bad.sum()} of '
-        f'{seeds} seeds: the signal grows too fast before it.',
-      )
-      return
+    yield _Place(leaf.name, '', bad, leaf.name, 'check what draws it')
+
+
+def _outputs(audit: Audit) -> Iterable[_Place]:
+  for site in _weighed(audit):
+    yield _of_site(
+      site,
+      'forward_square',
+      f'the output of {site.name}',
+      'the signal grows too fast before it',
+    )
+
+
+def _result(audit: Audit) -> Iterable[_Place]:
+  what, measure = "the model's output", 'output_mean'
+  if audit.scalar:
+    what, measure = 'the loss', 'loss'
+  bad = ~np.isfinite(audit.measured[measure])
+  yield _Place(
+    '',
+    '',
+    bad,
+    what,
+    'the outputs of all sites are, so check what follows them',
+  )
+
+
+def _gradients(audit: Audit) -> Iterable[_Place]:
+  for site in reversed(_weighed(audit)):
+    yield _of_site(
+      site,
+      'backward_square',
+      f'the gradient of the output of {site.name}',
+      'check the slopes of what its output enters',
+    )
+  for leaf in audit.measured_leaves:
+    bad = ~np.isfinite(leaf.measured['gradient'])
+    what = f'the gradient of {leaf.name}'
+    yield _Place(
+      leaf.name, '', bad, what, 'check the slopes of what reads the leaf'
+    )
+
+
+def _weighed(audit: Audit) -> list[Site]:
+  """The sites with a weight."""
+  return [site for site in audit.sites if site.kind != 'product']
+
+
+def _of_site(site: Site, measure: str, what: str, advice: str) -> _Place:
+  """A measure of a site; where no seed runs it, its weight is NaN as well."""
+  weight, found = (
+    places.by_iteration(site.measured[name])
+    for name in ('weight_square', measure)
+  )
+  bad = (np.isfinite(weight) & ~np.isfinite(found)).any(axis=1)
+  leaf = site.leaves[0] if len(site.leaves) == 1 else ''
+  return _Place(leaf, site.name, bad, what, advice)

@@ -45,7 +45,7 @@ def names(tree: Any, **options: Any) -> list[str]:
   """The names of a pytree's leaves, in its own order.
 
   Args:
-    tree: any pytree.
+    tree: any pytree; if it is an array, its name is 'params'.
     **options: of `jax.tree_util.tree_flatten_with_path`: `is_leaf`.
 
   Examples:
@@ -54,7 +54,8 @@ def names(tree: Any, **options: Any) -> list[str]:
   """
   paths, _ = jax.tree_util.tree_flatten_with_path(tree, **options)
   return [
-    jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in paths
+    jax.tree_util.keystr(path, simple=True, separator='/') or 'params'
+    for path, _ in paths
   ]
 
 

@@ -114,8 +114,9 @@ def _same(values: np.ndarray, others: np.ndarray) -> bool:
 
 def _affine(values: np.ndarray) -> bool:
   x = _GRID
-  slope = (values[1600] - values[0]) / (x[1600] - x[0])
-  line = values[0] + slope * (x - x[0])
+  with np.errstate(invalid='ignore', over='ignore'):
+    slope = (values[1600] - values[0]) / (x[1600] - x[0])
+    line = values[0] + slope * (x - x[0])
   return _same(values, line)
 
 

@@ -53,7 +53,7 @@ def symptoms(audit: Audit) -> tuple[Finding, ...]:
   Where numbers are not finite, nothing else is judged. What there are too few
   seeds for is `judgeable.unjudged`.
   """
-  return tuple(judgeable.nonfinite(audit)) or tuple(
+  return judgeable.nonfinite(audit) or tuple(
     each for judge in _JUDGES for each in judge(audit)
   )
 

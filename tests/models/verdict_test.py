@@ -70,6 +70,7 @@ def _leaf(
     'normal',
     {
       'mean': np.full(_SEEDS, mean),
+      'gradient': np.full(_SEEDS, 1e-3),
       'square': np.full(_SEEDS, std**2),
       'largest': np.full(_SEEDS, 4 * std if largest is None else largest),
     },
@@ -101,7 +102,7 @@ def _chain(*sites, **changes):
     leaves=tuple(_leaf(name) for name in 'abc'),
     opaque=(),
     scalar=False,
-    measured={},
+    measured={'output_mean': _all(0.0)},
   )
   return dataclasses.replace(audit, **changes)
 
@@ -282,6 +283,44 @@ def test_the_first_output_that_is_not_finite_is_all_that_is_said():
   assert (finding.kind, finding.leaf) == ('nonfinite', 'b')
   assert '3 of 8 seeds' in finding.sentence
   assert finding.factor.value == 3 / 8
+
+
+def _of_logits(of_output):
+  """The verdict on a network whose logits enter a function of them."""
+  init = lambda key: jax.random.normal(key, (8, 4)) / 8**0.5
+  model = lambda w, x: of_output(jnp.tanh(x @ w))
+  x = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
+  return verdict.findings(audits.audit(init, model, x, seeds=5))
+
+
+@pytest.mark.parametrize(
+  ('of_output', 'told'),
+  [
+    (lambda y: jnp.mean(y) + jnp.log(jnp.mean(jnp.abs(y)) * 0), 'the loss is'),
+    (lambda y: y + jnp.log(jnp.zeros(4)), "the model's output is"),
+    (
+      lambda y: jnp.mean(jnp.sqrt(jnp.maximum(y, 0))),
+      'the gradient of the output of params is',
+    ),
+  ],
+)
+def test_what_is_not_finite_behind_the_last_site_is_told(of_output, told):
+  (finding,) = _of_logits(of_output)
+  assert finding.kind == 'nonfinite' and finding.factor.value == 1
+  assert f'{told} not finite in 5 of 5 seeds' in finding.sentence
+  assert not _of_logits(lambda y: jnp.mean(y**2))
+
+
+def test_a_leaf_whose_gradient_is_not_finite_is_named():
+  """A scale that starts at zero, where its root has no slope."""
+  init = lambda key: {
+    'scale': jnp.zeros(()),
+    'w': jax.random.normal(key, (4, 4)) / 2,
+  }
+  model = lambda params, x: x @ params['w'] * (1 + jnp.sqrt(params['scale']))
+  found = audits.audit(init, model, np.ones((2, 4), np.float32), seeds=5)
+  (finding,) = verdict.findings(found)
+  assert (finding.kind, finding.leaf) == ('nonfinite', 'scale')
 
 
 @pytest.mark.slow
