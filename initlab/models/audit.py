@@ -23,6 +23,7 @@ from initlab.models import (
   moments,
   places,
   recognize,
+  repeats,
   results,
   snapshot,
 )
@@ -162,15 +163,25 @@ def audit(
       'backward': measured.backward,
       'leaves': measured.leaves,
       'even_loss': measured.even_loss,
+      'starts': [
+        repeats.start(leaf)
+        for leaf, real in zip(
+          jax.tree.leaves(params), parts.floating, strict=True
+        )
+        if real and leaf.size
+      ],
     }
 
   batch_size = {} if lanes == 1 else {'batch_size': min(lanes, len(chosen))}
   run = jax.jit(lambda numbers: jax.lax.map(one, numbers, **batch_size))
   found = jax.tree.map(np.asarray, run(chosen))
+  collected = results.collect(parts, functions, found, len(chosen))
+  layers = {leaf for s in collected.sites if s.stacked for leaf in s.leaves}
+  noted = repeats.noted(collected.leaves, found['starts'], layers)
   return Audit(
     seeds=chosen,
     root_seed=root_seed,
     opaque=parts.opaque,
     scalar=parts.scalar,
-    **results.collect(parts, functions, found, len(chosen))._asdict(),
+    **collected._replace(leaves=noted)._asdict(),
   )

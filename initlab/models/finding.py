@@ -10,6 +10,8 @@ EXPECTED = 'expected'
 OUTLIER = 'outlier'
 NONFINITE = 'nonfinite'
 STARVED = 'starved'
+SYMMETRIC = 'symmetric'
+REPEATED = 'repeated'
 DEAD = 'dead'
 SATURATED = 'saturated'
 SPIKE = 'spike'
@@ -26,6 +28,8 @@ KINDS: dict[str, str] = {
   OUTLIER: "standard deviation of the leaf over that of the model's own law",
   NONFINITE: 'share of seeds whose numbers are not finite',
   STARVED: 'root mean square of what the weight sees: zero',
+  SYMMETRIC: 'value of all entries of the leaf',
+  REPEATED: 'correlation with the entries that the leaf repeats',
   DEAD: 'share of units whose slope is zero on all of the batch',
   SATURATED: 'share of slopes below a tenth of the steepest',
   SPIKE: 'share of one entry in the sum of squares of its leaf',

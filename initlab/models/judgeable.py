@@ -24,6 +24,7 @@ OF_ANY_SEED = (
   finding.OUTLIER,
   finding.NONFINITE,
   finding.STARVED,
+  finding.SYMMETRIC,
 )
 
 # Kind of place -> a measure that is finite where it runs; what it is judged by.
@@ -189,6 +190,6 @@ def _of_site(site: Site, measure: str, what: str, advice: str) -> _Place:
     places.by_iteration(site.measured[name])
     for name in ('weight_square', measure)
   )
-  bad = (np.isfinite(weight) & ~np.isfinite(found)).any(axis=1)
+  bad = np.any(np.isfinite(weight) & ~np.isfinite(found), axis=1)
   leaf = site.leaves[0] if len(site.leaves) == 1 else ''
   return _Place(leaf, site.name, bad, what, advice)

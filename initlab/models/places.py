@@ -120,6 +120,18 @@ class Residual(NamedTuple):
   measured: Measured = types.MappingProxyType({})
 
 
+class Repeats(NamedTuple):
+  """Entries that are others again, up to a factor.
+
+  leaf: the name of the leaf whose entries they are: an earlier one; or its own,
+    if its layers have the same.
+  correlation: `[S]` of the first entries, its size.
+  """
+
+  leaf: str
+  correlation: np.ndarray
+
+
 class Leaf(NamedTuple):
   """An array of the params.
 
@@ -132,6 +144,7 @@ class Leaf(NamedTuple):
     'truncated_normal', 'independent' (none of these), 'constant' (all entries
     of a draw are equal) or 'fixed' (all seeds draw the same).
   measured: see `MEASURES`; `[S]`, whatever loops it is used in.
+  repeats: what its entries repeat; None if they are draws of their own.
   """
 
   name: str
@@ -140,6 +153,7 @@ class Leaf(NamedTuple):
   role: str
   family: str
   measured: Measured = types.MappingProxyType({})
+  repeats: Repeats | None = None
 
 
 Place = Site | Activation | Residual | Leaf

@@ -91,6 +91,53 @@ def _shared(name: str, other: str) -> int:
   )
 
 
+def _symmetric(audit: Audit) -> Iterable[Finding]:
+  """Kernels of equal entries, whose units are one; labels part a readout's."""
+  roles = own_law.roles(audit.sites)
+  constant = {
+    leaf.name: leaf.measured['mean']
+    for leaf in audit.measured_leaves
+    if leaf.family == 'constant' and leaf.measured['square'].any()
+  }
+  for site in audit.sites:
+    hidden = roles.get(site.name, 'readout') not in ('readout', 'embedding')
+    if not hidden or site.n_out < 2 or len(site.leaves) != 1:
+      continue
+    (leaf,) = site.leaves
+    if leaf in constant:
+      value = stats.mean(constant.pop(leaf))
+      yield Finding(
+        finding.SYMMETRIC,
+        leaf,
+        site.name,
+        value,
+        f'all entries of {leaf} are {float(value.value):.3g}, so all of its '
+        'units do the same: draw them at random.',
+      )
+
+
+def _repeated(audit: Audit) -> Iterable[Finding]:
+  """Leaves that one key draws, told of all that repeat the same together."""
+  blamed: dict[str, list[places.Leaf]] = {}
+  for leaf in audit.leaves:
+    if leaf.repeats:
+      blamed.setdefault(leaf.repeats.leaf, []).append(leaf)
+  for original, found in blamed.items():
+    first, names = found[0], ', '.join(leaf.name for leaf in found)
+    assert first.repeats
+    verb = 'has' if len(found) == 1 else 'have'
+    what = f'{names} {verb} the entries of {original}, up to a factor'
+    if first.name == original:
+      what = f'the layers of {names} have the same entries, up to a factor'
+    yield Finding(
+      finding.REPEATED,
+      first.name,
+      '',
+      stats.mean(first.repeats.correlation),
+      f'{what}: one key draws them all; split it, or fold a number into it.',
+    )
+
+
 def _dead(audit: Audit) -> Iterable[Finding]:
   for activation in _functions(audit):
     shares = _worst(activation.measured['dead'])
@@ -365,6 +412,8 @@ def _overconfident(audit: Audit) -> Iterable[Finding]:
 
 _JUDGES: tuple[Callable[[Audit], Iterable[Finding]], ...] = (
   _starved,
+  _symmetric,
+  _repeated,
   _dead,
   _saturated,
   _spike,

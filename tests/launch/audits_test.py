@@ -119,7 +119,7 @@ def test_help_says_what_a_model_is(run):
 def test_too_few_seeds_to_judge_by_are_an_error(run, tmp_path):
   status, out, errors = run('--model=audited:healthy', '--seeds=3')
   assert status == 1
-  assert 'nothing is wrong' not in out and 'not judged: dead' in out
+  assert 'nothing is wrong' not in out and 'not judged: repeated, dead' in out
   assert 'takes 5 seeds, not 1' in errors and errors.count('\n') == 1
   (page,) = tmp_path.glob('results/audit/*/report.html')
   html = page.read_text()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -311,6 +312,95 @@ def test_what_is_not_finite_behind_the_last_site_is_told(of_output, told):
   assert not _of_logits(lambda y: jnp.mean(y**2))
 
 
+def _network(draw, names='abc', seeds=5, stop=''):
+  """The verdict on layers of tanh, drawn by `draw(key, number, shape)`."""
+  widths = (8, 8, 16, 4)
+  shapes = dict(zip(names, itertools.pairwise(widths), strict=False))
+
+  def init(key):
+    return {
+      name: draw(key, number, shape) / shape[0] ** 0.5
+      for number, (name, shape) in enumerate(shapes.items())
+    }
+
+  def model(params, x):
+    for name in names[:-1]:
+      w = params[name]
+      x = jnp.tanh(x @ (jax.lax.stop_gradient(w) if name == stop else w))
+    return x @ params[names[-1]]
+
+  x = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+  return verdict.findings(audits.audit(init, model, x, seeds=seeds))
+
+
+def _of_key(number):
+  return lambda key, layer, shape: jax.random.normal(
+    jax.random.fold_in(key, number(layer)), shape
+  )
+
+
+def test_leaves_that_one_key_draws_are_told_together():
+  """Of 64, 128 and 64 entries, in other shapes and of other deviations."""
+  assert not _network(_of_key(lambda layer: layer))
+  (found,) = _network(_of_key(lambda layer: 0))
+  assert (found.kind, found.leaf) == ('repeated', 'b')
+  assert 'b, c have the entries of a' in found.sentence
+  assert found.factor.value == pytest.approx(1, abs=1e-6)
+  (found,) = _network(_of_key(lambda layer: layer // 2))
+  assert 'b has the entries of a' in found.sentence
+  assert not _network(_of_key(lambda layer: 0), seeds=4)
+
+
+def test_what_all_seeds_draw_alike_repeats_nothing():
+  """Two identities beside a random layer."""
+  eye = lambda key, layer, shape: (
+    jax.random.normal(key, shape) if layer == 2 else jnp.eye(*shape)
+  )
+  assert 'repeated' not in {each.kind for each in _network(eye)}
+
+
+def test_a_copy_that_does_not_learn_repeats_nothing():
+  assert _network(_of_key(lambda layer: layer // 2))
+  assert not _network(_of_key(lambda layer: layer // 2), stop='b')
+
+
+@pytest.mark.parametrize('numbers', [(0, 0, 0), (0, 1, 2)])
+def test_layers_of_one_leaf_that_one_key_draws(numbers):
+  def init(key):
+    layers = [jax.random.fold_in(key, number) for number in numbers]
+    w = jnp.stack([jax.random.normal(each, (8, 8)) for each in layers])
+    return {'w': w / 8**0.5, 'out': jax.random.normal(key, (8, 4)) / 8**0.5}
+
+  def model(params, x):
+    climb = lambda x, w: (jnp.tanh(x @ w), None)
+    x, _ = jax.lax.scan(climb, x, params['w'])
+    return x @ params['out']
+
+  x = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+  found = verdict.findings(audits.audit(init, model, x, seeds=5))
+  kinds = [(each.kind, each.leaf) for each in found]
+  assert kinds == ([('repeated', 'w')] if numbers == (0, 0, 0) else [])
+
+
+@pytest.mark.parametrize(
+  ('constant', 'kinds'),
+  [('a', ['symmetric']), ('b', ['symmetric']), ('c', [])],
+)
+def test_hidden_units_of_equal_weights_are_told(constant, kinds):
+  """Labels part the units of a readout, and zeros are recipes."""
+
+  def draw(key, layer, shape):
+    if 'abc'[layer] == constant:
+      return jnp.ones(shape)
+    return jax.random.normal(jax.random.fold_in(key, layer), shape)
+
+  found = _network(draw)
+  assert [each.kind for each in found] == kinds
+  if kinds:
+    assert found[0].leaf == constant
+    assert found[0].factor.value == pytest.approx(1 / 8**0.5)
+
+
 def test_a_leaf_whose_gradient_is_not_finite_is_named():
   """A scale that starts at zero, where its root has no slope."""
   init = lambda key: {
@@ -365,7 +455,7 @@ def test_fewer_than_five_seeds_never_say_that_nothing_is_wrong(seeds):
     found = verdict.findings(audit)
     said = '\n'.join(reports.verdict(audit, found))
     assert ('nothing is wrong' in said) == (seeds == 5 and not dead)
-    assert ('not judged: dead, saturated' in said) == (seeds < 5)
+    assert ('not judged: repeated, dead, saturated' in said) == (seeds < 5)
     assert ('over 1 seed,' in said) == (seeds == 1)
     if seeds < 5:
       with pytest.raises(base.UserError, match=f'takes 5 seeds, not {seeds}'):
