@@ -11,7 +11,8 @@ What the modules are for, in the order in which a model passes through them:
     measured      measure, by taps; values holds the arrays, readings says what
                   is read off them, by moments; recognize names activations
     audited       audit: over seeds; snapshot: within a program; results turns
-                  what was measured into places
+                  what was measured into places; repeats: which leaves one key
+                  draws
     judged        verdict: a finding by expected laws, own_law or symptoms, of
                   what is judgeable
     redrawn       redraw and mimetic, by the schemes of leaves; calibrate, by

@@ -84,7 +84,12 @@ def size_of(x: jax.Array) -> Moments:
 def _products(x: jax.Array, y: jax.Array) -> list[jax.Array]:
   """What each entry adds to `Moments`, at each scale."""
   part = _part(x) ** 0.5
-  scaled = lambda x, scale: x.astype(jnp.float32) * (part * scale)
+
+  def scaled(x: jax.Array, scale: float) -> jax.Array:
+    found = x.astype(jnp.float32) * (part * scale)
+    # XLA joins the factors of single entries, to one that is not finite.
+    return lax.optimization_barrier(found) if x.size == 1 else found
+
   return [scaled(x, scale) * scaled(y, scale) for scale in _SCALES]
 
 

@@ -10,9 +10,10 @@ from initlab.models import moments
 _RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize('scale', [1e-35, 1e-20, 1.0, 1e20, 1e37])
-def test_a_root_mean_square_is_exact_where_squares_are_not(scale):
-  x = jnp.float32(scale * (1 + _RNG.standard_normal((7, 5))))
+@pytest.mark.parametrize('shape', [(7, 5), (1, 1), ()])
+@pytest.mark.parametrize('scale', [0.0, 1e-35, 1e-20, 1.0, 1e20, 1e37])
+def test_a_root_mean_square_is_exact_where_squares_are_not(scale, shape):
+  x = jnp.float32(scale * (1 + _RNG.standard_normal(shape)))
   exact = np.sqrt(np.mean(np.asarray(x, float) ** 2))
   # 35 terms: some roundings of 2^-24 each.
   np.testing.assert_allclose(moments.of(x).rms, exact, rtol=1e-6)
@@ -20,7 +21,8 @@ def test_a_root_mean_square_is_exact_where_squares_are_not(scale):
   (size, other, product), _ = moments.together(
     [(x, x), (-x / 2, -x / 2), (x, -x / 2)]
   )
-  np.testing.assert_allclose(moments.cosine(product, size, other), -1, 1e-6)
+  cosine = moments.cosine(product, size, other)
+  np.testing.assert_allclose(cosine, -1 if scale else 0, 1e-6)
 
 
 def test_nothing_is_correlated_with_zero():
