@@ -55,10 +55,6 @@ class Config:
     1.15, 'the loss at which it has learned, half of an even guess', above=0
   )
 
-  def check(self) -> None:
-    """Refuses an activation without critical weights at q."""
-    self.point()
-
   def point(self) -> meanfield.Critical:
     """Where chi_1 = 1 and q is the fixed point."""
     with experiment.blaming(self, 'activation', 'q'):

@@ -49,10 +49,6 @@ class Config:
   width: int = knob(400, 'the units of a layer', least=2)
   depth: int = knob(8, 'how many layers', least=2)
 
-  def check(self) -> None:
-    """Refuses an activation without critical weights at q."""
-    self.point()
-
   def point(self) -> meanfield.Critical:
     """Where chi_1 = 1 and q is the fixed point."""
     with experiment.blaming(self, 'activation', 'q'):

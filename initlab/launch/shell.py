@@ -271,19 +271,19 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
     f'--{name}={values[name].value}' for name in SHARED if values[name].present
   ]
   full = bool(collection.full and values['full'].value)
-  printed = Options(**read(Options, values, PRINTED))
+  own = (*PRINTED, 'matmul_precision', 'compile_cache')
+  options = Options(**read(Options, values, own))
   chapters = read_chapters(collection, str(values['only'].value))
+  # Before any setting is checked, which may use a device.
+  machine.configure(options.matmul_precision, options.compile_cache)
   runs = [_opened(chapter, full, given) for chapter in chapters]
   command = ['python', *collection.program, *argv[1:]]
   with _warnings_shown():
-    machine.configure(
-      runs[0].options.matmul_precision, str(values['compile_cache'].value)
-    )
-    if printed.dry_run:
-      _print_plans(runs, as_document=printed.json)
+    if options.dry_run:
+      _print_plans(runs, as_document=options.json)
       return
-    if printed.tracker != 'none':
-      tracking.library(printed.tracker)
+    if options.tracker != 'none':
+      tracking.library(options.tracker)
     parts, facts = collections.run(
       collection,
       runs,
@@ -293,17 +293,17 @@ def _collect(collection: Collection, argv: Sequence[str]) -> None:
       progress.bar,
       lambda line: print(line, file=sys.stderr, flush=True),
     )
-    if printed.tracker != 'none':
+    if options.tracker != 'none':
       tracked = tracking.of_collection(collection, parts)
       facts['tracked'] = tracking.export(
-        printed.tracker, printed.project, tracked, facts['page']
+        options.tracker, options.project, tracked, facts['page']
       )
-  if printed.json:
+  if options.json:
     outcome = collections.as_dict(collection, parts, facts)
     print(as_json.document('collection', outcome), end='')
     return
   report = collections.text(
-    collection, parts, facts, columns(), verbose=printed.verbose
+    collection, parts, facts, columns(), verbose=options.verbose
   )
   print(report, end='')
 

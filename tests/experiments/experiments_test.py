@@ -3,8 +3,11 @@
 import ast
 import dataclasses
 import functools
+import os
 import pathlib
 import re
+import subprocess
+import sys
 from typing import NamedTuple
 
 import jax
@@ -42,6 +45,18 @@ def _experiment(name):
 def test_every_module_is_a_program():
   assert set(_NAMES) | set(_COLLECTIONS) == set(_MODULES)
   assert 'variance' in _NAMES
+
+
+def test_an_import_starts_no_device():
+  """Their number can still be set, by which a program uses all cores."""
+  code = (
+    'import jax; from tests.helpers import programs; programs.modules(); '
+    "jax.config.update('jax_num_cpu_devices', 3); "
+    'assert len(jax.devices()) == 3'
+  )
+  environment = os.environ | {'JAX_PLATFORMS': 'cpu'}
+  run = [sys.executable, '-c', code]
+  subprocess.run(run, check=True, cwd=_ROOT, env=environment)
 
 
 @pytest.mark.parametrize('name', _NAMES)

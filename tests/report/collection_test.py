@@ -15,7 +15,9 @@ from initlab.experiment import (
   Claim,
   Collection,
   PerNetwork,
+  config,
 )
+from initlab.launch import machine
 from initlab.report import tables
 from initlab.report.plots import style
 from tests.helpers import few, tiny
@@ -204,6 +206,26 @@ def test_a_plan_runs_nothing(tmp_path, capsys):
   assert _run(tmp_path, '--dry_run', '--only=first') == 0
   assert '32 seeds are missing' in capsys.readouterr().out
   assert not (tmp_path / 'out').exists()
+
+
+def test_devices_are_configured_before_a_setting_is_checked(
+  tmp_path, capsys, monkeypatch
+):
+  """A check may use a device, and then their number stays as it is."""
+  order = []
+
+  @config
+  class Checked(tiny.Config):
+    def check(self):
+      order.append('checked')
+
+  configured = lambda *args: order.append('configured')
+  monkeypatch.setattr(machine, 'configure', configured)
+  checked = tiny.EXPERIMENT._replace(config=Checked)
+  program = PROGRAM._replace(chapters=(Chapter(checked, 'The only'),))
+  assert _run(tmp_path, '--dry_run', program=program) == 0
+  assert 'seeds are missing' in capsys.readouterr().out
+  assert order[0] == 'configured' and 'checked' in order
 
 
 def test_a_plan_says_what_cannot_be_run(tmp_path, capsys):
