@@ -98,8 +98,21 @@ def _repeats(
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """`[S]` the size of the correlation; NaN if all entries are the same."""
-  a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
-  a, b = (x / np.abs(x).max(axis=1, keepdims=True) for x in (a, b))
-  square = np.sum(a**2, axis=1) * np.sum(b**2, axis=1)
-  return np.abs(np.sum(a * b, axis=1)) / np.sqrt(square)
+  """`[S]` the size of the correlation, NaN where nothing is random.
+
+  It is of what differs between seeds: an identity plus noise repeats no other.
+  """
+  a, b = (_beside_means(x) for x in (a, b))
+  with np.errstate(divide='ignore', invalid='ignore'):
+    square = np.sum(a**2, axis=1) * np.sum(b**2, axis=1)
+    return np.abs(np.sum(a * b, axis=1)) / np.sqrt(square)
+
+
+def _beside_means(x: np.ndarray) -> np.ndarray:
+  """What is beside the mean over seeds and that over entries.
+
+  In double precision, so that the mean of equal numbers is exact.
+  """
+  x = x.astype(np.float64)
+  x = x - x.mean(axis=0)
+  return x - x.mean(axis=1, keepdims=True)

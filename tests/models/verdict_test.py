@@ -359,6 +359,20 @@ def test_what_all_seeds_draw_alike_repeats_nothing():
   assert 'repeated' not in {each.kind for each in _network(eye)}
 
 
+def test_noise_beside_what_all_seeds_draw_is_compared():
+  """Identities with noise of keys of their own, and of one key."""
+
+  def draw(number):
+    noise = _of_key(number)
+    return lambda key, layer, shape: (
+      10 * jnp.eye(*shape) + noise(key, layer, shape)
+    )
+
+  kinds = lambda number: {each.kind for each in _network(draw(number))}
+  assert 'repeated' not in kinds(lambda layer: layer)
+  assert 'repeated' in kinds(lambda layer: 0)
+
+
 def test_a_copy_that_does_not_learn_repeats_nothing():
   assert _network(_of_key(lambda layer: layer // 2))
   assert not _network(_of_key(lambda layer: layer // 2), stop='b')
