@@ -240,6 +240,8 @@ def findings(
 
 
 def _checked(claim: Claim, outcomes: Sequence[Outcome]) -> Finding:
+  if not outcomes:
+    return Finding(None, 'no setting in this run')
   try:
     return claim.check(outcomes)
   except Untested as untested:

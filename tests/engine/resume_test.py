@@ -235,7 +235,7 @@ def test_a_program_that_is_interrupted_saves_what_is_under_way(
   tmp_path, number
 ):
   """The first save is due after three seconds, the next three later."""
-  flags = '--seeds=0:2', '--steps=1000000', '--record_every=500000'
+  flags = '--seeds=0:2', '--steps=10000000', '--record_every=500000'
   process = _start(tmp_path, 'none', *flags, '--checkpoint_every=3')
   deadline = time.monotonic() + 120
   while not _under_way(tmp_path) and time.monotonic() < deadline:
@@ -246,7 +246,7 @@ def test_a_program_that_is_interrupted_saves_what_is_under_way(
   begin = time.monotonic()
   _, errors = programs.finish(process, 130)
   assert time.monotonic() - begin < 3
-  assert 'learning: interrupted; what was' in errors
+  assert 'learning: interrupted; finished seeds and checkpoints' in errors
   assert _under_way(tmp_path)
 
 

@@ -99,6 +99,12 @@ def _spread(size):
   return lambda x: x * synthetic.noisy(np.ones(x.shape[1:]), size, len(x))
 
 
+def _spread_by_factors(size):
+  """Likewise, of what is positive."""
+  noise = lambda x: synthetic.noisy(np.ones(x.shape[1:]), size, len(x)) - 1
+  return lambda x: x * np.exp(noise(x))
+
+
 def _late(values):
   """A step later."""
   return np.concatenate([values[:, :1], values[:, :-1]], axis=1)
@@ -1225,7 +1231,7 @@ _ATLAS = {
     (
       only(**_MUP),
       only(width=64),
-      change('moved', _spread(1.0), width=1024, **_MUP),
+      change('moved', _spread_by_factors(1.0), width=1024, **_MUP),
     ),
   ),
   'map, rectifiers': Case(

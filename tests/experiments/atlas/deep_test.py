@@ -300,15 +300,18 @@ def test_theory_of_the_gradients_has_an_entry_a_block():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  'module',
+  ('module', 'failing'),
   [
-    attention_collapse,
-    component_moments,
-    rank_collapse,
-    signal_plots,
-    stream_growth,
+    (attention_collapse, set()),
+    (component_moments, set()),
+    (rank_collapse, set()),
+    (signal_plots, set()),
+    (stream_growth, {'atlas 12, Jacobian'}),
   ],
 )
-def test_every_claim_holds_as_it_runs_by_default(module, tmp_path):
+def test_every_claim_holds_by_default_but_what_the_docs_say(
+  module, failing, tmp_path
+):
   outcomes = studies.run(module.EXPERIMENT, tmp_path)
-  assert set(studies.holds(module.EXPERIMENT, outcomes).values()) == {True}
+  holds = studies.holds(module.EXPERIMENT, outcomes)
+  assert {name for name, held in holds.items() if not held} == failing
