@@ -5,6 +5,7 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from initlab import claims, launch, panels, stats
@@ -14,6 +15,7 @@ from initlab.experiment import (
   Chapter,
   Claim,
   Collection,
+  Outcome,
   PerNetwork,
   config,
 )
@@ -242,6 +244,10 @@ def test_a_plan_says_what_cannot_be_run(tmp_path, capsys):
 
 def test_a_claim_names_what_a_run_lacks():
   claim = Claim('open', 'unknown', 'nobody', _untested)
-  (found,) = claims.findings([claim], [])
+  config = few.EXPERIMENT.config(init='glorot')
+  other = Outcome(config, 'glorot', np.arange(1), {}, {})
+  (found,) = claims.findings([claim], [other])
   assert found == (None, 'no setting with init zeros in this run')
   assert claims.mark(found, MARKS) == 'not tested'
+  (found,) = claims.findings([claim], [])
+  assert found == (None, 'no setting in this run')
