@@ -4,7 +4,7 @@ JAX draws entries in the order of memory, whatever the shape, so leaves that
 are drawn from one key by the same distribution begin alike.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -21,6 +21,11 @@ _ENTRIES = 64  # of a leaf, that are compared
 # key have 0.977.
 _FEWEST = 16
 _ALIKE = 0.9
+
+
+# How many of the first entries -> they, `[S, K]`, of mean 0 and norm 1: a sum
+# of products of two leaves is a correlation.
+_Units = Mapping[int, np.ndarray]
 
 
 class Start(NamedTuple):
@@ -56,14 +61,15 @@ def noted(
     starts: a `Start` of each with measures, `[S, K]` and `[S, J]`.
     layers: names of leaves whose slices along the first axis are layers.
   """
+  sizes = {part.shape[1] for start_ in starts for part in start_}
   rest = iter(starts)
-  drawn: list[tuple[places.Leaf, np.ndarray]] = []
+  drawn: list[tuple[places.Leaf, _Units]] = []
   found = []
   for leaf in leaves:
     if not leaf.measured:
       found.append(leaf)
       continue
-    first, second = next(rest)
+    first, second = (_units(part, sizes) for part in next(rest))
     others = [(other, x) for other, x in drawn if _both_learn(leaf, other)]
     if leaf.name in layers:
       others.append((leaf, second))
@@ -85,34 +91,31 @@ def _both_learn(leaf: places.Leaf, other: places.Leaf) -> bool:
 
 
 def _repeats(
-  first: np.ndarray, others: Sequence[tuple[places.Leaf, np.ndarray]]
+  first: _Units, others: Sequence[tuple[places.Leaf, _Units]]
 ) -> places.Repeats | None:
   """The first of others whose entries are alike in every seed."""
   for other, entries in others:
-    size = min(first.shape[1], entries.shape[1])
-    if len(first) >= stats.FEWEST and size >= _FEWEST:
-      found = _correlation(first[:, :size], entries[:, :size])
+    if first and entries:
+      size = min(max(first), max(entries))
+      found = np.abs(np.sum(first[size] * entries[size], axis=1))
       if np.all(found > _ALIKE):
         return places.Repeats(other.name, found)
   return None
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """`[S]` the size of the correlation, NaN where nothing is random.
+def _units(x: np.ndarray, sizes: Collection[int]) -> _Units:
+  """Of `[S, K]` entries, of which those of too few seeds are not compared."""
+  whole = x.astype(np.float64)  # in which the mean of equal numbers is exact
+  counts = [k for k in sizes if _FEWEST <= k <= x.shape[1]]
+  return {k: _unit(whole[:, :k]) for k in counts if len(x) >= stats.FEWEST}
 
-  It is of what differs between seeds: an identity plus noise repeats no other.
+
+def _unit(x: np.ndarray) -> np.ndarray:
+  """Beside the mean over seeds and that over entries, in units of its norm.
+
+  So an identity plus noise repeats no other. NaN where nothing is random.
   """
-  a, b = (_beside_means(x) for x in (a, b))
-  with np.errstate(divide='ignore', invalid='ignore'):
-    square = np.sum(a**2, axis=1) * np.sum(b**2, axis=1)
-    return np.abs(np.sum(a * b, axis=1)) / np.sqrt(square)
-
-
-def _beside_means(x: np.ndarray) -> np.ndarray:
-  """What is beside the mean over seeds and that over entries.
-
-  In double precision, so that the mean of equal numbers is exact.
-  """
-  x = x.astype(np.float64)
   x = x - x.mean(axis=0)
-  return x - x.mean(axis=1, keepdims=True)
+  x = x - x.mean(axis=1, keepdims=True)
+  with np.errstate(divide='ignore', invalid='ignore'):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
