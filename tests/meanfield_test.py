@@ -331,9 +331,9 @@ def test_wide_networks_end_at_the_fixed_point(weight_variance, bias_variance):
 
   One layer has q within sqrt(2 / 1000) = 4.5%, ten layers of four networks
   within 0.7% if they are independent; the finite width moves the mean by a few
-  over n. A layer moves c by (1 - c^2) / sqrt(n), of which the next keeps chi_c:
-  in all (1 - c^2) / sqrt(n (1 - chi_c^2)), and in 30 layers (1 - c^2) times
-  sqrt(30 / n) at most; of four networks half. Five are allowed.
+  over n. A layer moves c by (1 - c^2) / sqrt(n), of which the next keeps chi,
+  the slope of the map at c: in all (1 - c^2) / sqrt(n (1 - chi^2)), of four
+  networks half. Five are allowed.
   """
   point = meanfield.fixed_point('tanh', weight_variance, bias_variance)
   n, depth, found = 1000, 30, []
@@ -352,6 +352,7 @@ def test_wide_networks_end_at_the_fixed_point(weight_variance, bias_variance):
     'tanh', float(point.q), 0.0, depth, weight_variance, bias_variance
   )
   expected = path.c[-10:].mean()
-  kept = min(1 / max(1 - point.chi_c**2, 1e-9), depth)
-  error = (1 - expected**2) * np.sqrt(kept / n) / 2
+  pair = meanfield.pair_averages('tanh', float(point.q), expected)
+  chi = weight_variance * pair.slope
+  error = (1 - expected**2) / np.sqrt(n * (1 - chi**2)) / 2
   np.testing.assert_allclose(c, expected, atol=5 * error + 0.01)
